@@ -1,0 +1,1 @@
+"""The domain services. Each imports ``shared`` only, never another service."""

@@ -1,0 +1,144 @@
+"""What an action is: one row of the table that every face renders.
+
+REST, CLI, RPC, OpenAPI and the documents are made from rows; no face knows an action by its name.
+"""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from marshmallow import RAISE, Schema, ValidationError
+
+from shared.kernel.errors import Invalid, did_you_mean
+
+TREES = {"do": "edgemere.diml.dml.do", "fmdm": "edgemere.diml.dml.fmdm"}
+
+
+@dataclass(frozen=True)
+class Wait:
+    """How the gateway waits for what an action set going.
+
+    The answer's member at ``id_path`` (dotted) names an object of class ``noun``; it is waited for until the
+    object's ``field`` (dotted) has a value in ``until``. Then ``refresh`` (service, method, parameter) is asked
+    for the answer. ``default_s`` is the wait without ``Prefer: wait=N``; 0 answers at once, with 200 or 201.
+    """
+
+    noun: str
+    id_path: str
+    field: str
+    until: frozenset[str]
+    refresh: tuple[str, str, str]
+    default_s: float = 0
+    operation_path: str = "id"
+
+
+@dataclass(frozen=True)
+class Action:
+    """One row: an action of the product, with everything that a face needs to know.
+
+    ``path`` are the words after the tree (``("datainstance", "create")``); ``service.method`` answers the RPC.
+    ``answer`` is ``object``, ``page``, ``stream`` or ``content``; ``noun`` is the class of the object(s) in it, or of the
+    schema in ``shape``. ``creates`` makes REST answer 201 with ``Location``. ``positional`` is the parameter that
+    the CLI also takes without its name. ``built`` is False for rows that answer 501 ``not_yet``.
+    """
+
+    tree: str
+    path: tuple[str, ...]
+    service: str
+    method: str
+    kind: str
+    parameters: type[Schema]
+    summary: str
+    noun: str
+    answer: str = "object"
+    shape: type[Schema] | None = None
+    errors: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ("DataScientist", "ApplicationDeveloper", "DataEngineer", "Administrator")
+    example: Mapping[str, Any] = field(default_factory=dict)
+    creates: bool = False
+    positional: str | None = None
+    wait: Wait | None = None
+    built: bool = True
+    confirm: bool = False
+
+    @property
+    def name(self) -> str:
+        """``do.datainstance.create``, unique in the table."""
+        return ".".join((self.tree, *self.path))
+
+    @property
+    def address(self) -> str:
+        """The REST address."""
+        return "/" + TREES[self.tree].replace(".", "/") + "/" + "/".join(self.path)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words of the CLI after ``edgemere``."""
+        return (*TREES[self.tree].split(".")[1:], *self.path)
+
+    @property
+    def changes(self) -> bool:
+        return self.kind == "command"
+
+    @property
+    def rpc(self) -> str:
+        return f"{self.service}.{self.method}"
+
+
+def load_parameters(action: Action, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The checked parameters of a call, in their Python kinds, with defaults.
+
+    Raises:
+        Invalid: ``parameter.unknown``, ``parameter.missing`` or ``parameter.invalid``, with a pointer for each.
+    """
+    schema = schema_of(action.parameters)
+    # None is how RPC callers and JSON spell "not given".
+    given = {ALIASES.get(key, key) if key not in schema.fields else key: value
+             for key, value in given.items() if value is not None}
+    unknown = [key for key in given if key not in schema.fields]
+    if unknown:
+        errors = [{"pointer": f"/{key}", "detail": f"Unknown parameter '{key}'.{did_you_mean(key, schema.fields)}"}
+                  for key in unknown]
+        raise Invalid("parameter.unknown", f"{action.name}: {errors[0]['detail']}",
+                      next_step=f"It takes: {', '.join(schema.fields) or 'nothing'}.", errors=errors)
+    try:
+        return schema.load(given)
+    except ValidationError as error:
+        raise invalid(action.name, error.messages) from None
+
+
+ALIASES = {
+    "shortName": "short_name", "dataReference": "data_reference", "reference": "data_reference",
+    "neededBy": "needed_by", "dataref": "dataref",
+}
+_schemas: dict[type[Schema], Schema] = {}
+
+
+def schema_of(kind: type[Schema]) -> Schema:
+    """One instance of a schema class: making one costs more than using it."""
+    schema = _schemas.get(kind)
+    if schema is None:
+        schema = _schemas[kind] = kind(unknown=RAISE)
+    return schema
+
+
+def invalid(where: str, messages: Mapping[str, Any], prefix: str = "") -> Invalid:
+    """marshmallow's messages as one error with a pointer for each."""
+    errors: list[dict[str, str]] = []
+
+    def walk(pointer: str, found: Any) -> None:
+        if isinstance(found, Mapping):
+            for key, inner in found.items():
+                walk(pointer if key == "_schema" else f"{pointer}/{key}", inner)
+        else:
+            errors.extend({"pointer": pointer or "/", "detail": str(text)} for text in found)
+
+    walk(prefix, messages)
+    missing = all("required" in error["detail"].lower() for error in errors)
+    first = errors[0]
+    return Invalid(
+        "parameter.missing" if missing else "parameter.invalid",
+        f"{where}: {first['pointer'].lstrip('/')}: {first['detail']}",
+        next_step="Give the parameter named by the pointer in the form described.", errors=errors,
+    )

@@ -1,0 +1,137 @@
+"""What the service ``catalog`` answers: sources, data, and the query over them."""
+from __future__ import annotations
+
+from marshmallow import Schema, fields
+
+from shared.contracts.action import Action, Wait
+from shared.contracts.fields import Expression, JsonObject, Name, Ref, TextOrObject, between, one_of
+from shared.contracts.parameters import One, about, listing
+
+
+class QueryParameters(Schema):
+    """A query over the catalogue."""
+
+    expression = Expression(metadata=about("What to find, as JSON or as a line; empty is everything."))
+    limit = fields.Integer(load_default=50, validate=between(1, 5000), metadata=about("How many at most in one page."))
+    cursor = fields.String(metadata=about("Where to go on: the `next` of the page before."))
+    sort = fields.String(metadata=about("A field, or several with commas; a minus before it turns it round."))
+    funnel = fields.Boolean(load_default=True, metadata=about("Count what each clause leaves."))
+
+
+class SourceParameters(Schema):
+    """A source to register."""
+
+    name = Name(required=True, metadata=about("Its name."))
+    adaptor = fields.String(required=True, metadata=about("The kind of source: file, http or simulated."))
+    parameters = JsonObject(load_default=dict, metadata=about("Where it is: {rootdir, writable} for file."))
+    capacity = JsonObject(metadata=about("{bytes, readers}; null is unlimited."))
+    cost = JsonObject(metadata=about("{per_gib_out, per_gib_in, per_gib_month, per_request, latency_ms, mib_per_s}."))
+    tags = JsonObject(metadata=about("Free tags."))
+    location = fields.String(metadata=about("Where in the world it is."))
+
+
+class SimulateParameters(Schema):
+    """A simulated source: a listing with no bytes behind it."""
+
+    name = Name(required=True, metadata=about("Its name."))
+    listing = TextOrObject(required=True, metadata=about("A mapping from path to {type, size, tags}, or its YAML text."))
+    capacity = JsonObject(metadata=about("{bytes, readers}; null is unlimited."))
+    cost = JsonObject(metadata=about("What using it costs."))
+    tags = JsonObject(metadata=about("Free tags."))
+    location = fields.String(metadata=about("Where in the world it is."))
+
+
+class DataParameters(Schema):
+    """One data to register by hand in a source."""
+
+    source = Ref(required=True, metadata=about("The source that holds it."))
+    path = fields.String(required=True, metadata=about("The place within the source."))
+    type = fields.String(load_default="file", validate=one_of("file", "dir", "object", "table", "stream"),
+                         metadata=about("What it is."))
+    size = fields.Integer(validate=between(0, 2**62), metadata=about("Bytes."))
+    media_type = fields.String(metadata=about("The media type."))
+    checksum = fields.String(metadata=about("sha256:… where known."))
+    tags = JsonObject(metadata=about("Its metadata."))
+
+
+_FMDM = {"tree": "fmdm", "service": "catalog"}
+_QUERY_ERRORS = ("query.syntax", "query.unknown_operator", "query.unknown_field", "query.bad_operand")
+_SCANNED = Wait("datasource", "id", "scan.state", frozenset({"done", "failed", "cancelled"}),
+                ("catalog", "datasource_show", "id"), default_s=30, operation_path="scan.id")
+_SOURCE_ERRORS = ("datasource.name_taken", "source.unknown_adaptor", "source.bad_parameters", "source.rootdir_missing",
+                  "source.rootdir_unreadable", "source.rootdir_not_allowed", "source.bad_listing")
+_MOVE_ERRORS = ("datasource.not_found", "datasource.illegal_move")
+
+ACTIONS = (
+    Action(path=("query",), method="query", kind="query", parameters=QueryParameters,
+           summary="Find data by its metadata, with a count of what each clause leaves.", noun="data", answer="page",
+           positional="expression", errors=_QUERY_ERRORS, example={"expression": "owner:darren size>1MB"}, **_FMDM),
+    Action(path=("datasource", "create"), method="datasource_create", kind="command", parameters=SourceParameters,
+           summary="Register a source and scan it.", noun="datasource", creates=True, wait=_SCANNED, errors=_SOURCE_ERRORS,
+           example={"name": "lab", "adaptor": "file", "parameters": {"rootdir": "/data/lab"}}, **_FMDM),
+    Action(path=("datasource", "simulate"), method="datasource_simulate", kind="command", parameters=SimulateParameters,
+           summary="Make a simulated source from a listing.", noun="datasource", creates=True, wait=_SCANNED,
+           errors=("datasource.name_taken", "source.bad_listing"),
+           example={"name": "archive", "listing": {"scans/a.nii": {"type": "file", "size": 1024, "tags": {"owner": "darren"}}}},
+           **_FMDM),
+    Action(path=("datasource", "list"), method="datasource_list", kind="query", parameters=listing("datasource"),
+           summary="List the sources.", noun="datasource", answer="page", errors=_QUERY_ERRORS, **_FMDM),
+    Action(path=("datasource", "show"), method="datasource_show", kind="query", parameters=One,
+           summary="Show one source.", noun="datasource", positional="id", errors=("datasource.not_found",),
+           example={"id": "lab"}, **_FMDM),
+    Action(path=("datasource", "scan"), method="datasource_scan", kind="command", parameters=One,
+           summary="Look what was added, changed or vanished at a source.", noun="datasource", positional="id",
+           wait=_SCANNED, errors=(*_MOVE_ERRORS, "datasource.not_ready"), example={"id": "lab"}, **_FMDM),
+    Action(path=("datasource", "suspend"), method="datasource_suspend", kind="command", parameters=One,
+           summary="Take a source out of use for a while: its data no longer matches.", noun="datasource", positional="id",
+           errors=_MOVE_ERRORS, example={"id": "lab"}, **_FMDM),
+    Action(path=("datasource", "resume"), method="datasource_resume", kind="command", parameters=One,
+           summary="Take a suspended source into use again.", noun="datasource", positional="id", errors=_MOVE_ERRORS,
+           example={"id": "lab"}, **_FMDM),
+    Action(path=("datasource", "shutdown"), method="datasource_shutdown", kind="command", parameters=One,
+           summary="Take a source out of use for good.", noun="datasource", positional="id", errors=_MOVE_ERRORS,
+           example={"id": "lab"}, confirm=True, **_FMDM),
+    Action(path=("datasource", "destroy"), method="datasource_destroy", kind="command", parameters=One,
+           summary="Remove a source and its data from the catalogue; the bytes stay where they are.", noun="datasource",
+           positional="id", errors=("datasource.not_found", "datasource.in_use"), example={"id": "lab"}, confirm=True, **_FMDM),
+    Action(path=("datasource", "audit"), method="datasource_audit", kind="query", parameters=One,
+           summary="Compare catalogue and storage.", noun="datasource", positional="id", built=False, errors=("not_yet",), **_FMDM),
+    Action(path=("datasource", "reap"), method="datasource_reap", kind="command", parameters=One,
+           summary="Free room at a target.", noun="datasource", positional="id", built=False, errors=("not_yet",), **_FMDM),
+    Action(path=("data", "create"), method="data_create", kind="command", parameters=DataParameters,
+           summary="Register one data in a source by hand.", noun="data", creates=True,
+           errors=("datasource.not_found", "data.path_taken"),
+           example={"source": "lab", "path": "scans/b.nii", "size": 2048, "tags": {"owner": "darren"}}, **_FMDM),
+    Action(path=("data", "list"), method="data_list", kind="query", parameters=listing("data"),
+           summary="List the data.", noun="data", answer="page", errors=_QUERY_ERRORS, **_FMDM),
+    Action(path=("data", "find"), method="data_find", kind="query", parameters=listing("data"),
+           summary="Find data by id, name or query.", noun="data", answer="page", positional="attr1",
+           errors=("data.not_found", *_QUERY_ERRORS), example={"attr1": "owner:darren"}, **_FMDM),
+    Action(path=("data", "show"), method="data_show", kind="query", parameters=One,
+           summary="Show one data with its metadata.", noun="data", positional="id",
+           errors=("data.not_found", "data.ambiguous"), example={"id": "data_…"}, **_FMDM),
+    Action(path=("data", "destroy"), method="data_destroy", kind="command", parameters=One,
+           summary="Remove one data from the catalogue; the bytes stay where they are.", noun="data", positional="id",
+           errors=("data.not_found", "data.in_use"), example={"id": "data_…"}, confirm=True, **_FMDM),
+)
+
+ERRORS = {
+    "datasource.not_found": "There is no such source.",
+    "datasource.ambiguous": "Several sources have this name; `candidates` lists them.",
+    "datasource.name_taken": "There is a source of this name already.",
+    "datasource.illegal_move": "The state of the source does not allow this; `legal` lists what it allows.",
+    "datasource.not_ready": "The source is not Ready.",
+    "datasource.in_use": "Live instances or claims stand on the source; they are named.",
+    "datasource.not_writable": "The source does not take copies; it needs parameters.writable: true.",
+    "data.not_found": "There is no such data.",
+    "data.ambiguous": "Several data have this name; `candidates` lists them.",
+    "data.path_taken": "There is data at this path already.",
+    "data.in_use": "Live instances stand on the data; they are named.",
+    "source.no_capacity": "A source has no room for what was asked; nothing was claimed.",
+    "source.unknown_adaptor": "There is no such kind of source.",
+    "source.bad_parameters": "The parameters do not fit the kind of source.",
+    "source.rootdir_missing": "The folder does not exist.",
+    "source.rootdir_unreadable": "The folder cannot be read.",
+    "source.rootdir_not_allowed": "The folder lies outside the allowed roots, or is the orchestrator's own.",
+    "source.bad_listing": "The listing cannot be used; `errors` says where.",
+}

@@ -1,0 +1,55 @@
+"""The messages: every event of the product, where it goes and what it means. One table; the docs are made from it."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shared.nets import NETS
+
+PUBLIC = "public"
+INTERNAL = "internal"
+
+
+@dataclass(frozen=True)
+class Event:
+    """One message. ``exchange`` is ``public`` (``edgemere.events``) or ``internal`` (among the services)."""
+
+    name: str
+    noun: str
+    service: str
+    about: str
+    exchange: str = PUBLIC
+
+
+OWNERS = {
+    "datareference": "requests", "datarequest": "requests", "datareservation": "reservations",
+    "datainstance": "instances", "datasource": "catalog", "data": "catalog",
+}
+
+
+def _of_class(noun: str) -> list[Event]:
+    service = OWNERS[noun]
+    events = [
+        Event(f"{noun}.create", noun, service, f"A {noun} was created."),
+        Event(f"{noun}.updated", noun, service, f"Attributes or associations of a {noun} changed."),
+        Event(f"{noun}.destroy", noun, service, f"A {noun} was destroyed."),
+    ]
+    if noun in NETS:
+        net = NETS[noun]
+        events += [Event(f"{noun}.{state.lower()}", noun, service, f"A {noun} entered the state {state}.")
+                   for state in net.states if state not in (net.initial, "Destroyed")]
+    return events
+
+
+EVENTS: dict[str, Event] = {event.name: event for event in [
+    *(event for noun in OWNERS for event in _of_class(noun)),
+    Event("datarequest.waiting", "datarequest", "requests", "A request cannot go on now and says what it waits for."),
+    Event("instances.settled", "datarequest", "instances",
+          "All instances of one attempt of a request are Ready, or one is Broken.", INTERNAL),
+    Event("capacity.freed", "datasource", "catalog", "Room came free, or data appeared, at a source.", INTERNAL),
+]}
+
+HANDLED = {
+    "datareference.provisioning": "instances.create",
+    "datarequest.needed": "reservations.reserve",
+    "datarequest.selected": "reservations.evaluate",
+}

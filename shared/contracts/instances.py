@@ -1,0 +1,95 @@
+"""What the service ``instances`` answers: data made usable, and its bytes."""
+from __future__ import annotations
+
+from marshmallow import Schema
+
+from shared.contracts.action import Action, Wait
+from shared.contracts.fields import Expression, Ref, RefOrInline
+from shared.contracts.parameters import One, about, listing
+from shared.contracts.requests import REQUEST_ENDS
+
+
+class CreateParameters(Schema):
+    """A reference: an id, a name, or a whole one given inline (``{"name", "query", …}``)."""
+
+    dataref = RefOrInline(required=True, metadata=about("An id, a name, or an inline reference {name, query, …}."))
+
+
+class DestroyParameters(Schema):
+    """An instance, by id or name."""
+
+    attr1 = Expression(metadata=about("The id or name of the instance."))
+    id = Ref(metadata=about("The same, as the other actions call it."))
+
+
+class ContentParameters(One):
+    """One data of an instance."""
+
+    data = Ref(metadata=about("The id, name or path of the data; needed when the instance has several."))
+
+
+_DO = {"tree": "do", "service": "instances"}
+_QUERY_ERRORS = ("query.syntax", "query.unknown_operator", "query.unknown_field", "query.bad_operand")
+_INSTANCE_READY = Wait("datainstance", "id", "state", frozenset({"Ready", "Broken", "Destroyed"}),
+                       ("instances", "show", "id"), operation_path="request.id")
+
+ACTIONS = (
+    Action(path=("datainstance", "create"), method="create", kind="command", parameters=CreateParameters,
+           summary="Turn a reference into instances: find, reserve and provision its data.", noun="provisioning",
+           answer="document", creates=True, positional="dataref",
+           wait=Wait("datarequest", "request.id", "state", REQUEST_ENDS, ("instances", "outcome", "request"),
+                     default_s=30, operation_path="request.id"),
+           errors=("datareference.not_found", "datareference.ambiguous", "datareference.name_taken", "query.empty",
+                   *_QUERY_ERRORS),
+           example={"dataref": {"name": "training", "query": "owner:darren"}}, **_DO),
+    Action(path=("datainstance", "destroy"), method="destroy", kind="command", parameters=DestroyParameters,
+           summary="Destroy an instance; a copy leaves its path at once.", noun="datainstance", positional="attr1",
+           errors=("datainstance.not_found", "datainstance.ambiguous", "datainstance.unnamed"),
+           example={"attr1": "training-0"}, confirm=True, **_DO),
+    Action(path=("datainstance", "find"), method="find", kind="query", parameters=listing("datainstance"),
+           summary="Find instances by id, name or query.", noun="datainstance", answer="page", positional="attr1",
+           errors=("datainstance.not_found", *_QUERY_ERRORS), example={"attr1": "state:Ready"}, **_DO),
+    Action(path=("datainstance", "list"), method="list", kind="query", parameters=listing("datainstance"),
+           summary="List the instances.", noun="datainstance", answer="page", errors=_QUERY_ERRORS,
+           example={"state": "Ready"}, **_DO),
+    Action(path=("datainstance", "show"), method="show", kind="query", parameters=One,
+           summary="Show one instance: where its data is and how to read it.", noun="datainstance", positional="id",
+           errors=("datainstance.not_found",), example={"id": "training-0"}, **_DO),
+    Action(path=("datainstance", "content"), method="content", kind="query", parameters=ContentParameters,
+           summary="Read the bytes of one data of an instance.", noun="datainstance", answer="content", positional="id",
+           errors=("datainstance.not_found", "datainstance.not_ready", "datainstance.no_bytes", "data.not_found",
+                   "datainstance.data_needed"),
+           example={"id": "training-0"}, **_DO),
+    Action(path=("datainstance", "retry"), method="retry", kind="command", parameters=One,
+           summary="Try a broken instance again.", noun="datainstance", positional="id", wait=_INSTANCE_READY,
+           errors=("datainstance.not_found", "datainstance.illegal_move"), example={"id": "training-0"}, **_DO),
+    Action(path=("datainstance", "renew"), method="renew", kind="command", parameters=One,
+           summary="Let an instance live longer.", noun="datainstance", positional="id", built=False, errors=("not_yet",), **_DO),
+    Action(path=("datainstance", "pin"), method="pin", kind="command", parameters=One,
+           summary="Keep an instance whatever happens.", noun="datainstance", positional="id", built=False, errors=("not_yet",), **_DO),
+    Action(path=("datainstance", "unpin"), method="unpin", kind="command", parameters=One,
+           summary="No longer keep an instance whatever happens.", noun="datainstance", positional="id", built=False,
+           errors=("not_yet",), **_DO),
+    Action(path=("datainstance", "undo"), method="undo", kind="command", parameters=One,
+           summary="Bring a destroyed instance back within the grace time.", noun="datainstance", positional="id",
+           built=False, errors=("not_yet",), **_DO),
+)
+
+ERRORS = {
+    "datainstance.not_found": "There is no such instance.",
+    "datainstance.ambiguous": "Several instances have this name; `candidates` lists them.",
+    "datainstance.unnamed": "No instance was named.",
+    "datainstance.illegal_move": "The state of the instance does not allow this; `legal` lists what it allows.",
+    "datainstance.not_ready": "The instance is not Ready, so its bytes cannot be read.",
+    "datainstance.no_bytes": "The data lies in a simulated source, which has no bytes.",
+    "datainstance.data_needed": "The instance has several data; name one of them.",
+    "target.exists": "Something else is already at the place of the copy.",
+    "target.no_space": "The target is full; the part that was written is removed.",
+    "target.not_writable": "The target cannot be written.",
+    "source.vanished": "The data is no longer at its source.",
+    "source.changed": "The data is no longer what the catalogue says.",
+    "source.changed_during_copy": "The data changed while it was being copied.",
+    "source.unreadable": "The data cannot be read.",
+    "checksum_mismatch": "What was read is not what the catalogue or the source says.",
+    "worker.died": "The process that moved the bytes died; the work is taken up again.",
+}

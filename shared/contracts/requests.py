@@ -1,0 +1,161 @@
+"""What the service ``requests`` answers: references and requests."""
+from __future__ import annotations
+
+from marshmallow import Schema, fields
+
+from shared.contracts.action import Action, Wait
+from shared.contracts.fields import (
+    Duration, Expression, JsonObject, Labels, Name, Ref, RefOrInline, When, one_of,
+)
+from shared.contracts.parameters import One, about, listing
+
+ACTIONS_OF_DATA = ("leave", "mount", "copy", "move", "auto")
+
+
+class RequestParameters(Schema):
+    """A request for data."""
+
+    name = Name(metadata=about("Its name; without one it is numbered."))
+    query = Expression(metadata=about("What data is needed, as JSON or as a line."))
+    data_reference = RefOrInline(metadata=about("The reference to make it from."))
+    target = Ref(metadata=about("The source that receives copies; it needs parameters.writable: true."))
+    action = fields.String(validate=one_of(*ACTIONS_OF_DATA), metadata=about("The action wished for."))
+    granularity = fields.String(validate=one_of("data", "source"), metadata=about("An instance per data or per source."))
+    select = JsonObject(metadata=about("How candidates are chosen: {mode: all|best|first, count, minimum}."))
+    wait = fields.Boolean(metadata=about("Wait in Needed while nothing matches or there is no room."))
+    deadline = When(metadata=about("When to give up: a time, or a duration from now."))
+    lifetime = Duration(metadata=about("How long the instances live after they are ready."))
+    workload = fields.String(metadata=about("What the data is for."))
+    labels = Labels(metadata=about("Free labels."))
+    all = fields.Boolean(metadata=about("Says that an empty query means everything."))
+    fulfill = fields.Boolean(load_default=True, metadata=about("False leaves it in Init."))
+    needed_by = When(metadata=about("When the data must be ready. Not built yet."))
+    standing = fields.Boolean(metadata=about("Attach new matching data as it appears. Not built yet."))
+    group = JsonObject(metadata=about("Several queries, all or nothing. Not built yet."))
+    lock = JsonObject(metadata=about("A lock to reproduce. Not built yet."))
+
+
+class ReferenceParameters(Schema):
+    """A reference: a named description of needed data."""
+
+    name = Name(required=True, metadata=about("Its name."))
+    short_name = fields.String(metadata=about("The name without what it belongs to."))
+    query = Expression(required=True, metadata=about("What data is needed, as JSON or as a line."))
+    connection = JsonObject(metadata=about("How the application connects; secrets by name."))
+    defaults = JsonObject(metadata=about("Defaults for its requests: target, action, granularity, select, …"))
+    all = fields.Boolean(metadata=about("Says that an empty query means everything."))
+
+
+class CancelParameters(One):
+    """A request to cancel."""
+
+    because = fields.String(metadata=about("Why, in a sentence."))
+
+
+REQUEST_ENDS = frozenset({"Satisfied", "Failed", "Completed"})
+UNTIL_SATISFIED = Wait("datarequest", "id", "state", REQUEST_ENDS, ("requests", "show", "id"))
+_DO = {"tree": "do", "service": "requests"}
+_QUERY_ERRORS = ("query.syntax", "query.unknown_operator", "query.unknown_field", "query.bad_operand")
+_CREATE_ERRORS = (*_QUERY_ERRORS, "query.empty", "datarequest.name_taken", "idempotency.mismatch")
+
+ACTIONS = (
+    Action(path=("datarequest", "create"), method="create", kind="command", parameters=RequestParameters,
+           summary="Ask for data: create a request and, unless told otherwise, start to fulfil it.",
+           noun="datarequest", creates=True, wait=UNTIL_SATISFIED, errors=_CREATE_ERRORS,
+           example={"name": "scans", "query": "owner:darren filetypes:csv"}, **_DO),
+    Action(path=("datarequest", "fulfill"), method="fulfill", kind="command", parameters=One,
+           summary="Start to fulfil a request that is in Init.", noun="datarequest", positional="id",
+           wait=UNTIL_SATISFIED, errors=("datarequest.not_found", "datarequest.illegal_move"), example={"id": "scans"}, **_DO),
+    Action(path=("datarequest", "list"), method="list", kind="query", parameters=listing("datarequest"),
+           summary="List the requests.", noun="datarequest", answer="page", errors=_QUERY_ERRORS,
+           example={"state": "Satisfied"}, **_DO),
+    Action(path=("datarequest", "find"), method="find", kind="query", parameters=listing("datarequest"),
+           summary="Find requests by id, name or query.", noun="datarequest", answer="page", positional="attr1",
+           errors=("datarequest.not_found", *_QUERY_ERRORS), example={"attr1": "state:Failed"}, **_DO),
+    Action(path=("datarequest", "show"), method="show", kind="query", parameters=One,
+           summary="Show one request.", noun="datarequest", positional="id", errors=("datarequest.not_found",),
+           example={"id": "scans"}, **_DO),
+    Action(path=("datarequest", "plan"), method="plan", kind="query", parameters=RequestParameters,
+           summary="Say what a request would do, writing nothing.", noun="datarequest", built=False,
+           errors=("not_yet",), example={"query": "owner:darren"}, **_DO),
+    Action(path=("datarequest", "explain"), method="explain", kind="query", parameters=One,
+           summary="Explain a request: the funnel of its query and the timeline of its steps.", noun="explanation",
+           answer="document", positional="id", errors=("datarequest.not_found",), example={"id": "scans"}, **_DO),
+    Action(path=("datarequest", "cancel"), method="cancel", kind="command", parameters=CancelParameters,
+           summary="Give up a request that is under way.", noun="datarequest", positional="id",
+           errors=("datarequest.not_found", "datarequest.illegal_move"), example={"id": "scans"}, confirm=True, **_DO),
+    Action(path=("datarequest", "retry"), method="retry", kind="command", parameters=One,
+           summary="Start a new attempt of a failed request.", noun="datarequest", positional="id", wait=UNTIL_SATISFIED,
+           errors=("datarequest.not_found", "datarequest.illegal_move"), example={"id": "scans"}, **_DO),
+    Action(path=("datarequest", "complete"), method="complete", kind="command", parameters=One,
+           summary="Say that the data is no longer needed: claims are released and copies removed.", noun="datarequest",
+           positional="id", errors=("datarequest.not_found", "datarequest.illegal_move"), example={"id": "scans"},
+           confirm=True, **_DO),
+    Action(path=("datarequest", "destroy"), method="destroy", kind="command", parameters=One,
+           summary="Remove a request that has no live instances.", noun="datarequest", positional="id",
+           errors=("datarequest.not_found", "datarequest.in_use"), example={"id": "scans"}, confirm=True, **_DO),
+    Action(path=("datarequest", "lock"), method="lock", kind="command", parameters=One,
+           summary="Write down ids, checksums and the policy revision, to reproduce a request.", noun="datarequest",
+           positional="id", built=False, errors=("not_yet",), example={"id": "scans"}, **_DO),
+    Action(path=("datareference", "create"), method="datareference_create", kind="command", parameters=ReferenceParameters,
+           summary="Describe needed data under a name.", noun="datareference", creates=True,
+           errors=(*_QUERY_ERRORS, "query.empty", "datareference.name_taken"),
+           example={"name": "training", "query": "owner:darren filetypes:csv"}, **_DO),
+    Action(path=("datareference", "list"), method="datareference_list", kind="query", parameters=listing("datareference"),
+           summary="List the references.", noun="datareference", answer="page", errors=_QUERY_ERRORS, **_DO),
+    Action(path=("datareference", "find"), method="datareference_find", kind="query", parameters=listing("datareference"),
+           summary="Find references by id, name or query.", noun="datareference", answer="page", positional="attr1",
+           errors=("datareference.not_found", *_QUERY_ERRORS), example={"attr1": "training"}, **_DO),
+    Action(path=("datareference", "show"), method="datareference_show", kind="query", parameters=One,
+           summary="Show one reference.", noun="datareference", positional="id", errors=("datareference.not_found",),
+           example={"id": "training"}, **_DO),
+    Action(path=("datareference", "provision"), method="datareference_provision", kind="command", parameters=One,
+           summary="Provision a reference anew: start a new request for its data.", noun="datareference", positional="id",
+           wait=Wait("datareference", "id", "state", frozenset({"Provisioned", "FailedProvision"}),
+                     ("requests", "datareference_show", "id"), operation_path="request.id"),
+           errors=("datareference.not_found", "datareference.illegal_move"), example={"id": "training"}, **_DO),
+    Action(path=("datareference", "destroy"), method="datareference_destroy", kind="command", parameters=One,
+           summary="Remove a reference that has no live instances.", noun="datareference", positional="id",
+           errors=("datareference.not_found", "datareference.in_use"), example={"id": "training"}, confirm=True, **_DO),
+)
+
+ERRORS = {
+    "query.empty": "An empty query would create something for everything; `all: true` says that this is meant.",
+    "query.syntax": "The query cannot be parsed; `errors` says where.",
+    "query.unknown_operator": "The query uses an operator that does not exist.",
+    "query.unknown_field": "The query names a field that the class does not have.",
+    "query.bad_operand": "An operator got a value that it cannot use.",
+    "query.too_deep": "The query is nested too deeply.",
+    "query.too_long": "The query is too long.",
+    "query.bad_regex": "The regular expression is not valid RE2 syntax.",
+    "query.regex_too_costly": "The regular expression costs too much.",
+    "datarequest.not_found": "There is no such request.",
+    "datarequest.ambiguous": "Several requests have this name; `candidates` lists them.",
+    "datarequest.name_taken": "There is a request of this name already.",
+    "datarequest.illegal_move": "The state of the request does not allow this; `legal` lists what it allows.",
+    "datarequest.in_use": "The request has live instances; `instances` names them.",
+    "datarequest.not_needed": "The request has left Needed meanwhile.",
+    "datareference.not_found": "There is no such reference.",
+    "datareference.ambiguous": "Several references have this name; `candidates` lists them.",
+    "datareference.name_taken": "There is a reference of this name with another query.",
+    "datareference.illegal_move": "The state of the reference does not allow this; `legal` lists what it allows.",
+    "datareference.in_use": "The reference has live instances or an open request.",
+    "idempotency.mismatch": "The Idempotency-Key was used before for something else.",
+}
+
+# reason.code of a failed request: a closed list.
+REASONS = {
+    "no_match": "Nothing in the catalogue matches the query; the funnel says which clause lost it.",
+    "no_capacity": "A source or the target has no room.",
+    "rejected_by_policy": "The policies rejected what matched, or left fewer than the minimum.",
+    "over_budget": "It would cost more than may be spent.",
+    "source_unavailable": "A source is suspended, shut down or does not answer.",
+    "target_unusable": "The target does not exist, is not writable or is not Ready.",
+    "provision_failed": "An instance could not be made.",
+    "checksum_mismatch": "What was read is not what the catalogue or the source says.",
+    "deadline_passed": "The deadline passed before the data was ready.",
+    "cancelled": "Somebody cancelled it.",
+    "too_many_candidates": "More data matches than one request may take.",
+    "bad_query": "The query was refused by the catalogue.",
+    "internal": "A part failed in a way that it does not know; the log has the details.",
+}

@@ -1,0 +1,1 @@
+"""Ids, clock and errors: what everything else is written in. Imports nothing of this project."""

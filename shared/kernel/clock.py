@@ -1,0 +1,78 @@
+"""Time, in one form: RFC 3339 in UTC with six digits, so that the order of the text is the order in time."""
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta, timezone
+
+_DURATION = re.compile(
+    r"^P(?:(?P<weeks>\d+)W)?(?:(?P<days>\d+)D)?"
+    r"(?:T(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+(?:\.\d+)?)S)?)?$"
+)
+_SHORT = re.compile(r"^(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)$")
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+def utc_now() -> datetime:
+    """The present moment, with its zone."""
+    return datetime.now(timezone.utc)
+
+
+def stamp(moment: datetime | None = None) -> str:
+    """``moment`` (default: now) as ``2026-11-24T18:33:14.123456Z``; a naive one is taken as UTC."""
+    moment = utc_now() if moment is None else moment
+    if moment.tzinfo is not None:
+        moment = moment.astimezone(timezone.utc)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%f") + "Z"
+
+
+def stamp_in(seconds: float) -> str:
+    """The stamp of the moment ``seconds`` from now."""
+    return stamp(utc_now() + timedelta(seconds=seconds))
+
+
+def parse_time(text: str) -> datetime:
+    """A date or a date and time in ISO 8601; without a zone it is UTC.
+
+    Raises:
+        ValueError: the text is neither.
+    """
+    moment = datetime.fromisoformat(text)
+    return moment.replace(tzinfo=timezone.utc) if moment.tzinfo is None else moment.astimezone(timezone.utc)
+
+
+def parse_duration(text: str | int | float) -> float:
+    """Seconds in an ISO 8601 duration (``PT1H30M``), a short form (``90m``, ``1.5h``) or a bare number of seconds.
+
+    Raises:
+        ValueError: the text is none of these, or negative.
+    """
+    if isinstance(text, (int, float)) and not isinstance(text, bool):
+        if text < 0:
+            raise ValueError("a duration cannot be negative")
+        return float(text)
+    text = str(text).strip()
+    short = _SHORT.match(text)
+    if short:
+        return float(short.group(1)) * _UNITS[short.group(2)]
+    long = _DURATION.match(text)
+    if long and any(long.groupdict().values()):
+        parts = {name: float(value or 0) for name, value in long.groupdict().items()}
+        return timedelta(**parts).total_seconds()
+    raise ValueError(f"'{text}' is not a duration such as PT1H30M or 90m")
+
+
+def parse_when(text: str | int | float) -> str:
+    """The stamp of a time, or of the moment that lies a duration from now.
+
+    Raises:
+        ValueError: the text is neither a time nor a duration.
+    """
+    if isinstance(text, str):
+        try:
+            return stamp(parse_time(text))
+        except ValueError:
+            pass
+    try:
+        return stamp_in(parse_duration(text))
+    except (ValueError, OverflowError):
+        raise ValueError(f"'{text}' is neither a time (2026-07-01T12:00:00Z) nor a duration (PT1H30M, 90m)") from None
