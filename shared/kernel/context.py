@@ -1,0 +1,35 @@
+"""On whose behalf, for which call and until when a piece of work runs: the one thing that travels with every hop."""
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True)
+class Context:
+    """The context of a call or message.
+
+    ``correlation_id`` ties everything to the first call, ``causation_id`` names the message that caused this
+    work. ``deadline`` is absolute, in seconds since the epoch. ``if_match`` is the version that the caller saw.
+    ``idempotency_key`` makes a repeated call find what its first run did; ``fingerprint`` tells whether it is
+    the same call.
+    """
+
+    owner: str = ""
+    roles: tuple[str, ...] = ()
+    request_id: str = ""
+    correlation_id: str = ""
+    causation_id: str = ""
+    idempotency_key: str = ""
+    fingerprint: str = ""
+    deadline: float | None = None
+    if_match: int | None = None
+
+    def seconds_left(self, otherwise: float) -> float:
+        """Seconds until the deadline, never more than ``otherwise``."""
+        if self.deadline is None:
+            return otherwise
+        return min(otherwise, self.deadline - time.time())
+
+    def having(self, **changes: object) -> Context:
+        return replace(self, **changes)

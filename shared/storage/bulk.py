@@ -1,0 +1,71 @@
+"""Many rows in one statement: each row its own values, one JSON document as the only parameter."""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+from sqlalchemy import JSON, Boolean, Connection, Float, Integer, Numeric, Table, text
+
+CHUNK = 5000
+
+
+def update_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], now: str) -> int:
+    """Write ``rows`` (``id``, ``old_version`` and the same columns in each), raising the version of each by one.
+
+    Returns how many rows were at their old version and so were written.
+    """
+    names = [name for name in rows[0] if name not in ("id", "old_version")]
+    constant = [name for name in names if all(row[name] == rows[0][name] for row in rows)]
+    varying = [name for name in names if name not in constant]
+    statement = _statement(connection.dialect.name, table, constant, varying)
+    fixed = {f"c_{name}": _bound(table, name, rows[0][name]) for name in constant}
+    count = 0
+    for start in range(0, len(rows), CHUNK):
+        document = [{"id": row["id"], "v": row["old_version"], **{name: row[name] for name in varying}}
+                    for row in rows[start:start + CHUNK]]
+        count += connection.execute(
+            statement, {"document": orjson.dumps(document).decode(), "now": now, **fixed}).rowcount
+    return count
+
+
+def _is_json(table: Table, name: str) -> bool:
+    return isinstance(table.c[name].type, JSON)
+
+
+def _bound(table: Table, name: str, value: Any) -> Any:
+    return orjson.dumps(value).decode() if _is_json(table, name) and value is not None else value
+
+
+def _statement(dialect: str, table: Table, constant: Sequence[str], varying: Sequence[str]) -> Any:
+    on_postgres = dialect == "postgresql"
+
+    def of_constant(name: str) -> str:
+        return f"CAST(:c_{name} AS {_kind(table, name)})" if on_postgres else f":c_{name}"
+
+    sets = [f'"{name}" = {of_constant(name)}' for name in constant]
+    sets += [f'"{name}" = given."{name}"' for name in varying]
+    sets += ["version = given.v + 1", "updated_at = :now"]
+    if on_postgres:
+        columns = ", ".join(['id text', 'v integer', *(f'"{name}" {_kind(table, name)}' for name in varying)])
+        source = f"jsonb_to_recordset(CAST(:document AS jsonb)) AS given({columns})"
+    else:
+        columns = ", ".join([
+            "json_extract(value, '$.id') AS id", "json_extract(value, '$.v') AS v",
+            *(f"json_extract(value, '$.\"{name}\"') AS \"{name}\"" for name in varying)])
+        source = f"(SELECT {columns} FROM json_each(:document)) AS given"
+    return text(f'UPDATE "{table.name}" SET {", ".join(sets)} FROM {source} '
+                f'WHERE "{table.name}".id = given.id AND "{table.name}".version = given.v')
+
+
+def _kind(table: Table, name: str) -> str:
+    kind = table.c[name].type
+    if isinstance(kind, JSON):
+        return "jsonb"
+    if isinstance(kind, Boolean):
+        return "boolean"
+    if isinstance(kind, Integer):
+        return "bigint"
+    if isinstance(kind, (Float, Numeric)):
+        return "double precision"
+    return "text"

@@ -1,0 +1,139 @@
+"""One service's database: a SQLite file, or a schema in PostgreSQL. Opens transactions; holds no rows."""
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import orjson
+from sqlalchemy import Connection, Engine, MetaData, create_engine, event
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from shared.kernel.context import Context
+from shared.kernel.errors import Unavailable, VersionConflict
+from shared.storage.unit_of_work import UnitOfWork
+
+T = TypeVar("T")
+RETRIES = 5
+# Class 40 is a lost race (serialization failure, deadlock); 55P03 a lock not available: another attempt helps.
+_RACES = ("40001", "40P01", "55P03")
+
+
+def to_json(value: Any) -> str:
+    """JSON text, as the databases and messages hold it."""
+    return orjson.dumps(value).decode()
+
+
+def make_engine(url: str, service: str, *, pool_size: int = 25, statement_timeout_s: float = 30) -> Engine:
+    """An engine for ``service``: ``sqlite:///file`` or ``postgresql+psycopg2://…``, where it gets a schema of its name."""
+    if url.startswith("sqlite"):
+        engine = create_engine(url, json_serializer=to_json, json_deserializer=orjson.loads, pool_size=pool_size,
+                               max_overflow=0, connect_args={"check_same_thread": False, "timeout": 10})
+        event.listen(engine, "connect", _set_up_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    options = f"-csearch_path={service} -cstatement_timeout={int(statement_timeout_s * 1000)} -clock_timeout=10000"
+    return create_engine(
+        url, json_serializer=to_json, json_deserializer=orjson.loads, pool_size=pool_size, max_overflow=5,
+        pool_timeout=5, pool_pre_ping=True,
+        connect_args={"options": options, "connect_timeout": 5, "keepalives_idle": 10, "tcp_user_timeout": 15000},
+    )
+
+
+def _set_up_sqlite(connection: Any, _: Any) -> None:
+    # The driver's own transaction handling begins too late and deferred; ours is explicit.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    # NORMAL in WAL mode survives the death of the process at any moment; only a power cut may take the last commits.
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "cache_size=-16000",
+                   "temp_store=MEMORY", "journal_size_limit=67108864", "mmap_size=268435456"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A write lock taken at the beginning cannot be lost in the middle.
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+class Database:
+    """The database of one service.
+
+    On SQLite one green lock stands before every write: a call that waits for SQLite's own lock would stop the
+    whole process, and with it the one who holds the lock. ``on_commit`` is called after each commit that left
+    messages in the outbox, to wake the relay.
+    """
+
+    def __init__(self, engine: Engine, metadata: MetaData, on_commit: Callable[[], None] | None = None) -> None:
+        self.engine = engine
+        self.metadata = metadata
+        self.on_commit = on_commit
+        self.is_sqlite = engine.dialect.name == "sqlite"
+        self._writing = threading.Lock()
+        self._writer = engine.execution_options(writes=True)
+
+    @contextmanager
+    def transaction(self, context: Context | None = None) -> Iterator[UnitOfWork]:
+        """A unit of work: committed at the end of the block, rolled back when the block raises.
+
+        Raises:
+            VersionConflict: somebody changed a row meanwhile; ``retrying`` runs the whole block again.
+            Unavailable: ``database.unavailable``, the database does not answer.
+        """
+        if self.is_sqlite:
+            with self._writing:
+                said = yield from self._transaction(context)
+        else:
+            said = yield from self._transaction(context)
+        if said and self.on_commit:
+            self.on_commit()
+
+    def _transaction(self, context: Context | None) -> Iterator[UnitOfWork]:
+        try:
+            with self._writer.begin() as connection:
+                uow = UnitOfWork(connection, context or Context(), self.metadata.tables)
+                yield uow
+                uow.flush()
+        except DBAPIError as error:
+            raise _translated(error) from error
+        return uow.said
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection for reading: one consistent view, no lock on SQLite."""
+        try:
+            with self.engine.connect() as connection:
+                yield connection
+        except DBAPIError as error:
+            raise _translated(error) from error
+
+    def retrying(self, work: Callable[[], T]) -> T:
+        """``work()``, again when it lost a race for a row; at most five times."""
+        for attempt in range(RETRIES):
+            try:
+                return work()
+            except VersionConflict:
+                if attempt == RETRIES - 1:
+                    raise
+        raise AssertionError("unreachable")
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def _translated(error: DBAPIError) -> Exception:
+    state = getattr(error.orig, "pgcode", None)
+    if state in _RACES:
+        return VersionConflict(detail="Another writer was faster.")
+    if isinstance(error, OperationalError) and (error.connection_invalidated or state is None or state[:2] in ("08", "53", "57")):
+        return Unavailable("database.unavailable", "The database does not answer.",
+                           next_step="Try again; /health/ready says when it is back.")
+    return error
+
+
+def sqlite_url(folder: Path, service: str) -> str:
+    """The address of a service's database file in a data folder."""
+    return f"sqlite:///{folder / (service + '.db')}"

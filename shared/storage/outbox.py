@@ -1,0 +1,63 @@
+"""The outbox as the relay sees it: what is to be published, shard by shard, and who holds a shard."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, MetaData, delete, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from shared.kernel import clock
+from shared.storage.schema import SHARDS
+
+__all__ = ["SHARDS", "Outbox"]
+
+
+class Outbox:
+    """Reads and clears the outbox of one service's database."""
+
+    shards = SHARDS
+
+    def __init__(self, metadata: MetaData) -> None:
+        self._outbox = metadata.tables["outbox"]
+        self._lease = metadata.tables["lease"]
+
+    def pending(self, connection: Connection, shard: int, limit: int) -> list[Any]:
+        """The oldest messages of a shard: rows with seq, id, exchange, name, object_id, headers, body."""
+        table = self._outbox
+        return list(connection.execute(
+            select(table).where(table.c.shard == shard).order_by(table.c.seq).limit(limit)))
+
+    def busy_shards(self, connection: Connection) -> list[int]:
+        """The shards that have something to publish."""
+        table = self._outbox
+        # A walk along the index, one step a shard: cheap even with a hundred thousand rows waiting.
+        found, last = [], -1
+        while True:
+            shard = connection.execute(select(func.min(table.c.shard)).where(table.c.shard > last)).scalar()
+            if shard is None:
+                return found
+            found.append(shard)
+            last = shard
+
+    def confirmed(self, connection: Connection, seqs: Sequence[int]) -> None:
+        """Forget messages that the broker has confirmed."""
+        connection.execute(delete(self._outbox).where(self._outbox.c.seq.in_(list(seqs))))
+
+    def depth(self, connection: Connection) -> int:
+        return connection.execute(select(func.count()).select_from(self._outbox)).scalar_one()
+
+    def lease(self, connection: Connection, shard: int, holder: str, ttl_s: float) -> bool:
+        """Take or keep the right to publish a shard; one holder at a time, so that its order is kept."""
+        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+        table = self._lease
+        statement = dialect.insert(table).values(
+            name=f"outbox.{shard}", holder=holder, until=clock.stamp_in(ttl_s))
+        statement = statement.on_conflict_do_update(
+            index_elements=["name"], set_={"holder": holder, "until": clock.stamp_in(ttl_s)},
+            where=(table.c.holder == holder) | (table.c.until < clock.stamp()))
+        return connection.execute(statement).rowcount == 1
+
+    def release(self, connection: Connection, shard: int, holder: str) -> None:
+        table = self._lease
+        connection.execute(delete(table).where(table.c.name == f"outbox.{shard}", table.c.holder == holder))

@@ -1,0 +1,276 @@
+"""The one door for changes: a row with its version, its history and its messages, in one transaction.
+
+Publishes nothing itself: messages are rows of the outbox, and the relay sends them after the commit.
+"""
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from shared.contracts.event import EVENTS
+from shared.kernel import clock
+from shared.kernel.context import Context
+from shared.kernel.errors import Conflict, PreconditionFailed, VersionConflict
+from shared.kernel.ids import new_id
+from shared.storage.bulk import update_rows
+from shared.storage.record import Record, Row
+from shared.storage.schema import SHARDS
+
+Changes = Mapping[str, Any] | Callable[[Row], Mapping[str, Any]] | None
+
+
+class UnitOfWork:
+    """Changes that commit together or not at all. Made by ``Database.transaction``."""
+
+    def __init__(self, connection: Connection, context: Context, tables: Mapping[str, Any]) -> None:
+        self.connection = connection
+        self._tables = tables
+        self.context = context
+        self.said = 0
+        self._messages: list[dict[str, Any]] = []
+        self._updated: dict[str, tuple[Record, Row, dict[str, None]]] = {}
+        self._made: set[str] = set()
+        self._remembered = not context.idempotency_key
+        self._unmatched = context.if_match
+
+    # --- reading -----------------------------------------------------------------------------------------------
+
+    def rows(self, statement: Any, parameters: Mapping[str, Any] | None = None) -> list[Row]:
+        return [dict(row) for row in self.connection.execute(statement, parameters).mappings()]
+
+    def row(self, statement: Any) -> Row | None:
+        found = self.connection.execute(statement).mappings().first()
+        return dict(found) if found is not None else None
+
+    def get(self, record: Record, object_id: str) -> Row | None:
+        """The row of this id as it is now (locked for this transaction where the database can)."""
+        return self.row(select(record.table).where(record.table.c.id == object_id).with_for_update())
+
+    # --- the door ----------------------------------------------------------------------------------------------
+
+    def create(self, record: Record, rows: Sequence[Row], *events: str, ignore_existing: bool = False) -> list[Row]:
+        """Insert objects and lead them through ``events`` of their net.
+
+        ``rows`` need an ``id`` and their own columns; version, times and state are filled in here. With
+        ``ignore_existing`` rows whose id is there already are left as they are and not announced.
+        Returns the rows that were inserted.
+        """
+        if not rows:
+            return []
+        now = clock.stamp()
+        states = self._path(record, record.net.initial, events) if record.net else []
+        if ignore_existing:
+            have = self._existing(record, [row["id"] for row in rows])
+            rows = [row for row in rows if row["id"] not in have]
+        made = []
+        columns = {column.name: None for column in record.table.columns}
+        for row in rows:
+            full = {**columns, **row, "version": 1, "created_at": row.get("created_at") or now, "updated_at": now}
+            if record.net:
+                full["state"] = states[-1][2] if states else record.net.initial
+            made.append(full)
+        if not made:
+            return []
+        self.connection.execute(insert(record.table), made)
+        self._record_history(record, made, states, now)
+        for row in made:
+            self._made.add(row["id"])
+            names = [f"{record.noun}.create", *(f"{record.noun}.{to.lower()}" for _, _, to in states)]
+            self._say(record, row, names, [])
+        self._remember(record, made[0]["id"])
+        return made
+
+    def move(self, record: Record, rows: Sequence[Row], *events: str, changes: Changes = None,
+             detail: Mapping[str, Any] | None = None) -> list[Row]:
+        """Lead objects through ``events`` of their net, with further changes to their columns.
+
+        Raises:
+            Conflict: ``<noun>.illegal_move``; nothing was changed.
+            VersionConflict: somebody changed one of the rows since it was read.
+            PreconditionFailed: the caller's ``If-Match`` names another version.
+        """
+        if not rows:
+            return []
+        assert record.net is not None
+        groups: dict[str, list[tuple[str, str, str]]] = {}
+        for row in rows:
+            if row["state"] not in groups:
+                groups[row["state"]] = self._path(record, row["state"], events, record.handle(row))
+        moved = self._write(record, rows, changes, lambda row: {"state": groups[row["state"]][-1][2]})
+        now = moved[0]["updated_at"]
+        before = {row["id"]: row["state"] for row in rows}
+        for state, steps in groups.items():
+            of_state = [row for row in moved if before[row["id"]] == state]
+            self._record_history(record, of_state, steps, now, detail)
+            for row in of_state:
+                names = [f"{record.noun}.{to.lower()}" for _, _, to in steps]
+                self._say(record, row, [name for name in names if name in EVENTS], ["state"])
+        return moved
+
+    def change(self, record: Record, rows: Sequence[Row], changes: Changes) -> list[Row]:
+        """Change columns of objects without a move. Raises as ``move`` does."""
+        return self._write(record, rows, changes, lambda row: {}) if rows else []
+
+    def destroy(self, record: Record, rows: Sequence[Row], changes: Changes = None) -> list[Row]:
+        """Mark objects destroyed: they leave lists and free their names; ``<noun>.destroy`` says so."""
+        if not rows:
+            return []
+        gone = clock.stamp()
+        if record.net and "Destroyed" in record.net.states:
+            for row in rows:
+                self._path(record, row["state"], ("destroy",), record.handle(row))
+            final: Mapping[str, Any] = {"state": "Destroyed", "destroyed_at": gone}
+        else:
+            final = {"destroyed_at": gone}
+        old = {row["id"]: row.get("state") or "" for row in rows}
+        moved = self._write(record, rows, changes, lambda row: final, announce=False)
+        history = [{
+            "object_id": row["id"], "noun": record.noun, "event": "destroy", "from_state": old[row["id"]],
+            "to_state": row.get("state") or "", "version": row["version"], "at": gone,
+            "causation_id": self.context.causation_id, "detail": None,
+        } for row in moved]
+        self.connection.execute(insert(self._table("history")), history)
+        for row in moved:
+            self._updated.pop(row["id"], None)
+            self._say(record, row, [f"{record.noun}.destroy"], [])
+        return moved
+
+    # --- messages ----------------------------------------------------------------------------------------------
+
+    def announce(self, record: Record, row: Row, name: str) -> None:
+        """Say a message of the event table about an object as it is in this transaction."""
+        self._say(record, row, [name], [])
+
+    def tell(self, name: str, object_id: str, body: Mapping[str, Any]) -> None:
+        """Say an internal fact that is about no row of this service; ordered with others of ``object_id``."""
+        self._append(name, object_id, orjson.dumps(body).decode(), [])
+
+    def first_time(self, consumer: str, message_id: str | None) -> bool:
+        """Whether ``consumer`` has not handled this message yet; remembers it with this transaction."""
+        if not message_id:
+            return True
+        table = self._table("inbox")
+        statement = self._insert(table).values(consumer=consumer, message_id=message_id, at=clock.stamp())
+        return self.connection.execute(statement.on_conflict_do_nothing()).rowcount == 1
+
+    def flush(self) -> None:
+        """Write the messages to the outbox; called once, at the end of the transaction."""
+        for record, row, changed in self._updated.values():
+            self._append(f"{record.noun}.updated", row["id"], orjson.dumps(record.render(row)).decode(), list(changed))
+        self._updated.clear()
+        if self._messages:
+            self.connection.execute(insert(self._table("outbox")), self._messages)
+            self.said += len(self._messages)
+            self._messages = []
+
+    # --- inside ------------------------------------------------------------------------------------------------
+
+    def _table(self, name: str) -> Any:
+        return self._tables[name]
+
+    def _insert(self, table: Any) -> Any:
+        dialect = postgresql if self.connection.dialect.name == "postgresql" else sqlite
+        return dialect.insert(table)
+
+    def _existing(self, record: Record, wanted: Sequence[str]) -> set[str]:
+        have: set[str] = set()
+        for start in range(0, len(wanted), 5000):
+            part = list(wanted[start:start + 5000])
+            have.update(self.connection.execute(
+                select(record.table.c.id).where(record.table.c.id.in_(part))).scalars())
+        return have
+
+    @staticmethod
+    def _path(record: Record, state: str, events: Iterable[str], name: str = "") -> list[tuple[str, str, str]]:
+        steps = []
+        for event in events:
+            move = record.net.move(state, event, name)
+            steps.append((state, event, move.target))
+            state = move.target
+        return steps
+
+    def _write(self, record: Record, rows: Sequence[Row], changes: Changes,
+               final: Callable[[Row], Mapping[str, Any]], announce: bool = True) -> list[Row]:
+        self._check_match(record, rows)
+        now = clock.stamp()
+        written, moved = [], []
+        for row in rows:
+            given = changes(row) if callable(changes) else (changes or {})
+            new = {**given, **final(row)}
+            written.append({"id": row["id"], "old_version": row["version"], **new})
+            moved.append({**row, **new, "version": row["version"] + 1, "updated_at": now})
+            if announce and row["id"] not in self._made:
+                _, _, names = self._updated.pop(row["id"], (None, None, {}))
+                names.update(dict.fromkeys(key for key, value in new.items() if row.get(key) != value))
+                self._updated[row["id"]] = (record, moved[-1], names)
+        if len(rows) == 1:
+            values = {key: value for key, value in written[0].items() if key not in ("id", "old_version")}
+            count = self.connection.execute(
+                update(record.table)
+                .where(record.table.c.id == rows[0]["id"], record.table.c.version == rows[0]["version"])
+                .values(**values, version=rows[0]["version"] + 1, updated_at=now)).rowcount
+        else:
+            count = update_rows(self.connection, record.table, written, now)
+        if count != len(rows):
+            raise VersionConflict(
+                f"{record.noun}.version_conflict",
+                f"{len(rows) - count} of {len(rows)} {record.noun} objects were changed by somebody else meanwhile.",
+                next_step="Read the object again and repeat.")
+        self._remember(record, rows[0]["id"])
+        return moved
+
+    def _check_match(self, record: Record, rows: Sequence[Row]) -> None:
+        wanted, self._unmatched = self._unmatched, None
+        if wanted is not None and rows[0]["version"] != wanted:
+            raise PreconditionFailed(
+                f"{record.noun}.changed", f"{record.noun} {record.handle(rows[0])} has version {rows[0]['version']}, not {wanted}.",
+                next_step="Read it again, and repeat with its ETag.", version=rows[0]["version"])
+
+    def _remember(self, record: Record, object_id: str) -> None:
+        # The key of a repeated call commits with the first thing that the call does.
+        if self._remembered:
+            return
+        self._remembered = True
+        table = self._table("idempotency")
+        statement = self._insert(table).values(
+            key=self.context.idempotency_key, fingerprint=self.context.fingerprint, noun=record.noun,
+            object_id=object_id, at=clock.stamp())
+        if self.connection.execute(statement.on_conflict_do_nothing()).rowcount != 1:
+            raise Conflict("idempotency.in_progress", "The same call is being carried out right now.")
+
+    def _record_history(self, record: Record, rows: Sequence[Row], steps: Sequence[tuple[str, str, str]], now: str,
+                        detail: Mapping[str, Any] | None = None) -> None:
+        history = [{
+            "object_id": row["id"], "noun": record.noun, "event": event, "from_state": source, "to_state": target,
+            "version": row["version"], "at": now, "causation_id": self.context.causation_id, "detail": detail,
+        } for row in rows for source, event, target in steps]
+        if history:
+            self.connection.execute(insert(self._table("history")), history)
+
+    def _say(self, record: Record, row: Row, names: Sequence[str], changed: list[str]) -> None:
+        obj = orjson.dumps(record.render(row)).decode()
+        for name in names:
+            self._append(name, row["id"], obj, changed)
+
+    def _append(self, name: str, object_id: str, obj: str, changed: list[str]) -> None:
+        event = EVENTS[name]
+        message_id = new_id("event")
+        now = clock.stamp()
+        context = self.context
+        correlation = context.correlation_id or message_id
+        tail = orjson.dumps({
+            "changed": changed, "event": name, "id": message_id, "time": now,
+            "correlation_id": correlation, "causation_id": context.causation_id or None,
+        }).decode()
+        self._messages.append({
+            "id": message_id, "shard": zlib.crc32(object_id.encode()) % SHARDS, "exchange": event.exchange,
+            "name": name, "object_id": object_id,
+            "headers": f'{{"nameko.correlation_id":{orjson.dumps(correlation).decode()}}}',
+            # The object is encoded once for all messages about it.
+            "body": f'{{"obj":{obj},{tail[1:]}',
+        })
