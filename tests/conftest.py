@@ -1,0 +1,86 @@
+"""Fixtures that every test may ask for: databases of its own and servers of its own."""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import servers
+from tests.support.postgres import PostgresServer
+from tests.support.servers import EdgemereServer
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="also run the tests marked 'long' (many seeded rounds)")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--long"):
+        return
+    long = [item for item in items if item.get_closest_marker("long")]
+    if long:
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in long]
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Iterator[None]:
+    outcome = yield
+    report = outcome.get_result()
+    if report.failed:
+        for server in servers.RUNNING:
+            report.sections.append((f"log of the server at {server.url}", server.log_tail()))
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """The PostgreSQL of this test run; a run without one fails here."""
+    server = PostgresServer.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_url(postgres_server: PostgresServer) -> str:
+    """The URL of the maintenance database; make tables in a database from ``fresh_database`` instead."""
+    return postgres_server.url
+
+
+@pytest.fixture
+def fresh_database(postgres_server: PostgresServer) -> Iterator[Callable[[], str]]:
+    """A function that gives the URL of a new, empty PostgreSQL database; they go when the test ends."""
+    made: list[str] = []
+
+    def make() -> str:
+        made.append(postgres_server.create_database())
+        return made[-1]
+
+    yield make
+    for url in made:
+        postgres_server.drop_database(url)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of each kind in turn, for laws that hold on both."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'database.sqlite'}"
+    return request.getfixturevalue("fresh_database")()
+
+
+@pytest.fixture
+def edgemere_server(tmp_path: Path) -> Iterator[Callable[..., EdgemereServer]]:
+    """A function that starts a server on a data folder of its own and gives it when it is ready.
+
+    Takes what ``EdgemereServer`` takes, and ``name`` to have several in one test.
+    """
+    started: list[EdgemereServer] = []
+
+    def start(name: str = "server", **options: object) -> EdgemereServer:
+        started.append(EdgemereServer(tmp_path / name, **options))
+        return started[-1].start()
+
+    yield start
+    for server in started:
+        server.stop()

