@@ -1,0 +1,38 @@
+"""``edgemere test``: the whole test suite, with pytest's words and exit code. Imports no test and no service."""
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def main(arguments: Sequence[str] = ()) -> int:
+    """Replace this process by pytest over ``tests/``, or over the paths named in ``arguments``.
+
+    Every argument is pytest's own; ``--long`` adds the tests of many seeded rounds. Returns (2) only where the test
+    group is not installed, which the launcher sees to.
+    """
+    if importlib.util.find_spec("pytest") is None:
+        print("The test group is not installed; './edgemere test' installs it.", file=sys.stderr)
+        return 2
+    arguments = [_absolute(argument) for argument in arguments]
+    if not any(argument.startswith(str(ROOT)) for argument in arguments):
+        arguments.append(str(ROOT / "tests"))
+    os.chdir(ROOT)
+    # Settings of this shell must not reach the tests; EDGEMERE_TEST_* is how it may name servers to test with.
+    for name in [name for name in os.environ if name.startswith("EDGEMERE_") and not name.startswith("EDGEMERE_TEST_")]:
+        del os.environ[name]
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-m", "pytest", *arguments])
+
+
+def _absolute(argument: str) -> str:
+    """A path that exists, named from the folder that the user is in, as one that holds anywhere."""
+    path, separator, test = argument.partition("::")
+    if argument.startswith("-") or not path or not os.path.exists(path):
+        return argument
+    return os.path.realpath(path) + separator + test
