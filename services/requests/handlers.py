@@ -1,0 +1,272 @@
+"""What a request can be told by its user: create, fulfil, show, cancel, retry, complete, destroy."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy.exc import IntegrityError
+
+from services.requests import repository, rules
+from services.requests.models import REFERENCE, REFS_KEPT, REQUEST, render_request, request_table
+from shared.hosting.uses import Uses
+from shared.kernel import clock
+from shared.kernel.errors import Conflict, Invalid
+from shared.kernel.ids import new_id
+from shared.storage.record import Row
+from shared.storage.unit_of_work import UnitOfWork
+
+Parameters = dict[str, Any]
+
+
+def create(uses: Uses, parameters: Parameters) -> dict[str, Any]:
+    """Create a request and, unless told otherwise, start to fulfil it."""
+    from services.requests import references
+
+    rules.check_built(parameters)
+    with uses.db.reading() as connection:
+        reference = references.named_or_none(uses, connection, parameters.get("data_reference"))
+    row = request_row(uses, parameters, reference)
+    check_target(uses, row)
+    try:
+        with uses.db.transaction(uses.context) as uow:
+            if isinstance(parameters.get("data_reference"), dict):
+                reference = references.take_or_create(uses, uow, parameters["data_reference"])
+                row = request_row(uses, parameters, reference)
+            name_request(uow, row, parameters.get("name"), reference)
+            made, = uow.create(REQUEST, [row], *(("fulfill",) if parameters["fulfill"] else ()))
+    except IntegrityError:
+        raise name_taken(row["name"]) from None
+    return render_request(made)
+
+
+def request_row(uses: Uses, given: Mapping[str, Any], reference: Row | None, granularity: str = "data") -> Row:
+    """The columns of a new request from what was asked and what its reference says.
+
+    Raises:
+        Invalid: nothing says what data is needed, or something asked for cannot be.
+        Malformed: the query cannot be parsed.
+    """
+    asked = {**((reference or {}).get("defaults") or {}), **{k: v for k, v in given.items() if v is not None}}
+    expression = given.get("query")
+    if expression is None and reference is not None:
+        query = reference["query"]
+    elif expression is None and not given.get("all"):
+        raise Invalid("parameter.missing", "do.datarequest.create: query: A query or a data_reference is needed.",
+                      next_step="Say what data is needed, for example query: owner:darren.",
+                      errors=[{"pointer": "/query", "detail": "Missing data for required field."}])
+    else:
+        query = rules.wanted(expression, given.get("all")).to_json()
+    rules.check_select(asked.get("select"))
+    waits = bool(asked.get("wait"))
+    return {
+        "id": new_id("datarequest"), "owner": uses.context.owner, "query": query,
+        "reference_id": reference and reference["id"], "reference_name": reference and reference["name"],
+        "target": asked.get("target"), "workload": asked.get("workload"), "action": asked.get("action"),
+        "granularity": asked.get("granularity") or granularity, "select": asked.get("select"), "wait": waits,
+        "deadline": rules.deadline_of(asked.get("deadline"), waits, uses.config.requests),
+        "lifetime": asked.get("lifetime"), "labels": asked.get("labels"), "attempt": 1, "reservations": 0,
+        "instances": 0, "announced_at": clock.stamp(),
+    }
+
+
+def check_target(uses: Uses, row: Row) -> None:
+    """Refuse a target that cannot receive copies before anything is made.
+
+    Raises:
+        NotFound: there is no such source.
+        Invalid: ``datasource.not_writable``, or a copy without a target.
+    """
+    target = row["target"] or (row["action"] == "copy" and uses.config.instances.default_target) or None
+    if row["action"] == "copy" and not target:
+        detail = "A copy needs a target, the source that receives it."
+        raise Invalid("parameter.missing", detail, next_step="Name a writable source as target.",
+                      errors=[{"pointer": "/target", "detail": detail}])
+    if target:
+        source = uses.mesh.call("catalog", "datasource_show", id=target)
+        if not (source.get("parameters") or {}).get("writable"):
+            detail = f"The source '{source['name']}' does not take copies."
+            raise Invalid("datasource.not_writable", detail, next_step="Register it with parameters.writable: true.",
+                          errors=[{"pointer": "/target", "detail": detail}])
+        row["target"] = source["name"]
+
+
+def name_request(uow: UnitOfWork, row: Row, name: str | None, reference: Row | None) -> None:
+    """Give a new request its name and extended name.
+
+    Raises:
+        Conflict: ``datarequest.name_taken``.
+    """
+    if name is None:
+        while name is None or repository.name_is_taken(uow.connection, request_table, row["owner"], name):
+            name = f"datarequest-{repository.next_number(uow, row['owner'], 'datarequest')}"
+    elif repository.name_is_taken(uow.connection, request_table, row["owner"], name):
+        raise name_taken(name)
+    row["name"] = name
+    row["ename"] = f"{reference['name']}.{name}" if reference else name
+
+
+def name_taken(name: str) -> Conflict:
+    return Conflict("datarequest.name_taken", f"There is a request named '{name}' already.",
+                    next_step="Choose another name, or destroy the one that has it.",
+                    errors=[{"pointer": "/name", "detail": "This name is taken."}])
+
+
+def fulfill(uses: Uses, parameters: Parameters) -> dict[str, Any]:
+    """Init → Needed."""
+    def work() -> Row:
+        with uses.db.transaction(uses.context) as uow:
+            row = named(uses, uow.connection, parameters["id"])
+            moved, = uow.move(REQUEST, [row], "fulfill", changes={"announced_at": clock.stamp()})
+        return moved
+    return render_request(uses.db.retrying(work))
+
+
+def named(uses: Uses, connection: Any, ref: str) -> Row:
+    """The living request of this id or name."""
+    return repository.requests.resolve(connection, ref, uses.context.owner)
+
+
+def find(uses: Uses, parameters: Parameters) -> dict[str, Any]:
+    """A page of requests."""
+    with uses.db.reading() as connection:
+        return repository.requests.answer(connection, parameters, uses.context.owner)
+
+
+def show(uses: Uses, parameters: Parameters) -> dict[str, Any]:
+    """One request with the refs of its reservations and instances."""
+    with uses.db.reading() as connection:
+        row = repository.requests.resolve(connection, parameters["id"], uses.context.owner, destroyed=True)
+    shown = render_request(row)
+    shown["reservations"] = _refs(uses, row, "reservations", row["reservation_refs"])
+    shown["instances"] = _refs(uses, row, "instances", row["instance_refs"])
+    return shown
+
+
+def _refs(uses: Uses, row: Row, kind: str, kept: list | None) -> list[dict[str, Any]]:
+    if row[kind] <= REFS_KEPT:
+        return kept or []
+    return uses.mesh.call(kind, "refs_of", request=row["id"])
+
+
+def plain(uses: Uses, request: str) -> dict[str, Any]:
+    """The row of a request for the other services: as on the wire, with what only they need."""
+    with uses.db.reading() as connection:
+        row = named(uses, connection, request)
+    return {**render_request(row), "found": row["found"], "missing": row["missing"], "reference_id": row["reference_id"],
+            "reference_name": row["reference_name"], "live_instances": row["instances"]}
+
+
+def cancel(uses: Uses, parameters: Parameters) -> dict[str, Any]:
+    """Give a request up: it fails with the reason ``cancelled``."""
+    because = parameters.get("because")
+    sentence = f"It was cancelled: {because}" if because else "It was cancelled."
+    return fail(uses, parameters["id"], {"code": "cancelled", **({"because": because} if because else {})}, sentence)
+
+
+def fail(uses: Uses, ref: str, reason: Mapping[str, Any], message: str, attempt: int | None = None,
+         found: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Lead a request to Failed, and its reference with it; of another attempt than ``attempt`` nothing happens.
+
+    Raises:
+        Conflict: ``datarequest.illegal_move``, its state cannot fail.
+    """
+    def work() -> Row:
+        with uses.db.transaction(uses.context) as uow:
+            row = named(uses, uow.connection, ref)
+            if attempt is not None and (row["attempt"] != attempt or row["state"] in ("Failed", "Completed", "Satisfied")):
+                return row
+            return move_to_failed(uow, row, reason, message, found)
+    return render_request(uses.db.retrying(work))
+
+
+def move_to_failed(uow: UnitOfWork, row: Row, reason: Mapping[str, Any], message: str,
+                   found: Mapping[str, Any] | None = None) -> Row:
+    """Fail a request inside a transaction."""
+    changes = {"reason": dict(reason), "message": message, "blocked_by": None, "next_retry_at": None,
+               "instances": 0, "instance_refs": None, **({"found": dict(found)} if found else {})}
+    moved, = uow.move(REQUEST, [row], "failed", changes=changes, detail=reason)
+    settle_reference(uow, moved, "failed", reason)
+    return moved
+
+
+def settle_reference(uow: UnitOfWork, request: Row, event: str, reason: Mapping[str, Any] | None = None) -> None:
+    """Let the reference of a request follow it, when this request is the one that provisions it."""
+    if not request["reference_id"]:
+        return
+    reference = uow.get(REFERENCE, request["reference_id"])
+    if reference is None or reference["request_id"] != request["id"] or reference["destroyed_at"]:
+        return
+    changes = {"reason": dict(reason) if reason else None, "instances": request["instances"]}
+    if reference["state"] == "Provisioning":
+        uow.move(REFERENCE, [reference], event, changes=changes)
+    elif reference["instances"] != request["instances"]:
+        uow.change(REFERENCE, [reference], {"instances": request["instances"]})
+
+
+def retry(uses: Uses, parameters: Parameters) -> dict[str, Any]:
+    """Failed → Needed with a new attempt: new reservations, claims and instances."""
+    def work() -> Row:
+        with uses.db.transaction(uses.context) as uow:
+            row = named(uses, uow.connection, parameters["id"])
+            fresh = rules.deadline_of(None, row["wait"], uses.config.requests)
+            changes = {
+                "attempt": row["attempt"] + 1, "reason": None, "message": None, "blocked_by": None, "next_retry_at": None,
+                "found": None, "missing": None, "cost": None, "reservations": 0, "reservation_refs": None,
+                "announced_at": clock.stamp(),
+                # A deadline that is over would end the new attempt at once.
+                "deadline": fresh if (row["deadline"] or "") < clock.stamp() else row["deadline"],
+            }
+            moved, = uow.move(REQUEST, [row], "retry", changes=changes)
+            if moved["reference_id"]:
+                reference = uow.get(REFERENCE, moved["reference_id"])
+                if reference and reference["request_id"] == moved["id"] and reference["state"] == "FailedProvision":
+                    uow.move(REFERENCE, [reference], "provision", changes={"reason": None})
+        return moved
+    return render_request(uses.db.retrying(work))
+
+
+def complete(uses: Uses, parameters: Parameters) -> dict[str, Any]:
+    """Satisfied → Completed: the other services release claims and remove copies."""
+    def work() -> Row:
+        with uses.db.transaction(uses.context) as uow:
+            row = named(uses, uow.connection, parameters["id"])
+            if row["state"] == "Completed":
+                return row
+            return move_to_completed(uow, row, "Its user no longer needs the data.")
+    return render_request(uses.db.retrying(work))
+
+
+def move_to_completed(uow: UnitOfWork, row: Row, message: str) -> Row:
+    """Complete a request inside a transaction."""
+    moved, = uow.move(REQUEST, [row], "complete", changes={
+        "message": message, "instances": 0, "instance_refs": None, "expires_at": None})
+    settle_reference(uow, moved, "provisioned")
+    return moved
+
+
+def destroy(uses: Uses, parameters: Parameters) -> dict[str, Any]:
+    """Remove a request that nothing stands on; its reservations go with it.
+
+    Raises:
+        Conflict: ``datarequest.in_use`` names the live instances, or says that it is under way.
+    """
+    def work() -> Row:
+        with uses.db.transaction(uses.context) as uow:
+            row = repository.requests.resolve(uow.connection, parameters["id"], uses.context.owner, destroyed=True)
+            if row["destroyed_at"]:
+                return row
+            if row["state"] in repository.OPEN:
+                raise Conflict("datarequest.in_use", f"Request '{row['name']}' is under way ({row['state']}).",
+                               next_step=f"Cancel it first: edgemere do datarequest cancel --id {row['name']}",
+                               state=row["state"])
+            if row["instances"]:
+                names = [instance["name"] for instance in row["instance_refs"] or []]
+                raise Conflict("datarequest.in_use",
+                               f"Request '{row['name']}' has {row['instances']} live instances: {', '.join(names[:5])}.",
+                               next_step=f"Complete it first: edgemere do datarequest complete --id {row['name']}",
+                               instances=row["instance_refs"] or [])
+            gone, = uow.destroy(REQUEST, [row])
+        return gone
+    return render_request(uses.db.retrying(work))
+
+

@@ -1,0 +1,122 @@
+"""References and requests as rows, and as the objects of the contract."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Boolean, Column, Float, Index, Integer, MetaData, Table, Text
+
+from shared.kernel.secrets import redacted
+from shared.nets import DATAREFERENCE, DATAREQUEST
+from shared.storage.record import Record
+from shared.storage.schema import Id, Json, Stamp, Word, live_name_index, object_columns, service_tables
+
+METADATA = MetaData()
+service_tables(METADATA)
+
+reference_table = Table(
+    "datareference", METADATA, *object_columns(),
+    Column("name", Word, nullable=False),
+    Column("short_name", Word),
+    Column("state", Word, nullable=False),
+    Column("query", Json),
+    Column("connection", Json),
+    Column("defaults", Json),
+    Column("request_id", Id),
+    Column("request_name", Word),
+    Column("instances", Integer, nullable=False, default=0),
+    Column("reason", Json),
+    live_name_index("datareference"),
+    Index("datareference_by_state", "state", "id"),
+)
+
+request_table = Table(
+    "datarequest", METADATA, *object_columns(),
+    Column("name", Word, nullable=False),
+    Column("ename", Word, nullable=False),
+    Column("state", Word, nullable=False),
+    Column("query", Json),
+    Column("message", Text),
+    Column("reason", Json),
+    Column("blocked_by", Json),
+    Column("reference_id", Id),
+    Column("reference_name", Word),
+    Column("target", Word),
+    Column("workload", Word),
+    Column("action", Word),
+    Column("granularity", Word, nullable=False),
+    Column("select", Json),
+    Column("wait", Boolean, nullable=False, default=False),
+    Column("deadline", Stamp),
+    Column("lifetime", Float),
+    Column("expires_at", Stamp),
+    Column("labels", Json),
+    Column("attempt", Integer, nullable=False, default=1),
+    Column("cost", Float),
+    Column("reservations", Integer, nullable=False, default=0),
+    Column("instances", Integer, nullable=False, default=0),
+    # The first associations, so that `show` needs no other service for an ordinary request.
+    Column("reservation_refs", Json),
+    Column("instance_refs", Json),
+    # What the catalogue said: {"funnel", "warnings"}.
+    Column("found", Json),
+    # Of a degraded request: the data that broke, [{"id", "name", "checksum"}].
+    Column("missing", Json),
+    Column("next_retry_at", Stamp),
+    Column("announced_at", Stamp),
+    live_name_index("datarequest"),
+    Index("datarequest_by_state", "state", "id"),
+    Index("datarequest_by_retry", "next_retry_at"),
+    Index("datarequest_by_reference", "reference_id"),
+    Index("datarequest_by_name", "name"),
+)
+
+counter_table = Table(
+    "counter", METADATA,
+    Column("name", Word, primary_key=True),
+    Column("used", Integer, nullable=False),
+)
+
+REFS_KEPT = 200
+_LINK = "/edgemere/diml/dml/do"
+
+
+def ref(object_id: str | None, name: str | None) -> dict[str, Any] | None:
+    """A reference to another object, as the contract writes it."""
+    return {"id": object_id, "name": name} if object_id or name else None
+
+
+def counted(count: int, noun: str, by: str, object_id: str) -> dict[str, Any]:
+    """An association with many: how many, and where they are listed."""
+    return {"count": count, "link": f"{_LINK}/{noun}/list?{by}={object_id}"}
+
+
+def render_reference(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "id": row["id"], "name": row["name"], "short_name": row["short_name"], "version": row["version"],
+        "state": row["state"], "query": row["query"], "connection": redacted(row["connection"]),
+        "defaults": row["defaults"] or {}, "request": ref(row["request_id"], row["request_name"]),
+        "instances": counted(row["instances"], "datainstance", "reference", row["id"]),
+        "reason": row["reason"], "owner": row["owner"], "created_at": row["created_at"], "updated_at": row["updated_at"],
+        **({"destroyed_at": row["destroyed_at"]} if row.get("destroyed_at") else {}),
+    }
+
+
+def render_request(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "id": row["id"], "name": row["name"], "ename": row["ename"], "version": row["version"], "state": row["state"],
+        "query": row["query"], "message": row["message"], "reason": row["reason"], "blocked_by": row["blocked_by"],
+        "data_reference": ref(row["reference_id"], row["reference_name"]),
+        "reservations": counted(row["reservations"], "datareservation", "request", row["id"]),
+        "instances": counted(row["instances"], "datainstance", "request", row["id"]),
+        "target": row["target"], "workload": row["workload"], "select": row["select"] or {}, "action": row["action"],
+        "granularity": row["granularity"], "wait": row["wait"], "deadline": row["deadline"],
+        "lifetime": row["lifetime"], "expires_at": row["expires_at"], "labels": row["labels"] or {},
+        "attempt": row["attempt"], "cost": row["cost"], "owner": row["owner"],
+        "created_at": row["created_at"], "updated_at": row["updated_at"],
+        **({"destroyed_at": row["destroyed_at"]} if row.get("destroyed_at") else {}),
+    }
+
+
+REFERENCE = Record("datareference", reference_table, render_reference, DATAREFERENCE)
+REQUEST = Record("datarequest", request_table, render_request, DATAREQUEST)

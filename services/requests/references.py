@@ -1,0 +1,177 @@
+"""What a reference can be told: create, provision, show, destroy."""
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy.exc import IntegrityError
+
+from services.requests import handlers, repository, rules
+from services.requests.models import REFERENCE, REQUEST, reference_table, render_reference, render_request
+from shared.contracts.action import invalid, schema_of
+from shared.contracts.requests import ReferenceParameters
+from shared.hosting.uses import Uses
+from shared.kernel.errors import Conflict
+from shared.kernel.ids import new_id
+from shared.storage.record import Row
+from shared.storage.unit_of_work import UnitOfWork
+
+from marshmallow import ValidationError
+
+Parameters = dict[str, Any]
+
+
+def create(uses: Uses, parameters: Parameters) -> dict[str, Any]:
+    """Describe needed data under a name."""
+    with uses.db.transaction(uses.context) as uow:
+        row = _insert(uses, uow, parameters)
+    return render_reference(row)
+
+
+def _insert(uses: Uses, uow: UnitOfWork, parameters: Parameters) -> Row:
+    name = parameters["name"]
+    query = rules.wanted(parameters["query"], parameters.get("all")).to_json()
+    rules.check_defaults(parameters.get("defaults"))
+    rules.check_select((parameters.get("defaults") or {}).get("select"))
+    if repository.name_is_taken(uow.connection, reference_table, uses.context.owner, name):
+        raise _name_taken(name)
+    row = {
+        "id": new_id("datareference"), "owner": uses.context.owner, "name": name, "query": query,
+        "short_name": parameters.get("short_name") or name.rsplit(".", 1)[-1], "connection": parameters.get("connection"),
+        "defaults": parameters.get("defaults"), "instances": 0,
+    }
+    try:
+        made, = uow.create(REFERENCE, [row])
+    except IntegrityError:
+        raise _name_taken(name) from None
+    return made
+
+
+def _name_taken(name: str) -> Conflict:
+    return Conflict("datareference.name_taken", f"There is a reference named '{name}' already.",
+                    next_step="Choose another name, or use the one that is there.",
+                    errors=[{"pointer": "/name", "detail": "This name is taken."}])
+
+
+def named(uses: Uses, connection: Any, ref: str) -> Row:
+    """The living reference of this id or name."""
+    return repository.references.resolve(connection, ref, uses.context.owner)
+
+
+def named_or_none(uses: Uses, connection: Any, given: Any) -> Row | None:
+    """The reference that a parameter names; None when it is not given or given inline."""
+    return named(uses, connection, given) if isinstance(given, str) else None
+
+
+def inline(given: Parameters) -> Parameters:
+    """The checked members of a reference that was given inline.
+
+    Raises:
+        Invalid: a member is missing, unknown or ill-typed.
+    """
+    known = schema_of(ReferenceParameters).fields
+    spelled = {"shortName": "short_name"}
+    given = {spelled.get(key, key): value for key, value in given.items() if value is not None}
+    unknown = [key for key in given if key not in known]
+    if unknown:
+        from shared.kernel.errors import did_you_mean
+        raise invalid("dataref", {key: [f"Unknown member.{did_you_mean(key, known)}"] for key in unknown}, "/dataref")
+    try:
+        return schema_of(ReferenceParameters).load(given)
+    except ValidationError as error:
+        raise invalid("dataref", error.messages, "/dataref") from None
+
+
+def take_or_create(uses: Uses, uow: UnitOfWork, given: Parameters) -> Row:
+    """The reference that an inline one means: the one of this name with the same query, else a new one.
+
+    Raises:
+        Conflict: ``datareference.name_taken``, one of this name has another query.
+    """
+    parameters = inline(given)
+    there = repository.live_reference(uow.connection, uses.context.owner, parameters["name"])
+    if there is None:
+        return _insert(uses, uow, parameters)
+    if rules.wanted(parameters["query"], parameters.get("all")).to_json() != there["query"]:
+        raise Conflict("datareference.name_taken",
+                       f"There is a reference named '{there['name']}' with another query.",
+                       next_step="Choose another name, or give the same query.",
+                       errors=[{"pointer": "/dataref/name", "detail": "This name is taken."}],
+                       reference={"id": there["id"], "name": there["name"]}, query=there["query"])
+    return there
+
+
+def provide(uses: Uses, dataref: Any) -> dict[str, Any]:
+    """What ``datainstance create`` needs: the reference and the request that provisions it.
+
+    A reference that is Provisioning keeps its open request, one that is Provisioned its last one; else a new
+    request begins.
+    """
+    def work() -> tuple[Row, Row]:
+        with uses.db.transaction(uses.context) as uow:
+            if isinstance(dataref, dict):
+                reference = take_or_create(uses, uow, dataref)
+            else:
+                reference = named(uses, uow.connection, dataref)
+            request = uow.get(REQUEST, reference["request_id"]) if reference["request_id"] else None
+            if reference["state"] == "Provisioning" or (
+                    reference["state"] == "Provisioned" and request and request["state"] != "Completed"):
+                return reference, request
+            return begin(uses, uow, reference)
+    reference, request = uses.db.retrying(work)
+    return {"reference": render_reference(reference), "request": render_request(request)}
+
+
+def begin(uses: Uses, uow: UnitOfWork, reference: Row) -> tuple[Row, Row]:
+    """Start a request that provisions a reference, in the same transaction as the move of the reference."""
+    row = handlers.request_row(uses, {}, reference, granularity="source")
+    handlers.name_request(uow, row, None, reference)
+    request, = uow.create(REQUEST, [row], "fulfill")
+    moved, = uow.move(REFERENCE, [reference], "provision", changes={
+        "request_id": request["id"], "request_name": request["name"], "reason": None})
+    return moved, request
+
+
+def provision(uses: Uses, parameters: Parameters) -> dict[str, Any]:
+    """Start a new request for a reference's data, whatever it has already."""
+    def work() -> Row:
+        with uses.db.transaction(uses.context) as uow:
+            reference, _ = begin(uses, uow, named(uses, uow.connection, parameters["id"]))
+        return reference
+    return render_reference(uses.db.retrying(work))
+
+
+def find(uses: Uses, parameters: Parameters) -> dict[str, Any]:
+    """A page of references."""
+    with uses.db.reading() as connection:
+        return repository.references.answer(connection, parameters, uses.context.owner)
+
+
+def show(uses: Uses, parameters: Parameters) -> dict[str, Any]:
+    """One reference, with the refs of its live instances."""
+    with uses.db.reading() as connection:
+        row = repository.references.resolve(connection, parameters["id"], uses.context.owner, destroyed=True)
+    shown = render_reference(row)
+    shown["instances"] = uses.mesh.call("instances", "refs_of", reference=row["id"]) if row["instances"] else []
+    return shown
+
+
+def destroy(uses: Uses, parameters: Parameters) -> dict[str, Any]:
+    """Remove a reference that nothing stands on.
+
+    Raises:
+        Conflict: ``datareference.in_use``.
+    """
+    def work() -> Row:
+        with uses.db.transaction(uses.context) as uow:
+            row = repository.references.resolve(uow.connection, parameters["id"], uses.context.owner, destroyed=True)
+            if row["destroyed_at"]:
+                return row
+            live = repository.live_instances_of_reference(uow.connection, row["id"])
+            if live or row["state"] == "Provisioning":
+                what = f"has {live} live instances" if live else "is being provisioned"
+                raise Conflict("datareference.in_use", f"Reference '{row['name']}' {what}.",
+                               next_step=f"Complete or cancel its request '{row['request_name']}' first.",
+                               request={"id": row["request_id"], "name": row["request_name"]}, instances=live)
+            gone, = uow.destroy(REFERENCE, [row])
+        return gone
+    return render_reference(uses.db.retrying(work))

@@ -1,0 +1,94 @@
+"""The queries of the service, each with a name and a sentence."""
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, func, or_, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from services.requests.models import METADATA, REFERENCE, REQUEST, counter_table, reference_table, request_table
+from shared.lists import Lister
+from shared.storage.record import Row
+from shared.storage.unit_of_work import UnitOfWork
+
+requests = Lister(REQUEST, {
+    "data_reference": (request_table.c.reference_id, request_table.c.reference_name),
+})
+references = Lister(REFERENCE, {
+    "request": (reference_table.c.request_id, reference_table.c.request_name),
+})
+
+OPEN = ("Needed", "Selected", "Evaluated")
+
+
+def next_number(uow: UnitOfWork, owner: str, noun: str) -> int:
+    """The next number for an unnamed object; a number is given once."""
+    dialect = postgresql if uow.connection.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(counter_table).values(name=f"{owner}|{noun}", used=1)
+    statement = statement.on_conflict_do_update(
+        index_elements=["name"], set_={"used": counter_table.c.used + 1}).returning(counter_table.c.used)
+    return uow.connection.execute(statement).scalar_one()
+
+
+def name_is_taken(connection: Connection, table: Any, owner: str, name: str) -> bool:
+    """Whether a live object of this owner has the name."""
+    return connection.execute(
+        select(table.c.id).where(table.c.owner == owner, table.c.name == name, table.c.destroyed_at.is_(None))
+    ).first() is not None
+
+
+def live_reference(connection: Connection, owner: str, name: str) -> Row | None:
+    """The living reference of this name."""
+    found = connection.execute(select(reference_table).where(
+        reference_table.c.owner == owner, reference_table.c.name == name,
+        reference_table.c.destroyed_at.is_(None))).mappings().first()
+    return dict(found) if found else None
+
+
+def live_instances_of_reference(connection: Connection, reference_id: str) -> int:
+    """How many live instances the requests of a reference have."""
+    table = request_table
+    return connection.execute(select(func.coalesce(func.sum(table.c.instances), 0)).where(
+        table.c.reference_id == reference_id, table.c.destroyed_at.is_(None))).scalar_one()
+
+
+def past_deadline(connection: Connection, now: str, limit: int) -> list[str]:
+    """Open requests whose deadline is over."""
+    table = request_table
+    return list(connection.execute(
+        select(table.c.id).where(table.c.state.in_(("Init", *OPEN)), table.c.deadline < now,
+                                 table.c.destroyed_at.is_(None)).limit(limit)).scalars())
+
+
+def past_lifetime(connection: Connection, now: str, limit: int) -> list[str]:
+    """Satisfied requests whose lifetime is over."""
+    table = request_table
+    return list(connection.execute(
+        select(table.c.id).where(table.c.state == "Satisfied", table.c.expires_at < now,
+                                 table.c.destroyed_at.is_(None)).limit(limit)).scalars())
+
+
+def due_again(connection: Connection, now: str, quiet_since: str, limit: int) -> list[str]:
+    """Open requests that wait and are due, or of which nothing was heard for too long."""
+    table = request_table
+    return list(connection.execute(
+        select(table.c.id).where(
+            table.c.state.in_(OPEN), table.c.destroyed_at.is_(None),
+            or_(table.c.next_retry_at < now,
+                (table.c.next_retry_at.is_(None)) & (table.c.announced_at < quiet_since)),
+        ).limit(limit)).scalars())
+
+
+def waiting(connection: Connection, limit: int) -> list[str]:
+    """Open requests that wait for something to change."""
+    table = request_table
+    return list(connection.execute(
+        select(table.c.id).where(table.c.next_retry_at.is_not(None), table.c.state.in_(OPEN),
+                                 table.c.destroyed_at.is_(None)).order_by(table.c.id).limit(limit)).scalars())
+
+
+def history_of(connection: Connection, object_id: str) -> list[Row]:
+    """The moves of one object, oldest first."""
+    table = METADATA.tables["history"]
+    return [dict(row) for row in connection.execute(
+        select(table).where(table.c.object_id == object_id).order_by(table.c.seq)).mappings()]

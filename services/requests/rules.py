@@ -1,0 +1,115 @@
+"""What a request may be, and what is said of it. Decides; reads and writes nothing."""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from shared.contracts.requests import REASONS
+from shared.kernel import clock
+from shared.kernel.errors import Invalid, NotYet, did_you_mean
+from shared.query import DATA_FIELDS, Query, parse
+
+NOT_BUILT = ("needed_by", "standing", "group", "lock")
+ACTIONS_BUILT = ("leave", "copy")
+SELECT_BUILT = {"mode": ("all", "best", "first"), "count": int, "minimum": int}
+SELECT_LATER = ("distinct", "prefer", "max_cost", "max_bytes", "together", "apart")
+DEFAULTS_ALLOWED = ("target", "action", "granularity", "select", "wait", "deadline", "lifetime", "workload", "labels")
+
+
+def check_built(parameters: Mapping[str, Any]) -> None:
+    """Refuse what a later release builds, by name.
+
+    Raises:
+        NotYet: ``not_yet``.
+    """
+    for name in NOT_BUILT:
+        if parameters.get(name):
+            raise NotYet("not_yet", f"The parameter '{name}' is not built yet.", next_step="Leave it out for now.")
+    wish = parameters.get("action")
+    if wish and wish not in ACTIONS_BUILT:
+        raise NotYet("not_yet", f"The action '{wish}' is not built yet.",
+                     next_step=f"Ask for one of: {', '.join(ACTIONS_BUILT)}.")
+
+
+def check_select(select: Mapping[str, Any] | None) -> None:
+    """Check how candidates are to be chosen: ``{mode: all|best|first, count, minimum}``.
+
+    Raises:
+        Invalid: ``parameter.invalid`` with a pointer.
+        NotYet: a member that a later release builds.
+    """
+    for key, value in (select or {}).items():
+        if key in SELECT_LATER:
+            raise NotYet("not_yet", f"'select.{key}' is not built yet.", next_step="Leave it out for now.")
+        if key not in SELECT_BUILT:
+            raise _invalid(f"/select/{key}", f"Unknown member '{key}'.{did_you_mean(key, [*SELECT_BUILT, *SELECT_LATER])}")
+        if key == "mode" and value not in SELECT_BUILT["mode"]:
+            raise _invalid("/select/mode", f"'{value}' is none of {', '.join(SELECT_BUILT['mode'])}.")
+        if key != "mode" and (not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 1_000_000):
+            raise _invalid(f"/select/{key}", "A whole number from 1 is needed here.")
+
+
+def check_defaults(defaults: Mapping[str, Any] | None) -> None:
+    """Check the defaults that a reference gives to its requests."""
+    for key in defaults or {}:
+        if key not in DEFAULTS_ALLOWED:
+            raise _invalid(f"/defaults/{key}", f"Unknown member '{key}'.{did_you_mean(key, DEFAULTS_ALLOWED)}")
+
+
+def _invalid(pointer: str, detail: str) -> Invalid:
+    return Invalid("parameter.invalid", detail, next_step="Correct the member that the pointer names.",
+                   errors=[{"pointer": pointer, "detail": detail}])
+
+
+def wanted(expression: Any, everything: bool | None) -> Query:
+    """The query of something that will be created for what it finds.
+
+    Raises:
+        Malformed: the query cannot be parsed.
+        Invalid: ``query.empty``, it matches everything and nobody said that this is meant.
+    """
+    query = parse(expression, DATA_FIELDS)
+    if query.is_empty and not everything:
+        detail = "An empty query matches every Data in the catalogue."
+        raise Invalid("query.empty", detail, next_step="Say what is needed, or all: true when everything is meant.",
+                      errors=[{"pointer": "/query", "detail": detail}])
+    return query
+
+
+def deadline_of(given: str | None, waits: bool, settings: Any) -> str:
+    """When to give up: what was asked, else the default for a request of this kind."""
+    if given:
+        return given
+    return clock.stamp_in(settings.default_wait_deadline_s if waits else settings.default_deadline_s)
+
+
+def backoff(retries: int, steps: Sequence[float]) -> float:
+    """Seconds until the next look at a request that waits."""
+    return steps[min(retries, len(steps) - 1)]
+
+
+def unstick(code: str, row: Mapping[str, Any], lost: str | None) -> list[str]:
+    """Commands that can end the wait, in the order in which to try them."""
+    name = row["name"]
+    cancel = f"edgemere do datarequest cancel --id {name}"
+    ways = {
+        "no_match": ["edgemere fmdm query --expression '" + (lost or "…") + "'",
+                     "edgemere fmdm datasource scan --id SOURCE", cancel],
+        "no_capacity": ["edgemere do datarequest list --state Satisfied", "edgemere do datarequest complete --id OTHER", cancel],
+        "source_unavailable": ["edgemere fmdm datasource list --state Suspended",
+                               "edgemere fmdm datasource resume --id SOURCE", cancel],
+    }
+    return ways.get(code, [cancel])
+
+
+def sentence_of(reason: Mapping[str, Any]) -> str:
+    """The sentence for a reason that came without one."""
+    return REASONS.get(str(reason.get("code")), "It failed.")
+
+
+def losing_clause(funnel: Mapping[str, Any] | None) -> str | None:
+    """The clause after which nothing was left, or None."""
+    for step in (funnel or {}).get("steps", ()):
+        if step["remaining"] == 0:
+            return step["clause"]
+    return None

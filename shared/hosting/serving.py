@@ -1,0 +1,97 @@
+"""How a service answers an action of the table: checked parameters in, JSON out, a repeated call found again.
+
+A service's method is a name and one line; the work is a plain function ``handler(uses, parameters)`` that knows no
+Nameko. ``uses`` is what the composition root gave this service (see ``Uses``).
+"""
+from __future__ import annotations
+
+import functools
+import hashlib
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+from nameko.extensions import DependencyProvider
+from sqlalchemy import select
+
+from shared.contracts.action import Action, load_parameters
+from shared.contracts.table import BY_RPC
+from shared.hosting.entrypoints import rpc
+from shared.hosting.rpc import Mesh, current_context
+from shared.kernel.errors import Conflict, Invalid, NotYet
+
+
+class UsesProvider(DependencyProvider):
+    """Gives each worker its ``Uses``: the service's own, with the context of the call or message."""
+
+    mesh = Mesh()
+
+    def get_dependency(self, worker_ctx: Any) -> Uses:
+        uses: Uses = self.container.config["USES"][self.container.service_name]
+        context = current_context(worker_ctx)
+        return Uses(uses.service, uses.db, uses.config, context, self.mesh.get_dependency(worker_ctx), uses.parts)
+
+
+def action(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Make ``method(self, parameters)`` the RPC of the row that has the service's and the method's name."""
+
+    @functools.wraps(method)
+    def answer(self: Any, *given: Any, **parameters: Any) -> Any:
+        row = BY_RPC[f"{self.name}.{method.__name__}"]
+        if given:
+            parameters = {**_named(row, given), **parameters}
+        return _answer(row, self.uses, parameters, lambda checked: method(self, checked), self)
+
+    # The wrapper takes whatever a foreign caller sends: what is wrong with it is said by the contract, not by Python.
+    del answer.__wrapped__
+    return rpc(answer)
+
+
+def _named(row: Action, given: tuple[Any, ...]) -> dict[str, Any]:
+    name = row.positional or next(iter(row.parameters._declared_fields), None)
+    if len(given) > 1 or name is None:
+        raise Invalid("parameter.unknown", f"{row.rpc} takes its parameters by name.",
+                      next_step=f"It takes: {', '.join(row.parameters._declared_fields)}.")
+    return {name: given[0]}
+
+
+def _answer(row: Action, uses: Uses, parameters: Mapping[str, Any], work: Callable[[dict[str, Any]], Any],
+            service: Any) -> Any:
+    if not row.built:
+        raise NotYet("not_yet", f"'{' '.join(row.path)}' is not built yet.",
+                     next_step="It is listed in the documents and comes with a later release.")
+    checked = load_parameters(row, parameters)
+    if not row.changes or not uses.context.idempotency_key:
+        return work(checked)
+    digest = hashlib.sha256(orjson.dumps([row.name, parameters], option=orjson.OPT_SORT_KEYS, default=str)).hexdigest()
+    key = f"{uses.context.owner}|{row.rpc}|{uses.context.idempotency_key}"
+    uses.context = uses.context.having(fingerprint=digest, idempotency_key=key)
+    try:
+        return _replayed(row, uses, service) or work(checked)
+    except Conflict as error:
+        if error.code != "idempotency.in_progress":
+            raise
+        return _replayed(row, uses, service)
+
+
+def _replayed(row: Action, uses: Uses, service: Any) -> Any:
+    """What a repeated call gets: the object that the first one changed, as it is now."""
+    table = uses.db.metadata.tables["idempotency"]
+    with uses.db.reading() as connection:
+        found = connection.execute(select(table).where(table.c.key == uses.context.idempotency_key)).mappings().first()
+    if found is None:
+        return None
+    if found["fingerprint"] != uses.context.fingerprint:
+        raise Invalid("idempotency.mismatch", "This Idempotency-Key was used before for something else.",
+                      next_step="Use a new key for a new call.")
+    show = service.replays.get(found["noun"])
+    return show(uses, {"id": found["object_id"]})
+
+
+def entrypoints_of(service: type) -> list[str]:
+    """The names of the methods of a service class that answer RPCs."""
+    return [name for name, member in inspect.getmembers(service) if getattr(member, "nameko_entrypoints", None)]
+
+
+__all__ = ["UsesProvider", "action", "entrypoints_of"]
