@@ -45,6 +45,8 @@ EVENTS: dict[str, Event] = {event.name: event for event in [
     Event("datarequest.waiting", "datarequest", "requests", "A request cannot go on now and says what it waits for."),
     Event("instances.settled", "datarequest", "instances",
           "All instances of one attempt of a request are Ready, or one is Broken.", INTERNAL),
+    Event("instances.gone", "datarequest", "instances",
+          "Instances of a request were destroyed by their user.", INTERNAL),
     Event("capacity.freed", "datasource", "catalog", "Room came free, or data appeared, at a source.", INTERNAL),
 ]}
 

@@ -19,6 +19,7 @@ from shared.contracts.action import Action, load_parameters
 from shared.contracts.table import BY_RPC
 from shared.hosting.entrypoints import rpc
 from shared.hosting.rpc import Mesh, current_context
+from shared.hosting.uses import Uses
 from shared.kernel.errors import Conflict, Invalid, NotYet
 
 

@@ -1,0 +1,135 @@
+"""The service ``requests``: references, requests, and how far they have come."""
+from __future__ import annotations
+
+from nameko.timer import timer
+
+from services.requests import explain, handlers, references, steps
+from shared.hosting.entrypoints import on_event, rpc
+from shared.hosting.serving import UsesProvider, action
+
+
+class Requests:
+    name = "requests"
+    uses = UsesProvider()
+    replays = {"datarequest": handlers.show, "datareference": references.show}
+
+    # --- requests
+    @action
+    def create(self, parameters):
+        return handlers.create(self.uses, parameters)
+
+    @action
+    def fulfill(self, parameters):
+        return handlers.fulfill(self.uses, parameters)
+
+    @action
+    def list(self, parameters):
+        return handlers.find(self.uses, parameters)
+
+    @action
+    def find(self, parameters):
+        return handlers.find(self.uses, parameters)
+
+    @action
+    def show(self, parameters):
+        return handlers.show(self.uses, parameters)
+
+    @action
+    def plan(self, parameters):
+        raise AssertionError("answered by the table")
+
+    @action
+    def explain(self, parameters):
+        return explain.explain(self.uses, parameters)
+
+    @action
+    def cancel(self, parameters):
+        return handlers.cancel(self.uses, parameters)
+
+    @action
+    def retry(self, parameters):
+        return handlers.retry(self.uses, parameters)
+
+    @action
+    def complete(self, parameters):
+        return handlers.complete(self.uses, parameters)
+
+    @action
+    def destroy(self, parameters):
+        return handlers.destroy(self.uses, parameters)
+
+    @action
+    def lock(self, parameters):
+        raise AssertionError("answered by the table")
+
+    # --- references
+    @action
+    def datareference_create(self, parameters):
+        return references.create(self.uses, parameters)
+
+    @action
+    def datareference_list(self, parameters):
+        return references.find(self.uses, parameters)
+
+    @action
+    def datareference_find(self, parameters):
+        return references.find(self.uses, parameters)
+
+    @action
+    def datareference_show(self, parameters):
+        return references.show(self.uses, parameters)
+
+    @action
+    def datareference_provision(self, parameters):
+        return references.provision(self.uses, parameters)
+
+    @action
+    def datareference_destroy(self, parameters):
+        return references.destroy(self.uses, parameters)
+
+    # --- among the services
+    @rpc
+    def plain(self, request):
+        return handlers.plain(self.uses, request)
+
+    @rpc
+    def provide(self, dataref):
+        return references.provide(self.uses, dataref)
+
+    @rpc
+    def selected(self, request, attempt, reservations, refs, found):
+        return steps.selected(self.uses, request, attempt, reservations, refs, found)
+
+    @rpc
+    def evaluated(self, request, attempt, confirmed, rejected, cost):
+        return steps.evaluated(self.uses, request, attempt, confirmed, rejected, cost)
+
+    @rpc
+    def failed(self, request, attempt, reason, message, found=None):
+        return steps.failed(self.uses, request, attempt, reason, message, found)
+
+    @rpc
+    def blocked(self, request, attempt, code, message, found=None):
+        return steps.blocked(self.uses, request, attempt, code, message, found)
+
+    @rpc
+    def health(self):
+        with self.uses.db.reading() as connection:
+            connection.exec_driver_sql("SELECT 1")
+        return {"service": "requests", "ok": True}
+
+    @on_event("edgemere", "instances.settled", internal=True)
+    def settled(self, message):
+        steps.on_settled(self.uses, message)
+
+    @on_event("edgemere", "instances.gone", internal=True)
+    def gone(self, message):
+        steps.on_gone(self.uses, message)
+
+    @on_event("edgemere", "capacity.freed", internal=True)
+    def freed(self, message):
+        steps.on_freed(self.uses, message)
+
+    @timer(interval=1)
+    def sweep(self):
+        steps.sweep(self.uses)

@@ -1,0 +1,196 @@
+"""How far a request has come, told by the services that took the step. Every step may be told twice."""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from services.requests import handlers, repository, rules
+from services.requests.models import REFS_KEPT, REQUEST, render_request
+from shared.hosting.uses import Uses
+from shared.kernel import clock
+from shared.kernel.errors import Conflict
+from shared.storage.record import Row
+from shared.storage.unit_of_work import UnitOfWork
+
+Refs = Sequence[Mapping[str, Any]]
+AFTER = {"Needed": ("Selected", "Evaluated", "Satisfied"), "Selected": ("Evaluated", "Satisfied"),
+         "Evaluated": ("Satisfied",)}
+
+
+def _step(uses: Uses, request: str, attempt: int, state: str, event: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Move a request that is in ``state`` of this attempt; unchanged when it is past that already.
+
+    Raises:
+        Conflict: ``datarequest.not_needed``, it ended or began anew meanwhile.
+    """
+    def work() -> Row:
+        with uses.db.transaction(uses.context) as uow:
+            row = uow.get(REQUEST, request)
+            if row and row["attempt"] == attempt and row["state"] in AFTER[state]:
+                return row
+            if row is None or row["destroyed_at"] or row["attempt"] != attempt or row["state"] != state:
+                now = f"{row['state']}, attempt {row['attempt']}" if row else "gone"
+                raise Conflict("datarequest.not_needed", f"Request {request} is no longer {state} in attempt {attempt} ({now}).")
+            moved, = uow.move(REQUEST, [row], event, changes={
+                **changes, "blocked_by": None, "next_retry_at": None, "announced_at": clock.stamp()})
+        return moved
+    return render_request(uses.db.retrying(work))
+
+
+def selected(uses: Uses, request: str, attempt: int, reservations: int, refs: Refs, found: Mapping[str, Any]) -> dict[str, Any]:
+    """The catalogue was asked and the reservations are made."""
+    return _step(uses, request, attempt, "Needed", "selected", {
+        "reservations": reservations, "reservation_refs": list(refs)[:REFS_KEPT], "found": dict(found),
+        "message": f"{reservations} Data reserved."})
+
+
+def evaluated(uses: Uses, request: str, attempt: int, confirmed: int, rejected: int, cost: float) -> dict[str, Any]:
+    """The policies were asked and every reservation is confirmed or rejected."""
+    message = f"{confirmed} Data confirmed" + (f", {rejected} rejected by policy." if rejected else ".")
+    return _step(uses, request, attempt, "Selected", "evaluated", {"cost": cost, "message": message})
+
+
+def failed(uses: Uses, request: str, attempt: int, reason: Mapping[str, Any], message: str,
+           found: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """A step cannot be taken and the request may not wait."""
+    return handlers.fail(uses, request, reason, message or rules.sentence_of(reason), attempt, found)
+
+
+def blocked(uses: Uses, request: str, attempt: int, code: str, message: str,
+            found: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """A step cannot be taken now; the request waits and says for what, or fails when it may not wait."""
+    def work() -> Row:
+        with uses.db.transaction(uses.context) as uow:
+            row = uow.get(REQUEST, request)
+            if row is None or row["attempt"] != attempt or row["state"] not in repository.OPEN:
+                return row
+            if not row["wait"]:
+                return handlers.move_to_failed(uow, row, {"code": code}, message, found)
+            return _wait(uses, uow, row, code, message, found)
+    row = uses.db.retrying(work)
+    return render_request(row) if row else {}
+
+
+def _wait(uses: Uses, uow: UnitOfWork, row: Row, code: str, message: str, found: Mapping[str, Any] | None) -> Row:
+    before = row["blocked_by"] or {}
+    again = before.get("code") == code
+    retries = before.get("retries", 0) + 1 if again else 0
+    due = clock.stamp_in(rules.backoff(retries, uses.config.requests.wait_retry_s))
+    lost = rules.losing_clause((found or {}).get("funnel"))
+    why = {"code": code, "since": before["since"] if again else clock.stamp(), "next_retry_at": due, "retries": retries,
+           "unstick": rules.unstick(code, row, lost)}
+    moved, = uow.change(REQUEST, [row], {
+        "blocked_by": why, "message": message, "next_retry_at": due, **({"found": dict(found)} if found else {})})
+    if not again:
+        uow.announce(REQUEST, moved, "datarequest.waiting")
+    return moved
+
+
+def on_settled(uses: Uses, message: Any) -> None:
+    """The instances of an attempt are all Ready, or one is Broken."""
+    fact = message.obj
+
+    def work() -> None:
+        with uses.db.transaction(uses.context) as uow:
+            if not uow.first_time("requests.settled", message.id):
+                return
+            row = uow.get(REQUEST, fact["request"])
+            if row is None or row["destroyed_at"] or row["attempt"] != fact["attempt"]:
+                return
+            if fact["broken"]:
+                _broken(uses, uow, row, fact)
+            elif row["state"] == "Evaluated":
+                _satisfied(uow, row, fact)
+    uses.db.retrying(work)
+
+
+def _satisfied(uow: UnitOfWork, row: Row, fact: Mapping[str, Any]) -> None:
+    simulated = fact.get("simulated", 0)
+    note = f" {simulated} of them simulated: they have no bytes." if simulated else ""
+    moved, = uow.move(REQUEST, [row], "satisfied", changes={
+        "instances": fact["live"], "instance_refs": fact["refs"][:REFS_KEPT], "missing": None, "reason": None,
+        "message": f"{fact['live']} {'instance is' if fact['live'] == 1 else 'instances are'} ready.{note}",
+        "expires_at": clock.stamp_in(row["lifetime"]) if row["lifetime"] is not None else None,
+        "blocked_by": None, "next_retry_at": None})
+    handlers.settle_reference(uow, moved, "provisioned")
+
+
+def _broken(uses: Uses, uow: UnitOfWork, row: Row, fact: Mapping[str, Any]) -> None:
+    first = fact["broken"][0]
+    if row["state"] == "Satisfied":
+        uow.move(REQUEST, [row], "degraded", detail=first["reason"], changes={
+            "attempt": row["attempt"] + 1, "missing": fact["broken"], "announced_at": clock.stamp(),
+            "message": f"Instance '{first['instance']}' broke: {first['reason'].get('detail', '')} It is being healed.",
+            "deadline": rules.deadline_of(None, row["wait"], uses.config.requests),
+            "instances": fact["live"], "instance_refs": fact["refs"][:REFS_KEPT]})
+    elif row["state"] == "Evaluated":
+        reason = first["reason"]
+        code = "checksum_mismatch" if reason.get("code") == "checksum_mismatch" else "provision_failed"
+        handlers.move_to_failed(
+            uow, row, {"code": code, "instance": first["instance"], "cause": reason},
+            f"Instance '{first['instance']}' could not be made: {reason.get('detail') or reason.get('code')}")
+
+
+def on_gone(uses: Uses, message: Any) -> None:
+    """Instances were destroyed by their user: with the last one gone the request is Completed."""
+    fact = message.obj
+
+    def work() -> None:
+        with uses.db.transaction(uses.context) as uow:
+            if not uow.first_time("requests.gone", message.id):
+                return
+            row = uow.get(REQUEST, fact["request"])
+            if row is None or row["destroyed_at"] or row["state"] != "Satisfied":
+                return
+            if fact["live"] == 0:
+                handlers.move_to_completed(uow, row, "Its last instance was destroyed.")
+            else:
+                moved, = uow.change(REQUEST, [row], {
+                    "instances": fact["live"], "instance_refs": fact["refs"][:REFS_KEPT]})
+                handlers.settle_reference(uow, moved, "provisioned")
+    uses.db.retrying(work)
+
+
+def on_freed(uses: Uses, message: Any) -> None:
+    """Room came free or data appeared: whoever waits looks again now."""
+    with uses.db.reading() as connection:
+        waiting = repository.waiting(connection, 500)
+    announce(uses, waiting)
+
+
+def announce(uses: Uses, ids: Sequence[str]) -> None:
+    """Say the state of open requests once more, so that the step that is due is taken."""
+    for request in ids:
+        with uses.db.transaction(uses.context) as uow:
+            row = uow.get(REQUEST, request)
+            if row is None or row["state"] not in repository.OPEN or row["destroyed_at"]:
+                continue
+            moved = {**row, "announced_at": clock.stamp()}
+            # Neither version nor history: nothing about the request has changed.
+            uow.connection.execute(REQUEST.table.update().where(REQUEST.table.c.id == request).values(
+                announced_at=moved["announced_at"], next_retry_at=None))
+            uow.announce(REQUEST, moved, f"datarequest.{row['state'].lower()}")
+
+
+def sweep(uses: Uses) -> dict[str, int]:
+    """End what is over, look again at what waits, and repeat what was not heard. Returns how many of each."""
+    now = clock.stamp()
+    quiet = clock.stamp_in(-uses.config.requests.quiet_s)
+    with uses.db.reading() as connection:
+        late = repository.past_deadline(connection, now, 200)
+        old = repository.past_lifetime(connection, now, 200)
+        due = repository.due_again(connection, now, quiet, 200)
+    for request in late:
+        try:
+            handlers.fail(uses, request, {"code": "deadline_passed"}, "The deadline passed before the data was ready.")
+        except Conflict:
+            continue
+    for request in old:
+        with uses.db.transaction(uses.context) as uow:
+            row = uow.get(REQUEST, request)
+            if row and row["state"] == "Satisfied":
+                handlers.move_to_completed(uow, row, "Its lifetime is over.")
+    announce(uses, [request for request in due if request not in late])
+    return {"deadlines": len(late), "lifetimes": len(old), "announced": len(due)}
+
+
