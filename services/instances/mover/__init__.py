@@ -1,0 +1,60 @@
+"""The mover: ``python -m services.instances.mover``, a clean process that looks at, copies and removes bytes.
+
+It speaks JSON lines over the socket that ``shared.hosting.workers.WorkerPool`` hands it, several jobs at once::
+
+    mover = WorkerPool([sys.executable, "-m", "services.instances.mover"], size=2, name="mover")
+    job = mover.submit({"op": "copy", "sources": {…}, "items": […], "policy": policy.as_json()})
+    for message in job: ...            # or submit(job, on_message) and job.wait()
+
+Into the worker (the pool adds ``id``). ``sources`` spares repeating parameters: a place is a name in it, or the
+object ``{"adaptor", "parameters"}`` itself::
+
+    {"op": "verify",  "id", "items": [{"key", "source": place, "path", "size"?, "modified_at"?, "checksum"?}]}
+    {"op": "copy",    "id", "items": [{"key", "source": place, "path", "size"?, "modified_at"?, "checksum"?,
+                                       "target": place, "target_path"}]}
+    {"op": "discard", "id", "items": [{"key", "target": place, "target_path"}]}
+    {"op": "restore", "id", "items": [{"key", "target": place, "target_path", "checksum"?}]}
+    {"op": "purge",   "id", "items": [{"key", "target": place, "target_path"}]}
+        each with "sources": {name: {"adaptor", "parameters"}}? and "policy": SourcePolicy.as_json()?
+    {"op": "cancel", "id"}             within a second; nothing half-done stays
+
+``key`` names one copy for ever: 1 to 200 of ``A-Z a-z 0-9 _ . : -`` (``<instance id>:<data id>`` will do). ``path`` and
+``target_path`` are paths as in ``shared/sources/paths.py``; make the latter with ``paths.target_path(instance_name, path)``.
+``size``, ``modified_at``, ``checksum`` are what the catalogue says; what is missing or null is not compared.
+
+Out of it, per job::
+
+    {"id", "results": [result, …]}     every item exactly once, in batches of at most 500, in no promised order
+        {"key", "ok": true, "uri", "path", "size", "checksum", "verified"}           verify, copy, restore
+        {"key", "ok": true, "trashed": bool, "foreign": bool}                         discard
+        {"key", "ok": true, "purged": bool}                                           purge
+        {"key", "ok": false, "error": {kind, code, detail, next_step?, retryable: bool}}
+    {"id", "progress": [{"key", "bytes_done", "bytes_total", "phase": "copying" | "verifying"}]}
+        at most four a second, only of items that take long; of many small files the one line has key null and sums
+    {"id", "done": {"ok", "failed", "bytes", "elapsed_s", "cancelled": bool}}         always the last, or else
+    {"id", "failed": {error payload}}  the job itself could not be read, or ``worker.died``; items without a result
+        may be sent again as they are: every op is idempotent under its key
+
+``verified`` is ``checksum`` (the bytes were read and have the sha256 in ``checksum``), ``size_mtime`` (left in place and no
+checksum known) or ``simulated``. ``path`` is null where the source is not on this machine, ``uri`` is always there but for simulated.
+
+Error codes of items: ``source.vanished``, ``source.changed`` (not what the catalogue says), ``source.changed_during_copy``
+(retryable once), ``source.unreadable``, ``source.bad_path``, ``source.no_bytes``, ``source.bad_parameters``, ``source.rootdir_missing``,
+``source.rootdir_not_allowed``, ``checksum_mismatch``, ``target.exists``, ``target.no_space``, ``target.not_writable``,
+``target.trash_empty`` (nothing to restore), ``cancelled``.
+
+What is promised of a copy
+- Under its final name there is the whole, verified file or nothing. Until then it has a temporary name
+  ``.edgemere-<hash of key>.part`` beside it, by which a later attempt under the same key goes on after a crash.
+- It never replaces a file. A file that is there already under this key (extended attribute ``user.edgemere.key``) with
+  the right content is the result; anything else is ``target.exists``.
+- An ok result is sent after the bytes were forced to the device (``fsync`` or ``syncfs``), read back, found equal to the source,
+  renamed, and the folder forced too. Large files (from 1 MiB) are dropped from the page cache before they are read back, so the device is
+  what answers, where its file system honours that; smaller ones are read back from the page cache and say nothing of the device.
+- The source is compared with what the catalogue says before, and with itself after. It is never written.
+
+``discard`` moves a copy to ``.edgemere-trash/<key>`` under the target's root, at once; ``restore`` takes it back and verifies it; ``purge``
+removes trash, part and copy for good. All three touch only what carries the key's mark, remove folders
+that became empty below the root, and find nothing to do the second time (``trashed: false``, ``purged: false``, still ok;
+``foreign: true`` says that something without the mark is at the path, and stays).
+"""
