@@ -1,0 +1,189 @@
+"""Every setting of the product, with its type and bounds. Values and comments for people are in ``config.yaml``.
+
+A new setting is one line here and one commented line there. Reads no file and no environment (see ``config.py``).
+"""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from marshmallow import ValidationError, fields
+from marshmallow.validate import OneOf, Range, Regexp
+
+from shared.kernel.clock import parse_duration
+
+ENVIRONMENTS = ("dev", "test", "prod")
+
+
+class Words(fields.List):
+    """A list of texts, written as a list or, as environment variables must, separated by commas."""
+
+    def __init__(self) -> None:
+        super().__init__(fields.String())
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **more: Any) -> tuple[str, ...]:
+        if isinstance(value, str):
+            value = [part.strip() for part in value.split(",") if part.strip()]
+        return tuple(super()._deserialize(value, attr, data, **more))
+
+
+class Seconds(fields.Field):
+    """A duration as a number of seconds or as ``90m``; at least ``least``, at most ``most`` seconds."""
+
+    def __init__(self, least: float = 0, most: float | None = None) -> None:
+        super().__init__(validate=Range(min=least, max=most))
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **more: Any) -> float:
+        try:
+            return parse_duration(float(value) if str(value).replace(".", "", 1).isdigit() else value)
+        except (ValueError, TypeError) as error:
+            raise ValidationError(str(error)) from error
+
+
+class Waits(fields.List):
+    """The seconds before each further attempt."""
+
+    def __init__(self) -> None:
+        super().__init__(Seconds())
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **more: Any) -> tuple[float, ...]:
+        return tuple(super()._deserialize(value.split(",") if isinstance(value, str) else value, attr, data, **more))
+
+
+class Address(fields.String):
+    """A URL with one of the given schemes; its password is never shown. Empty where ``empty`` allows it."""
+
+    def __init__(self, *schemes: str, empty: bool = False) -> None:
+        super().__init__()
+        self.schemes, self.empty = schemes, empty
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **more: Any) -> str:
+        text = super()._deserialize(value, attr, data, **more).strip()
+        if not text and self.empty:
+            return text
+        if urlsplit(text).scheme not in self.schemes:
+            raise ValidationError(f"This is not a URL that begins with {', '.join(f'{s}://' for s in self.schemes)}.")
+        return text
+
+
+def count(least: int = 0, most: int | None = None) -> fields.Integer:
+    """A whole number within bounds, both included."""
+    return fields.Integer(validate=Range(min=least, max=most))
+
+
+def key(kind: fields.Field, *, secret: bool = False) -> Any:
+    """A setting that is checked as ``kind``; a secret one is never shown."""
+    return field(metadata={"kind": kind, "secret": secret}, repr=not (secret or isinstance(kind, Address)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Web:
+    host: str = key(fields.String())
+    port: int = key(count(0, 65535))
+    max_body_bytes: int = key(count(1024))
+    max_depth: int = key(count(4, 200))
+    max_connections: int = key(count(8))
+    socket_timeout_s: float = key(Seconds(1))
+    allowed_hosts: tuple[str, ...] = key(Words())
+    allowed_origins: tuple[str, ...] = key(Words())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Broker:
+    uri: str = key(Address("embedded", "amqp", "amqps", "pyamqp"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatabaseSettings:
+    url: str = key(Address("sqlite", "postgresql+psycopg2", "postgresql", "postgres", empty=True))
+    pool_size: int = key(count(1, 1000))
+    statement_timeout_s: float = key(Seconds(0.1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Owner:
+    default: str = key(fields.String())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rpc:
+    timeout_s: float = key(Seconds(0.1, 600))
+    max_workers: int = key(count(1, 1000))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Requests:
+    default_deadline_s: float = key(Seconds(1))
+    wait_s: float = key(Seconds(0, 600))
+    wait_retry_s: tuple[float, ...] = key(Waits())
+    max_candidates: int = key(count(1))
+    sweep_s: float = key(Seconds(0.05))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reservations:
+    claim_ttl_s: float = key(Seconds(1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Instances:
+    grace_s: float = key(Seconds(0))
+    mover_workers: int = key(count(1, 64))
+    copy_retries: int = key(count(0, 100))
+    default_target: str = key(fields.String())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Events:
+    retention_days: float = key(fields.Float(validate=Range(min=0, min_inclusive=False)))
+    retry_backoff_s: tuple[float, ...] = key(Waits())
+    batch: int = key(count(1, 10_000))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sources:
+    allowed_roots: tuple[str, ...] = key(Words())
+    allowed_hosts: tuple[str, ...] = key(Words())
+    allow_internal_addresses: bool = key(fields.Boolean())
+    scan_on_start: bool = key(fields.Boolean())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policies:
+    file: str = key(fields.String())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Costs:
+    weights: Mapping[str, float] = key(fields.Dict(
+        keys=fields.String(validate=Regexp(r"^[a-z_]+$")), values=fields.Float(validate=Range(min=0)),
+    ))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Log:
+    level: str = key(fields.String(validate=OneOf(["debug", "info", "warning", "error"])))
+    format: str = key(fields.String(validate=OneOf(["auto", "text", "json"])))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """The settings of one process, checked and complete; ``environment`` is ``dev``, ``test`` or ``prod``."""
+
+    environment: str = key(fields.String(validate=OneOf(ENVIRONMENTS)))
+    data_dir: str = key(fields.String())
+    web: Web
+    broker: Broker
+    database: DatabaseSettings
+    owner: Owner
+    rpc: Rpc
+    requests: Requests
+    reservations: Reservations
+    instances: Instances
+    events: Events
+    sources: Sources
+    policies: Policies
+    costs: Costs
+    log: Log
