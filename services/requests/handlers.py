@@ -123,7 +123,7 @@ def fulfill(uses: Uses, parameters: Parameters) -> dict[str, Any]:
 
 def named(uses: Uses, connection: Any, ref: str) -> Row:
     """The living request of this id or name."""
-    return repository.requests.resolve(connection, ref, uses.context.owner)
+    return repository.requests.resolve(connection, ref, uses.context.owner or None)
 
 
 def find(uses: Uses, parameters: Parameters) -> dict[str, Any]:

@@ -54,7 +54,7 @@ def _name_taken(name: str) -> Conflict:
 
 def named(uses: Uses, connection: Any, ref: str) -> Row:
     """The living reference of this id or name."""
-    return repository.references.resolve(connection, ref, uses.context.owner)
+    return repository.references.resolve(connection, ref, uses.context.owner or None)
 
 
 def named_or_none(uses: Uses, connection: Any, given: Any) -> Row | None:

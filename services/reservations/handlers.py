@@ -1,0 +1,210 @@
+"""The two steps of a request that happen here, reserve and evaluate, and what a reservation can be told by hand."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from services.reservations import evaluating, freeing, repository, reserving
+from services.reservations.models import RESERVATION, render
+from services.reservations.policy.rules_file import Policies
+from shared.hosting.uses import Uses
+from shared.kernel.errors import Conflict, NotFound, nearest
+from shared.nets import DATAREQUEST
+from shared.storage.record import Row
+
+Parameters = dict[str, Any]
+PAST_RESERVE = ("Selected", "Evaluated", "Satisfied")
+PAST_EVALUATE = ("Evaluated", "Satisfied")
+
+
+def reserve(uses: Uses, parameters: Parameters) -> dict[str, Any]:
+    """Take a request to Selected, doing the missing steps before; past it, it is answered unchanged."""
+    request = _begun(uses, parameters["request"])
+    if request["state"] == "Needed":
+        reserving.reserve(uses, request)
+    return uses.mesh.call("requests", "show", id=request["id"])
+
+
+def evaluate(uses: Uses, parameters: Parameters) -> dict[str, Any]:
+    """Take a request to Evaluated, doing the missing steps before; past it, it is answered unchanged."""
+    request = _begun(uses, parameters["request"])
+    if request["state"] == "Needed":
+        reserving.reserve(uses, request)
+        request = uses.mesh.call("requests", "plain", request=request["id"])
+    if request["state"] == "Selected":
+        evaluating.evaluate(uses, request)
+    return uses.mesh.call("requests", "show", id=request["id"])
+
+
+def _begun(uses: Uses, given: str | Mapping[str, Any]) -> dict[str, Any]:
+    """The request meant, created when it was given inline, fulfilled when it is in Init.
+
+    Raises:
+        Conflict: ``datarequest.illegal_move``, it is Failed or Completed.
+    """
+    if isinstance(given, Mapping):
+        given = uses.mesh.call("requests", "create", **{**given, "fulfill": True})["id"]
+    request = uses.mesh.call("requests", "plain", request=given)
+    if request["state"] == "Init":
+        uses.mesh.call("requests", "fulfill", id=request["id"])
+        request = uses.mesh.call("requests", "plain", request=request["id"])
+    if request["state"] in ("Failed", "Completed"):
+        raise Conflict(
+            "datarequest.illegal_move", f"Request '{request['name']}' is {request['state']}.",
+            next_step=f"Start a new attempt: edgemere do datarequest retry --id {request['name']}"
+            if request["state"] == "Failed" else "Make a new request.",
+            state=request["state"], legal=DATAREQUEST.legal(request["state"]))
+    return request
+
+
+def on_needed(uses: Uses, message: Any) -> None:
+    """``datarequest.needed``: reserve. Of a request that is elsewhere by now nothing happens."""
+    request = _of_message(uses, message)
+    if request["state"] == "Init":
+        uses.mesh.call("requests", "fulfill", id=request["id"])
+        request = uses.mesh.call("requests", "plain", request=request["id"])
+    if request["state"] == "Needed":
+        reserving.reserve(uses, request)
+
+
+def on_selected(uses: Uses, message: Any) -> None:
+    """``datarequest.selected``: evaluate. Of a request that is elsewhere by now nothing happens."""
+    request = _of_message(uses, message)
+    if request["state"] == "Selected":
+        evaluating.evaluate(uses, request)
+
+
+def _of_message(uses: Uses, message: Any) -> dict[str, Any]:
+    obj = message.obj
+    if isinstance(obj, Mapping):
+        ref = obj.get("id")
+        if ref is None:
+            # A foreign message may describe a request that nobody made yet; whose it is, it cannot say.
+            given = {key: value for key, value in obj.items() if key not in ("owner", "state", "version")}
+            own = uses.mesh.having(idempotency_key=f"message-{message.id}") if message.id else uses.mesh
+            ref = own.call("requests", "create", **given)["id"]
+    else:
+        ref = obj
+    try:
+        return uses.mesh.call("requests", "plain", request=ref)
+    except NotFound:
+        if isinstance(obj, Mapping) and obj.get("version"):
+            # One of ours, destroyed since: nothing to do any more.
+            freeing.free_all(uses, str(ref), {"code": "destroyed"})
+            return {"state": "gone"}
+        raise
+
+
+def on_ended(uses: Uses, message: Any) -> None:
+    """``datarequest.failed`` and ``.completed``: nothing of the request stays claimed."""
+    obj = message.obj
+    current = uses.mesh.call("requests", "plain", request=obj["id"])
+    if current["state"] == obj["state"] and current["attempt"] == obj["attempt"]:
+        code = (obj.get("reason") or {}).get("code") or obj["state"].lower()
+        freeing.free_all(uses, obj["id"], {"code": code})
+    else:
+        freeing.free_all(uses, obj["id"], {"code": "retried"}, up_to=obj["attempt"])
+
+
+def on_destroyed(uses: Uses, message: Any) -> None:
+    """``datarequest.destroy``: its reservations go with it."""
+    freeing.free_all(uses, message.obj["id"], {"code": "destroyed"})
+    freeing.destroy_all(uses, message.obj["id"])
+
+
+def find(uses: Uses, parameters: Parameters) -> dict[str, Any]:
+    """A page of reservations."""
+    with uses.db.reading() as connection:
+        return repository.reservations.answer(connection, parameters, uses.context.owner)
+
+
+def show(uses: Uses, parameters: Parameters) -> dict[str, Any]:
+    """One reservation."""
+    with uses.db.reading() as connection:
+        return render(repository.reservations.resolve(connection, parameters["id"], uses.context.owner or None, destroyed=True))
+
+
+def confirm(uses: Uses, parameters: Parameters) -> dict[str, Any]:
+    """Confirm a reservation by hand; what was decided, or leaving it in place, stands."""
+    def work() -> Row:
+        with uses.db.transaction(uses.context) as uow:
+            row = repository.reservations.resolve(uow.connection, parameters["id"], uses.context.owner or None)
+            if row["state"] == "Confirmed":
+                return row
+            moved, = uow.move(RESERVATION, [row], "confirm", changes={
+                "action": row["action"] or "leave", "rule": row["rule"] or "by hand", "standby": False})
+        return moved
+    return render(uses.db.retrying(work))
+
+
+def free(uses: Uses, parameters: Parameters) -> dict[str, Any]:
+    """Give a reservation back by hand.
+
+    Raises:
+        Conflict: ``datareservation.in_use``, an instance stands on it.
+    """
+    with uses.db.reading() as connection:
+        row = repository.reservations.resolve(connection, parameters["id"], uses.context.owner or None)
+    if row["state"] == "Rejected":
+        return render(row)
+    request = uses.mesh.call("requests", "plain", request=row["request_id"])
+    if row["state"] == "Confirmed" and request["state"] in ("Evaluated", "Satisfied"):
+        raise Conflict("datareservation.in_use", f"Request '{request['name']}' is {request['state']} and uses this reservation.",
+                       next_step=f"Complete the request: edgemere do datarequest complete --id {request['name']}",
+                       request={"id": request["id"], "name": request["name"]})
+
+    def work() -> Row:
+        with uses.db.transaction(uses.context) as uow:
+            fresh = uow.get(RESERVATION, row["id"])
+            moved, = uow.move(RESERVATION, [fresh], "free", changes={"reason": {"code": "freed"}})
+        return moved
+    moved = uses.db.retrying(work)
+    freeing.release(uses, [moved])
+    return render(moved)
+
+
+def policy_list(uses: Uses) -> dict[str, Any]:
+    """The rules in their order."""
+    policies: Policies = uses.parts["policies"]
+    items = [_shown(policies, rule) for rule in policies.rules]
+    return {"items": items, "next": None, "total": len(items), "revision": policies.revision, "default": "leave"}
+
+
+def policy_show(uses: Uses, parameters: Parameters) -> dict[str, Any]:
+    """One rule by its name."""
+    policies: Policies = uses.parts["policies"]
+    for rule in policies.rules:
+        if rule.name == parameters["id"]:
+            return _shown(policies, rule)
+    near = nearest(parameters["id"], [rule.name for rule in policies.rules])
+    raise NotFound("policy.not_found", f"There is no policy rule named '{parameters['id']}'."
+                   + (f" Did you mean '{near[0]}'?" if near else ""),
+                   next_step="List them: edgemere do policy list")
+
+
+def _shown(policies: Policies, rule: Any) -> dict[str, Any]:
+    return {"name": rule.name, "position": rule.position, "when": rule.when, "action": rule.action,
+            "target": rule.target, "because": rule.because, "revision": policies.revision}
+
+
+def explain_part(uses: Uses, request: str) -> dict[str, Any]:
+    """What ``explain`` says of a request's reservations: counts of its newest attempt, and the moves of all."""
+    with uses.db.reading() as connection:
+        counted = repository.counts(connection, request)
+        moves = repository.timeline(connection, request)
+    newest = max((row.attempt for row in counted), default=1)
+    now = [row for row in counted if row.attempt == newest]
+
+    def by(key: str) -> dict[str, int]:
+        sums: dict[str, int] = {}
+        for row in now:
+            name = getattr(row, key) or "undecided"
+            sums[name] = sums.get(name, 0) + row.n
+        return sums
+    return {
+        "total": sum(row.n for row in now), "attempt": newest, "by_state": by("state"), "by_action": by("action"),
+        "by_rule": by("rule"), "cost": round(sum(row.cost or 0 for row in now), 9),
+        "timeline": [{"time": move["at"], "object": None, "class": "datareservation", "event": move["event"],
+                      "from": move["from_state"], "to": move["to_state"], "detail": None, "count": move["n"],
+                      "cause": move["causation_id"] or None} for move in moves],
+    }

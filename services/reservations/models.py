@@ -1,0 +1,59 @@
+"""Reservations as rows, and as the objects of the contract."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Boolean, Column, Float, Index, Integer, MetaData, Table
+
+from shared.nets import DATARESERVATION
+from shared.storage.record import Record
+from shared.storage.schema import Id, Json, Stamp, Word, object_columns, service_tables
+
+METADATA = MetaData()
+service_tables(METADATA)
+
+reservation_table = Table(
+    "datareservation", METADATA, *object_columns(),
+    Column("name", Word, nullable=False),
+    Column("state", Word, nullable=False),
+    Column("request_id", Id, nullable=False),
+    Column("request_name", Word, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("data_id", Id, nullable=False),
+    Column("source_id", Id, nullable=False),
+    Column("source_name", Word, nullable=False),
+    Column("action", Word),
+    Column("target_id", Id),
+    Column("target_name", Word),
+    Column("cost", Float),
+    Column("cost_parts", Json),
+    Column("rule", Word),
+    Column("decision", Json),
+    Column("standby", Boolean, nullable=False, default=False),
+    Column("reason", Json),
+    Column("expires_at", Stamp),
+    # The data as the catalogue described it when it was reserved: what is decided and provisioned is this.
+    Column("snapshot", Json, nullable=False),
+    Index("datareservation_of_request", "request_id", "attempt", "state"),
+    Index("datareservation_by_state", "state", "id"),
+    Index("datareservation_by_data", "data_id"),
+    Index("datareservation_by_name", "name"),
+)
+
+
+def render(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "id": row["id"], "name": row["name"], "version": row["version"], "state": row["state"],
+        "request": {"id": row["request_id"], "name": row["request_name"]}, "attempt": row["attempt"],
+        "data": {"id": row["data_id"], "name": row["name"]},
+        "source": {"id": row["source_id"], "name": row["source_name"]}, "action": row["action"],
+        "target": {"id": row["target_id"], "name": row["target_name"]} if row["target_id"] else None,
+        "cost": row["cost"], "cost_parts": row["cost_parts"], "rule": row["rule"], "decision": row["decision"],
+        "standby": row["standby"], "reason": row["reason"], "expires_at": row["expires_at"], "owner": row["owner"],
+        "created_at": row["created_at"], "updated_at": row["updated_at"],
+        **({"destroyed_at": row["destroyed_at"]} if row.get("destroyed_at") else {}),
+    }
+
+
+RESERVATION = Record("datareservation", reservation_table, render, DATARESERVATION)

@@ -1,0 +1,84 @@
+"""The queries of the service, each with a name and a sentence."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from services.reservations.models import METADATA, RESERVATION, reservation_table as table
+from shared.lists import Lister
+from shared.storage.record import Row
+
+reservations = Lister(RESERVATION, {
+    "request": (table.c.request_id, table.c.request_name),
+    "data": (table.c.data_id, table.c.name),
+    "source": (table.c.source_id, table.c.source_name),
+    "target": (table.c.target_id, table.c.target_name),
+})
+
+
+def of_attempt(connection: Connection, request: str, attempt: int, state: str | None = None) -> list[Row]:
+    """The reservations of one attempt, in the order of their ids."""
+    statement = select(table).where(table.c.request_id == request, table.c.attempt == attempt,
+                                    table.c.destroyed_at.is_(None))
+    if state:
+        statement = statement.where(table.c.state == state)
+    return [dict(row) for row in connection.execute(statement.order_by(table.c.id)).mappings()]
+
+
+def page_of_attempt(connection: Connection, request: str, attempt: int, after: str, limit: int) -> list[Row]:
+    """Confirmed reservations of one attempt after an id."""
+    statement = select(table).where(
+        table.c.request_id == request, table.c.attempt == attempt, table.c.state == "Confirmed",
+        table.c.destroyed_at.is_(None), table.c.id > after).order_by(table.c.id).limit(limit)
+    return [dict(row) for row in connection.execute(statement).mappings()]
+
+
+def held(connection: Connection, request: str, limit: int, up_to: int | None = None) -> list[Row]:
+    """Reservations of a request, of any attempt (up to one), that are not rejected."""
+    statement = select(table).where(table.c.request_id == request, table.c.state.in_(("Init", "Created", "Confirmed")),
+                                    table.c.destroyed_at.is_(None))
+    if up_to is not None:
+        statement = statement.where(table.c.attempt <= up_to)
+    return [dict(row) for row in connection.execute(statement.order_by(table.c.id).limit(limit)).mappings()]
+
+
+def alive(connection: Connection, request: str, limit: int) -> list[Row]:
+    """Reservations of a request that are not destroyed, whatever their state."""
+    return [dict(row) for row in connection.execute(
+        select(table).where(table.c.request_id == request, table.c.destroyed_at.is_(None))
+        .order_by(table.c.id).limit(limit)).mappings()]
+
+
+def by_ids(connection: Connection, ids: Sequence[str]) -> list[Row]:
+    """Reservations by their ids."""
+    return [dict(row) for row in connection.execute(select(table).where(table.c.id.in_(list(ids)))).mappings()]
+
+
+def refs(connection: Connection, request: str, attempt: int | None) -> list[dict[str, Any]]:
+    """The refs of a request's reservations, of its newest attempt unless told otherwise."""
+    if attempt is None:
+        attempt = connection.execute(select(func.max(table.c.attempt)).where(table.c.request_id == request)).scalar()
+    statement = select(table.c.id, table.c.name).where(table.c.request_id == request, table.c.attempt == attempt)
+    return [{"id": row.id, "name": row.name} for row in connection.execute(statement.order_by(table.c.id))]
+
+
+def counts(connection: Connection, request: str) -> list[Any]:
+    """How many reservations a request has by attempt, state, action and rule."""
+    return list(connection.execute(
+        select(table.c.attempt, table.c.state, table.c.action, table.c.rule, func.count().label("n"),
+               func.sum(table.c.cost).label("cost"))
+        .where(table.c.request_id == request)
+        .group_by(table.c.attempt, table.c.state, table.c.action, table.c.rule)))
+
+
+def timeline(connection: Connection, request: str) -> list[Row]:
+    """The moves of a request's reservations, those of one moment as one line."""
+    history = METADATA.tables["history"]
+    statement = (
+        select(history.c.event, history.c.from_state, history.c.to_state, history.c.causation_id,
+               func.min(history.c.at).label("at"), func.count().label("n"))
+        .join(table, table.c.id == history.c.object_id).where(table.c.request_id == request)
+        .group_by(history.c.event, history.c.from_state, history.c.to_state, history.c.causation_id))
+    return [dict(row) for row in connection.execute(statement).mappings()]

@@ -1,0 +1,150 @@
+"""Reserve: ask the catalogue, claim a reader of each source, write the reservations. Every part may run twice."""
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from services.reservations import freeing, rules
+from services.reservations.models import RESERVATION
+from shared.hosting.uses import Uses
+from shared.kernel.errors import Conflict, EdgemereError, Malformed, NoCapacity
+
+CHUNK = 2000
+PAGE = 5000
+Data = Mapping[str, Any]
+
+
+class CannotGoOn(Exception):
+    """The step cannot be taken now: ``code`` of the closed list, a sentence, and whether waiting can help."""
+
+    def __init__(self, code: str, message: str, *, can_wait: bool = True) -> None:
+        super().__init__(code, message)
+        self.code, self.message, self.can_wait = code, message, can_wait
+
+
+def reserve(uses: Uses, request: Mapping[str, Any]) -> None:
+    """Take a Needed request to Selected; or say why it waits or fails."""
+    found: dict[str, Any] = {}
+    try:
+        candidates, sources = _candidates(uses, request, found)
+        weights = uses.config.costs.weights
+        chosen = _chosen(uses, request, candidates, sources, found, weights)
+        rows = [rules.reservation_row(request, data, sources.get(data["source"]["id"], {}), weights) for data in chosen]
+        _claim(uses, request, rows)
+    except CannotGoOn as why:
+        refuse(uses, request, why, found)
+        return
+    for start in range(0, len(rows), CHUNK):
+        with uses.db.transaction(uses.context) as uow:
+            uow.create(RESERVATION, rows[start:start + CHUNK], "create", ignore_existing=True)
+        time.sleep(0)
+    refs = [{"id": row["id"], "name": row["name"]} for row in rows[:200]]
+    try:
+        uses.mesh.call("requests", "selected", request=request["id"], attempt=request["attempt"],
+                       reservations=len(rows), refs=refs, found=found)
+    except Conflict as error:
+        if error.code != "datarequest.not_needed":
+            raise
+        # It was cancelled, or began anew, while this attempt was being reserved.
+        freeing.free_all(uses, request["id"], {"code": "cancelled"}, up_to=request["attempt"])
+
+
+def refuse(uses: Uses, request: Mapping[str, Any], why: CannotGoOn, found: Mapping[str, Any] | None = None) -> None:
+    """Tell the request that its step cannot be taken; it waits or fails as it was asked to."""
+    about = {"request": request["id"], "attempt": request["attempt"], "message": why.message, "found": found or None}
+    if why.can_wait:
+        uses.mesh.call("requests", "blocked", code=why.code, **about)
+    else:
+        uses.mesh.call("requests", "failed", reason={"code": why.code}, **about)
+
+
+def _candidates(uses: Uses, request: Mapping[str, Any], found: dict[str, Any]) -> tuple[list[Data], dict[str, Any]]:
+    """Everything that matches, in the catalogue's order, page by page; ``found`` gets funnel and warnings."""
+    most = uses.config.requests.max_candidates
+    items: list[Data] = []
+    sources: dict[str, Any] = {}
+    cursor = None
+    while True:
+        try:
+            page = uses.mesh.call("catalog", "query", expression=request["query"], limit=PAGE, cursor=cursor,
+                                  funnel=cursor is None, timeout_s=30)
+        except Malformed as error:
+            raise CannotGoOn("bad_query", error.detail, can_wait=False) from None
+        if cursor is None:
+            found.update(funnel=page.get("funnel"), warnings=page.get("warnings") or [], total=page["total"])
+            if page["total"] > most:
+                raise CannotGoOn("too_many_candidates",
+                                 f"{page['total']} Data match; one request takes at most {most}. Narrow the query.",
+                                 can_wait=False)
+        items += page["items"]
+        sources.update(page.get("sources") or {})
+        cursor = page["next"]
+        if cursor is None or len(items) > most:
+            return items, sources
+
+
+def _chosen(uses: Uses, request: Mapping[str, Any], candidates: Sequence[Data], sources: Mapping[str, Any],
+            found: Mapping[str, Any], weights: Mapping[str, float]) -> Sequence[Data]:
+    if request.get("missing"):
+        return _healing(uses, request, candidates)
+    if not candidates:
+        raise CannotGoOn("no_match", _nothing(found))
+    select = request.get("select") or {}
+    chosen = rules.choose(candidates, select, sources, weights)
+    if len(chosen) < select.get("minimum", 1):
+        raise CannotGoOn("no_match", f"{len(chosen)} Data match; the request needs at least {select['minimum']}.")
+    return chosen
+
+
+def _healing(uses: Uses, request: Mapping[str, Any], candidates: Sequence[Data]) -> list[Data]:
+    """For each data that broke the one that stands in for it: itself if it is back, else the same bytes elsewhere."""
+    live = set(uses.mesh.call("instances", "live_data", request=request["id"]))
+    free = [data for data in candidates if data["id"] not in live]
+    chosen: dict[str, Data] = {}
+    for broken in request["missing"]:
+        standing = [data for data in free if rules.covers(broken, data) and data["id"] not in chosen]
+        if not standing:
+            name = broken.get("name") or broken.get("data")
+            raise CannotGoOn("source_unavailable", f"'{name}' is no longer at its source, and nothing else has the same content.")
+        best = next((data for data in standing if data["id"] == broken.get("data")), standing[0])
+        chosen[best["id"]] = best
+    freeing.free_data(uses, request["id"], [broken.get("data") for broken in request["missing"]], request["attempt"])
+    return list(chosen.values())
+
+
+def _nothing(found: Mapping[str, Any]) -> str:
+    funnel = found.get("funnel") or {}
+    before = funnel.get("base", 0)
+    if not before:
+        return "The catalogue has no Data. Register a source first."
+    hint = ""
+    for warning in found.get("warnings") or []:
+        if warning.get("nearest"):
+            hint = f" No Data has '{warning['field']}'; did you mean '{warning['nearest'][0]}'?"
+            break
+    for step in funnel.get("steps", ()):
+        if step["remaining"] == 0:
+            return f"Nothing matches: {step['clause']} leaves none of the {before} Data before it.{hint}"
+        before = step["remaining"]
+    return f"Nothing matches.{hint}"
+
+
+def _claim(uses: Uses, request: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
+    claim(uses, request, rules.reader_claims(rows), uses.config.reservations.claim_ttl_s)
+
+
+def claim(uses: Uses, request: Mapping[str, Any], claims: Sequence[Mapping[str, Any]], ttl_s: float | None) -> None:
+    """Claim capacity for a request, all or nothing; the same claims again change nothing.
+
+    Raises:
+        CannotGoOn: a source has no room, or is out of use.
+    """
+    try:
+        uses.mesh.call("catalog", "claim", claims=list(claims), holder=request["id"], ttl_s=ttl_s, timeout_s=30)
+    except NoCapacity as error:
+        raise CannotGoOn("no_capacity", error.detail) from None
+    except EdgemereError as error:
+        if error.status in (404, 409, 422) and error.code != "version_conflict":
+            raise CannotGoOn("source_unavailable", error.detail) from None
+        raise

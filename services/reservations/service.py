@@ -1,0 +1,94 @@
+"""The service ``reservations``: which data a request takes, and what is done with each."""
+from __future__ import annotations
+
+from services.reservations import handlers, repository
+from shared.hosting.entrypoints import on_event, rpc
+from shared.hosting.serving import UsesProvider, action
+
+
+class Reservations:
+    name = "reservations"
+    uses = UsesProvider()
+    replays = {"datareservation": handlers.show,
+               "datarequest": lambda uses, parameters: uses.mesh.call("requests", "show", **parameters)}
+
+    @action
+    def reserve(self, parameters):
+        return handlers.reserve(self.uses, parameters)
+
+    @action
+    def evaluate(self, parameters):
+        return handlers.evaluate(self.uses, parameters)
+
+    @action
+    def list(self, parameters):
+        return handlers.find(self.uses, parameters)
+
+    @action
+    def find(self, parameters):
+        return handlers.find(self.uses, parameters)
+
+    @action
+    def show(self, parameters):
+        return handlers.show(self.uses, parameters)
+
+    @action
+    def confirm(self, parameters):
+        return handlers.confirm(self.uses, parameters)
+
+    @action
+    def free(self, parameters):
+        return handlers.free(self.uses, parameters)
+
+    @action
+    def policy_list(self, parameters):
+        return handlers.policy_list(self.uses)
+
+    @action
+    def policy_show(self, parameters):
+        return handlers.policy_show(self.uses, parameters)
+
+    @action
+    def policy_test(self, parameters):
+        raise AssertionError("answered by the table")
+
+    # --- among the services
+    @rpc
+    def confirmed(self, request, attempt, after, limit):
+        with self.uses.db.reading() as connection:
+            return repository.page_of_attempt(connection, request, attempt, after, limit)
+
+    @rpc
+    def refs_of(self, request, attempt=None):
+        with self.uses.db.reading() as connection:
+            return repository.refs(connection, request, attempt)
+
+    @rpc
+    def explain_part(self, request):
+        return handlers.explain_part(self.uses, request)
+
+    @rpc
+    def health(self):
+        with self.uses.db.reading() as connection:
+            connection.exec_driver_sql("SELECT 1")
+        return {"service": "reservations", "ok": True}
+
+    @on_event("edgemere", "datarequest.needed")
+    def datarequest_needed(self, message):
+        handlers.on_needed(self.uses, message)
+
+    @on_event("edgemere", "datarequest.selected")
+    def datarequest_selected(self, message):
+        handlers.on_selected(self.uses, message)
+
+    @on_event("edgemere", "datarequest.failed")
+    def datarequest_failed(self, message):
+        handlers.on_ended(self.uses, message)
+
+    @on_event("edgemere", "datarequest.completed")
+    def datarequest_completed(self, message):
+        handlers.on_ended(self.uses, message)
+
+    @on_event("edgemere", "datarequest.destroy")
+    def datarequest_destroy(self, message):
+        handlers.on_destroyed(self.uses, message)
