@@ -1,0 +1,125 @@
+"""What a list was asked for, as conditions on its table: filters, ``attr1``, and what is hidden without asking."""
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, select
+
+from shared.contracts.objects import OBJECTS, Attribute
+from shared.kernel.errors import Invalid, nearest
+from shared.kernel.ids import is_id
+from shared.lists.columns import Columns
+from shared.lists.naming import not_found
+from shared.query.fields import FieldSet
+from shared.query.matcher import matches
+from shared.query.parse import parse, plain_name
+from shared.query.tree import And, Clause, Node, Or, Query
+from shared.query.values import is_clean
+from shared.storage.record import Record
+
+Test = Callable[[Mapping[str, Any]], bool]
+DESTROYED = "Destroyed"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Conditions for the database and, for what it cannot decide, a test of the rendered object."""
+
+    conditions: tuple[ColumnElement[bool], ...] = ()
+    test: Test | None = None
+
+    def narrowed(self, *conditions: ColumnElement[bool]) -> Wanted:
+        return replace(self, conditions=(*self.conditions, *conditions))
+
+
+def wanted(connection: Connection, record: Record, columns: Columns, fields: FieldSet, parameters: Mapping[str, Any],
+           owner: str | None) -> Wanted:
+    """What these parameters of a list or find ask for. Raises as ``Lister.page`` does."""
+    table = record.table
+    conditions = [table.c.owner == owner] if owner is not None and "owner" in table.c else []
+    states = _states(record, parameters)
+    asks_destroyed = DESTROYED in states
+    for attribute in OBJECTS[record.noun].filters:
+        value = parameters.get(attribute.name)
+        if value is None:
+            continue
+        if attribute.name == "state":
+            conditions.append(columns.plain("state").in_(states))
+        else:
+            conditions.append(_equals(columns, attribute, value))
+    hidden = table.c.destroyed_at.is_(None) if "destroyed_at" in table.c else None
+    visible = [] if hidden is None or asks_destroyed else [hidden]
+    expression = parameters.get("attr1")
+    if isinstance(expression, str):
+        expression = expression.strip()
+    if not expression:
+        return Wanted((*conditions, *visible))
+    if isinstance(expression, str):
+        exact = _exact(columns, expression)
+        mine = [table.c.owner == owner] if owner is not None and "owner" in table.c else []
+        if connection.execute(select(table.c.id).where(exact, *mine, *visible).limit(1)).first() is not None:
+            return Wanted((*conditions, *visible, exact))
+        if plain_name(expression) is not None:
+            gone = is_id(expression) and connection.execute(
+                select(table.c.id).where(table.c.id == expression, *mine)).first() is not None
+            raise not_found(connection, record, expression, owner, gone)
+    query = parse(expression, fields)
+    if hidden is not None and record.net and DESTROYED in record.net.states and _asks_for_destroyed(query.root):
+        visible = []
+    return _asked(query, columns, connection).narrowed(*conditions, *visible)
+
+
+def _asked(query: Query, columns: Columns, connection: Connection) -> Wanted:
+    return Wanted(test=None if query.is_empty else matches(query))
+
+
+def _states(record: Record, parameters: Mapping[str, Any]) -> list[str]:
+    """The states that the parameter names, in their own spelling."""
+    given = parameters.get("state")
+    if given is None or record.net is None:
+        return [given] if given is not None else []
+    known = {state.casefold(): state for state in record.net.states}
+    states = []
+    for word in (part.strip() for part in given.split(",")):
+        state = known.get(word.casefold())
+        if state is None:
+            near = nearest(word, record.net.states)
+            detail = f"A {record.noun} has no state '{word[:100]}'." + (f" Did you mean '{near[0]}'?" if near else "")
+            raise Invalid("parameter.invalid", detail, next_step=f"Its states are {', '.join(record.net.states)}.",
+                          errors=[{"pointer": "/state", "detail": detail}], nearest=near)
+        states.append(state)
+    return states
+
+
+def _equals(columns: Columns, attribute: Attribute, value: str) -> ColumnElement[bool]:
+    place = columns.places[attribute.name]
+    _check_storable(attribute.name, value)
+    if isinstance(place, tuple):
+        # A name may not look like an id, so only one of the two can be meant.
+        return place[0] == value if is_id(value) else place[1] == value
+    return place == value
+
+
+def _check_storable(name: str, value: str) -> None:
+    if not is_clean(value):
+        raise Invalid("parameter.invalid", f"'{name}' holds a NUL or half of a surrogate pair, which no stored text has.",
+                      errors=[{"pointer": f"/{name}", "detail": "not a text that can be stored"}])
+
+
+def _exact(columns: Columns, text: str) -> ColumnElement[bool]:
+    table = columns.table
+    _check_storable("attr1", text)
+    if is_id(text) or "name" not in table.c:
+        return table.c.id == text
+    return table.c.name == text
+
+
+def _asks_for_destroyed(node: Node | None) -> bool:
+    """Whether a query wants destroyed objects by name of their state; what it negates it does not want."""
+    if isinstance(node, Clause):
+        if node.name.text != "state":
+            return False
+        return node.value == DESTROYED if node.op == "$eq" else node.op == "$in" and DESTROYED in node.value
+    return isinstance(node, (And, Or)) and any(_asks_for_destroyed(item) for item in node.items)

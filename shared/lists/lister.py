@@ -1,0 +1,144 @@
+"""A page of a class: the parameters of list and find in, rows with a cursor and a total out."""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, func, select
+
+from shared.contracts.objects import OBJECTS
+from shared.lists import cursor as cursors
+from shared.lists.columns import Columns, Place, fieldset
+from shared.lists.filters import Wanted, wanted
+from shared.lists.naming import resolve
+from shared.lists.order import Order, make_order
+from shared.storage.record import Record, Row
+
+Keys = list[Any]
+
+PAGE = 50
+# What only memory can decide ($regex, and attributes without a column) is looked at in stretches, up to a bound a page.
+STRETCH = 500
+LOOKED_AT = 20_000
+COUNTED = 100_000
+
+
+class Estimate(int):
+    """A total that was not counted to the end; ``envelope`` says so."""
+
+
+def envelope(items: Iterable[Any], next: str | None, total: int) -> dict[str, Any]:
+    """Many objects as the contract shows them: ``items``, ``next``, ``total`` and, where so, ``total_is_estimate``."""
+    body = {"items": list(items), "next": next, "total": int(total)}
+    if isinstance(total, Estimate):
+        body["total_is_estimate"] = True
+    return body
+
+
+class Lister:
+    """Lists and finds the objects of one class in this service's database.
+
+    ``mapping`` says where attributes lie that are not in the column of their name (see ``Columns``). Find by name
+    wants an index on ``name``.
+    """
+
+    def __init__(self, record: Record, mapping: Mapping[str, Place] | None = None) -> None:
+        self.record = record
+        self.fields = fieldset(record.noun)
+        self.columns = Columns(record.noun, record.table, mapping)
+
+    def page(self, connection: Connection, parameters: Mapping[str, Any], where: ColumnElement[bool] | None = None,
+             owner: str | None = None) -> tuple[list[Row], str | None, int]:
+        """The rows of one page, the cursor of the next (None at the end), and how many there are in all.
+
+        ``parameters`` are those of ``listing(noun)``, checked. ``where`` narrows the list further, ``owner`` to what
+        is theirs. Destroyed objects are left out unless ``state`` asks for them. A page may be short, and still have
+        a next, when the query needs memory to decide; its total is then an ``Estimate`` where counting was given up.
+
+        Raises:
+            NotFound: ``attr1`` is a plain id or name that is not there.
+            Malformed: ``attr1`` is no query over the class, or ``cursor.invalid``.
+            Invalid: ``parameter.invalid``, ``sort.invalid`` or ``cursor.invalid``.
+        """
+        of = cursors.fingerprint(self.record.noun, owner, {
+            name: value for name, value in parameters.items() if name not in ("limit", "cursor", "sort")})
+        text = parameters.get("sort") or None
+        order = self._order(connection, text)
+        conditions = []
+        if parameters.get("cursor"):
+            text, after = cursors.read(parameters["cursor"], of, order.text if text else None)
+            order = self._order(connection, text)
+            conditions = [order.after(after)]
+        want = wanted(connection, self.record, self.columns, self.fields, parameters, owner)
+        if where is not None:
+            want = want.narrowed(where)
+        limit = parameters.get("limit") or PAGE
+        if want.test is None:
+            found, more = self._stretch(connection, order, [*want.conditions, *conditions], limit)
+            last = found[-1][1] if found else []
+            whole = not conditions and not more
+            total = len(found) if whole else self._count(connection, want.conditions)
+        else:
+            found, more, last = self._tested(connection, order, want, conditions, limit)
+            total = self._count_tested(connection, want)
+        following = cursors.write(of, order.text, last) if more else None
+        return [row for row, _ in found], following, total
+
+    def answer(self, connection: Connection, parameters: Mapping[str, Any], where: ColumnElement[bool] | None = None,
+               owner: str | None = None, render: Callable[[Row], Any] | None = None) -> dict[str, Any]:
+        """``page`` as the contract shows it: rendered objects in an ``envelope``."""
+        rows, following, total = self.page(connection, parameters, where, owner)
+        return envelope(map(render or self.record.render, rows), following, total)
+
+    def resolve(self, connection: Connection, ref: str, owner: str | None = None, *, destroyed: bool = False) -> Row:
+        """The row that an id or a name means; see ``naming.resolve``."""
+        return resolve(connection, self.record, ref, owner, destroyed=destroyed)
+
+    def _order(self, connection: Connection, text: str | None) -> Order:
+        return make_order(text or OBJECTS[self.record.noun].by_default, self.fields, self.columns, connection.dialect)
+
+    def _stretch(self, connection: Connection, order: Order, conditions: Sequence[ColumnElement[bool]], limit: int,
+                 ) -> tuple[list[tuple[Row, Keys]], bool]:
+        """At most ``limit`` rows with their sort keys, and whether there are more behind them."""
+        keys = [key.expression.label(f"sort_key_{at}") for at, key in enumerate(order.keys)]
+        statement = select(self.record.table, *keys).where(and_(True, *conditions)).order_by(*order.orderings)
+        rows = [dict(row) for row in connection.execute(statement.limit(limit + 1)).mappings()]
+        more = len(rows) > limit
+        return [(row, [row.pop(f"sort_key_{at}") for at in range(len(keys))]) for row in rows[:limit]], more
+
+    def _tested(self, connection: Connection, order: Order, want: Wanted, conditions: list[ColumnElement[bool]],
+                limit: int) -> tuple[list[tuple[Row, Keys]], bool, Keys]:
+        """As ``_stretch``, for rows that a test in memory must pass too; also the keys of the last row looked at.
+
+        It gives the page up after ``LOOKED_AT`` rows; what was found so far is a page of its own.
+        """
+        assert want.test is not None
+        found: list[tuple[Row, Keys]] = []
+        last: Keys = []
+        for _ in range(LOOKED_AT // STRETCH):
+            stretch, more = self._stretch(connection, order, [*want.conditions, *conditions], STRETCH)
+            for row, last in stretch:
+                if not want.test(self.record.render(row)):
+                    continue
+                if len(found) == limit:
+                    return found, True, found[-1][1]
+                found.append((row, last))
+            if not more:
+                return found, False, last
+            conditions = [order.after(last)]
+        return found, True, last
+
+    def _count(self, connection: Connection, conditions: Sequence[ColumnElement[bool]]) -> int:
+        statement = select(func.count()).select_from(self.record.table).where(and_(True, *conditions))
+        return connection.execute(statement).scalar_one()
+
+    def _count_tested(self, connection: Connection, want: Wanted) -> int:
+        assert want.test is not None
+        statement = select(self.record.table).where(and_(True, *want.conditions)).limit(COUNTED + 1)
+        seen = hits = 0
+        for row in connection.execution_options(yield_per=STRETCH).execute(statement).mappings():
+            seen += 1
+            if seen > COUNTED:
+                return Estimate(hits)
+            hits += want.test(self.record.render(row))
+        return hits
