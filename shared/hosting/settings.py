@@ -116,10 +116,11 @@ class Rpc:
 @dataclass(frozen=True, kw_only=True)
 class Requests:
     default_deadline_s: float = key(Seconds(1))
+    default_wait_deadline_s: float = key(Seconds(1))
     wait_s: float = key(Seconds(0, 600))
     wait_retry_s: tuple[float, ...] = key(Waits())
     max_candidates: int = key(count(1))
-    sweep_s: float = key(Seconds(0.05))
+    quiet_s: float = key(Seconds(1))
 
 
 @dataclass(frozen=True, kw_only=True)

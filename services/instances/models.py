@@ -1,0 +1,108 @@
+"""Instances and their access entries as rows, and as the objects of the contract."""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, Table
+
+from shared.nets import DATAINSTANCE
+from shared.storage.record import Record
+from shared.storage.schema import Id, Json, Stamp, Word, live_name_index, object_columns, service_tables
+
+METADATA = MetaData()
+service_tables(METADATA)
+
+instance_table = Table(
+    "datainstance", METADATA, *object_columns(),
+    Column("name", Word, nullable=False),
+    Column("state", Word, nullable=False),
+    Column("reference_id", Id),
+    Column("reference_name", Word),
+    Column("request_id", Id, nullable=False),
+    Column("request_name", Word, nullable=False),
+    Column("source_id", Id),
+    Column("source_name", Word),
+    Column("attempt", Integer, nullable=False),
+    Column("workload", Word),
+    # The first entries as they are shown; all of them are rows of `access`.
+    Column("shown", Json),
+    Column("entries", Integer, nullable=False, default=0),
+    Column("bytes_total", BigInteger, nullable=False, default=0),
+    Column("bytes_done", BigInteger, nullable=False, default=0),
+    Column("expires_at", Stamp),
+    Column("pinned", Boolean, nullable=False, default=False),
+    Column("reason", Json),
+    live_name_index("datainstance"),
+    Index("datainstance_of_request", "request_id", "attempt", "state"),
+    Index("datainstance_by_state", "state", "id"),
+    Index("datainstance_by_reference", "reference_id", "state"),
+    Index("datainstance_by_name", "name"),
+)
+
+access_table = Table(
+    "access", METADATA,
+    Column("instance_id", Id, primary_key=True),
+    Column("data_id", Id, primary_key=True),
+    Column("position", Integer, nullable=False),
+    Column("request_id", Id, nullable=False),
+    Column("name", Word, nullable=False),
+    Column("action", Word, nullable=False),
+    # pending, ready, broken; of a destroyed instance: ended (left in place), leaving, trashed, purged
+    Column("state", Word, nullable=False),
+    Column("source_id", Id, nullable=False),
+    Column("source_path", Word, nullable=False),
+    Column("target_id", Id),
+    Column("target_path", Word),
+    Column("size", BigInteger),
+    Column("checksum", Word),
+    Column("media_type", Word),
+    Column("modified_at", Stamp),
+    Column("uri", Word),
+    Column("path", Word),
+    Column("verified", Word),
+    Column("tries", Integer, nullable=False, default=0),
+    Column("retry_at", Stamp),
+    Column("purge_at", Stamp),
+    Column("error", Json),
+    Index("access_by_data", "data_id", "state"),
+    Index("access_by_state", "state", "request_id"),
+)
+
+SHOWN = 100
+_LINK = "/edgemere/diml/dml/do/datainstance/show?id="
+
+
+def entry(row: Mapping[str, Any]) -> dict[str, Any]:
+    """One access entry as the contract shows it; ``uri`` or ``path`` is what a program opens once it is ready."""
+    return {
+        "data": {"id": row["data_id"], "name": row["name"]}, "name": row["name"], "action": row["action"],
+        "uri": row["uri"], "path": row["path"], "size": row["size"], "checksum": row["checksum"],
+        "media_type": row["media_type"], "state": row["state"], "verified": row["verified"],
+    }
+
+
+def shown(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The entries that a row of an instance carries itself."""
+    return [entry(row) for row in rows[:SHOWN]]
+
+
+def render(row: Mapping[str, Any]) -> dict[str, Any]:
+    access = row["shown"] or []
+    whole = row["entries"] <= len(access)
+    return {
+        "id": row["id"], "name": row["name"], "version": row["version"], "state": row["state"],
+        "reference": {"id": row["reference_id"], "name": row["reference_name"]} if row["reference_id"] else None,
+        "request": {"id": row["request_id"], "name": row["request_name"]},
+        "source": {"id": row["source_id"], "name": row["source_name"]} if row["source_id"] else None,
+        "attempt": row["attempt"], "workload": row["workload"],
+        "data": [item["data"] for item in access], "access": access,
+        **({} if whole else {"entries": {"count": row["entries"], "link": _LINK + row["id"]}}),
+        "bytes_total": row["bytes_total"], "bytes_done": row["bytes_done"], "expires_at": row["expires_at"],
+        "pinned": row["pinned"], "reason": row["reason"], "owner": row["owner"],
+        "created_at": row["created_at"], "updated_at": row["updated_at"],
+        **({"destroyed_at": row["destroyed_at"]} if row.get("destroyed_at") else {}),
+    }
+
+
+INSTANCE = Record("datainstance", instance_table, render, DATAINSTANCE)

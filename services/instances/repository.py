@@ -1,0 +1,156 @@
+"""The queries of the service, each with a name and a sentence."""
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, and_, func, or_, select, update
+
+from services.instances.models import INSTANCE, METADATA, access_table as access, instance_table as table
+from shared.lists import Lister
+from shared.storage.record import Row
+
+instances = Lister(INSTANCE, {
+    "reference": (table.c.reference_id, table.c.reference_name),
+    "request": (table.c.request_id, table.c.request_name),
+    "source": (table.c.source_id, table.c.source_name),
+})
+LIVE = ("Provisioning", "Ready", "Broken")
+
+
+def _rows(connection: Connection, statement: Any) -> list[Row]:
+    return [dict(row) for row in connection.execute(statement).mappings()]
+
+
+def live_of_request(connection: Connection, request: str, limit: int, up_to: int | None = None) -> list[Row]:
+    """The instances of a request that are not destroyed, of attempts up to ``up_to``."""
+    statement = select(table).where(table.c.request_id == request, table.c.state.in_(LIVE))
+    if up_to is not None:
+        statement = statement.where(table.c.attempt <= up_to)
+    return _rows(connection, statement.order_by(table.c.id).limit(limit))
+
+
+def states_of_request(connection: Connection, request: str) -> dict[tuple[int, str], int]:
+    """How many instances a request has by attempt and state."""
+    return {(row.attempt, row.state): row.n for row in connection.execute(
+        select(table.c.attempt, table.c.state, func.count().label("n"))
+        .where(table.c.request_id == request).group_by(table.c.attempt, table.c.state))}
+
+
+def broken_of_request(connection: Connection, request: str) -> list[Row]:
+    """The broken entries of a request's broken instances."""
+    return _rows(connection, select(
+        table.c.id.label("instance_id"), table.c.name.label("instance"), table.c.reason, table.c.attempt,
+        access.c.data_id, access.c.name, access.c.checksum, access.c.error)
+        .join(access, access.c.instance_id == table.c.id)
+        .where(table.c.request_id == request, table.c.state == "Broken", access.c.state == "broken").limit(1000))
+
+
+def refs(connection: Connection, limit: int, **of: str) -> list[dict[str, Any]]:
+    """The refs of the live instances of a request or of a reference."""
+    column, value = next((getattr(table.c, f"{key}_id"), value) for key, value in of.items())
+    return [{"id": row.id, "name": row.name} for row in connection.execute(
+        select(table.c.id, table.c.name).where(column == value, table.c.state.in_(LIVE))
+        .order_by(table.c.id).limit(limit))]
+
+
+def live_data(connection: Connection, request: str) -> list[str]:
+    """The data that a request's Ready instances hold."""
+    return list(connection.execute(
+        select(access.c.data_id).join(table, table.c.id == access.c.instance_id)
+        .where(table.c.request_id == request, table.c.state == "Ready", access.c.state == "ready")).scalars())
+
+
+def names_like(connection: Connection, owner: str, base: str) -> set[str]:
+    """The names ``<base>-…`` that live instances of this owner have."""
+    low, high = base + "-", base + "."
+    return set(connection.execute(
+        select(table.c.name).where(table.c.owner == owner, table.c.destroyed_at.is_(None),
+                                   table.c.name >= low, table.c.name < high)).scalars())
+
+
+def existing(connection: Connection, ids: Sequence[str]) -> set[str]:
+    """Which of these instances are there already."""
+    found: set[str] = set()
+    for start in range(0, len(ids), 5000):
+        found.update(connection.execute(select(table.c.id).where(table.c.id.in_(ids[start:start + 5000]))).scalars())
+    return found
+
+
+def entries_of(connection: Connection, instance: str) -> list[Row]:
+    """The access entries of one instance, in their order."""
+    return _rows(connection, select(access).where(access.c.instance_id == instance).order_by(access.c.position))
+
+
+def entries_of_all(connection: Connection, ids: Sequence[str]) -> dict[str, list[Row]]:
+    """The first access entries of several instances, in their order."""
+    found: dict[str, list[Row]] = {instance: [] for instance in ids}
+    for row in _rows(connection, select(access).where(access.c.instance_id.in_(list(ids)))
+                     .order_by(access.c.instance_id, access.c.position)):
+        found[row["instance_id"]].append(row)
+    return found
+
+
+def pending(connection: Connection, request: str, now: str, limit: int) -> list[Row]:
+    """What is still to be verified or copied for a request, and is due."""
+    return _rows(connection, select(access).join(table, table.c.id == access.c.instance_id).where(
+        access.c.request_id == request, access.c.state == "pending", table.c.state == "Provisioning",
+        or_(access.c.retry_at.is_(None), access.c.retry_at <= now)).order_by(access.c.instance_id, access.c.position).limit(limit))
+
+
+def requests_with_pending(connection: Connection, limit: int) -> list[str]:
+    """The requests that wait for bytes."""
+    return list(connection.execute(
+        select(access.c.request_id).where(access.c.state == "pending").distinct().limit(limit)).scalars())
+
+
+def next_retry(connection: Connection, request: str) -> str | None:
+    """When the next pending entry of a request is due; None when nothing is pending."""
+    row = connection.execute(select(func.count(), func.min(func.coalesce(access.c.retry_at, "")))
+                             .join(table, table.c.id == access.c.instance_id)
+                             .where(access.c.request_id == request, access.c.state == "pending",
+                                    table.c.state == "Provisioning")).one()
+    return row[1] if row[0] else None
+
+
+def leaving(connection: Connection, limit: int, request: str | None = None) -> list[Row]:
+    """Copies of destroyed instances that are still at their path."""
+    statement = select(access).where(access.c.state == "leaving")
+    if request:
+        statement = statement.where(access.c.request_id == request)
+    return _rows(connection, statement.limit(limit))
+
+
+def to_purge(connection: Connection, now: str, limit: int) -> list[Row]:
+    """Trashed copies whose grace time is over."""
+    return _rows(connection, select(access).where(access.c.state == "trashed", access.c.purge_at <= now).limit(limit))
+
+
+def left_on(connection: Connection, data: Sequence[str]) -> list[Row]:
+    """Entries of live instances that read these data at their source."""
+    return _rows(connection, select(access).join(table, table.c.id == access.c.instance_id).where(
+        access.c.data_id.in_(list(data)), access.c.action == "leave", access.c.state.in_(("ready", "pending")),
+        table.c.state.in_(("Provisioning", "Ready"))))
+
+
+def by_ids(connection: Connection, ids: Iterable[str]) -> list[Row]:
+    """Instances by their ids."""
+    return _rows(connection, select(table).where(table.c.id.in_(list(ids))))
+
+
+def mark(connection: Connection, keys: Sequence[tuple[str, str]], values: Mapping[str, Any], was: str) -> None:
+    """Give entries a new state, those that are still in the state ``was``."""
+    for start in range(0, len(keys), 400):
+        part = keys[start:start + 400]
+        connection.execute(update(access).where(access.c.state == was, or_(*(
+            and_(access.c.instance_id == instance, access.c.data_id == data) for instance, data in part))).values(**values))
+
+
+def timeline(connection: Connection, request: str) -> list[Row]:
+    """The moves of a request's instances, those of one kind as one line."""
+    history = METADATA.tables["history"]
+    return _rows(connection, select(
+        history.c.event, history.c.from_state, history.c.to_state, history.c.causation_id,
+        func.min(history.c.at).label("at"), func.count().label("n"))
+        .join(table, table.c.id == history.c.object_id).where(table.c.request_id == request)
+        .group_by(history.c.event, history.c.from_state, history.c.to_state, history.c.causation_id))

@@ -1,0 +1,90 @@
+"""How instances are grouped and named, and what may be tried again. Decides; reads and writes nothing."""
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from shared.kernel.ids import derived_id
+from shared.sources.paths import target_path
+
+Reservation = Mapping[str, Any]
+
+
+def grouped(reservations: Sequence[Reservation], granularity: str) -> dict[str, list[Reservation]]:
+    """The reservations of each instance, by the key that the instance has within its attempt."""
+    groups: dict[str, list[Reservation]] = {}
+    for reservation in reservations:
+        key = reservation["data_id"] if granularity == "data" else reservation["source_id"]
+        groups.setdefault(key, []).append(reservation)
+    return groups
+
+
+def instance_id(request: Mapping[str, Any], key: str) -> str:
+    """The id of the instance of this group: the same however often the step is repeated."""
+    return derived_id("datainstance", request["id"], request["attempt"], key)
+
+
+def free_names(base: str, taken: set[str]) -> Iterator[str]:
+    """``<base>-<n>``, n from 0, without those that are taken."""
+    number = 0
+    while True:
+        name = f"{base}-{number}"
+        if name not in taken:
+            yield name
+        number += 1
+
+
+def instance_row(request: Mapping[str, Any], key: str, name: str, group: Sequence[Reservation], expires_at: str | None) -> dict[str, Any]:
+    """The row of a new instance, without its entries."""
+    sources = {reservation["source_id"]: reservation["source_name"] for reservation in group}
+    source = next(iter(sources.items())) if len(sources) == 1 else (None, None)
+    return {
+        "id": instance_id(request, key), "owner": request["owner"], "name": name,
+        "reference_id": request.get("reference_id"), "reference_name": request.get("reference_name"),
+        "request_id": request["id"], "request_name": request["name"], "source_id": source[0], "source_name": source[1],
+        "attempt": request["attempt"], "workload": request.get("workload"), "entries": len(group), "expires_at": expires_at,
+        "pinned": False, "bytes_total": sum(reservation["snapshot"].get("size") or 0 for reservation in group), "bytes_done": 0,
+    }
+
+
+def entry_row(instance: Mapping[str, Any], position: int, reservation: Reservation) -> dict[str, Any]:
+    """The row of one access entry of an instance, still pending."""
+    data = reservation["snapshot"]
+    copies = reservation["action"] == "copy"
+    return {
+        "instance_id": instance["id"], "data_id": reservation["data_id"], "position": position,
+        "request_id": instance["request_id"], "name": data["name"], "action": reservation["action"], "state": "pending",
+        "source_id": reservation["source_id"], "source_path": data["path"],
+        "target_id": reservation["target_id"] if copies else None,
+        "target_path": target_path(instance["name"], data["path"]) if copies else None,
+        "size": data.get("size"), "checksum": data.get("checksum"), "media_type": data.get("media_type"),
+        "modified_at": data.get("modified_at"), "uri": data.get("uri") if not copies else None, "path": None,
+        "verified": None, "tries": 0, "retry_at": None, "purge_at": None, "error": None,
+    }
+
+
+def key_of(entry: Mapping[str, Any]) -> str:
+    """The name under which the mover knows an entry, for ever."""
+    return f"{entry['instance_id']}:{entry['data_id']}"
+
+
+def job_item(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry as the mover takes it."""
+    item = {"key": key_of(entry), "source": entry["source_id"], "path": entry["source_path"], "size": entry["size"],
+            "modified_at": entry["modified_at"], "checksum": entry["checksum"]}
+    if entry["action"] == "copy":
+        item |= {"target": entry["target_id"], "target_path": entry["target_path"]}
+    return item
+
+
+def ready_values(result: Mapping[str, Any]) -> dict[str, Any]:
+    """What a good result of the mover says about an entry."""
+    return {"state": "ready", "uri": result.get("uri"), "path": result.get("path"), "size": result.get("size"),
+            "checksum": result.get("checksum"), "verified": result["verified"], "error": None, "retry_at": None}
+
+
+def worth_another_try(error: Mapping[str, Any], tries: int, most: int) -> bool:
+    """Whether an entry that failed is tried again: what can pass, and a change in the middle of a copy once."""
+    if error.get("code") == "source.changed_during_copy":
+        return tries < 1
+    return bool(error.get("retryable")) and tries < most
