@@ -1,10 +1,22 @@
-"""The entry of ``python -m gateway``: ``test`` goes to pytest, everything else to the command line."""
+"""The entry of ``python -m gateway`` and of ``./edgemere``: the command line, greened first where it will serve.
+
+Nothing else is imported before eventlet has patched the standard library; commands that only ask a server never
+load eventlet.
+"""
 from __future__ import annotations
 
 import sys
 
+SERVING = ("up", "serve")
+
 
 def main(arguments: list[str]) -> int:
+    """Run one command line; the first word decides in which kind of process."""
+    words = [word for word in arguments if not word.startswith("-")]
+    if words[:1] and words[0] in SERVING and not {"-h", "--help"} & set(arguments):
+        import eventlet
+
+        eventlet.monkey_patch()
     if arguments[:1] == ["test"]:
         from gateway import testing
 

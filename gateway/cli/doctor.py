@@ -1,0 +1,146 @@
+"""``edgemere doctor``: looks at the environment, the data folder, the port and the server, and says what to do.
+
+Changes nothing; a broker or database is only knocked at.
+"""
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from gateway.cli.exits import FAILED, OK, UNREACHABLE, Failure
+from gateway.cli.perform import Options
+from gateway.cli.text import bytes_text, clean, pad
+
+NEEDED = ("nameko", "kombu", "eventlet", "werkzeug", "sqlalchemy", "alembic", "marshmallow", "click", "pyyaml", "orjson", "google-re2")
+LEAST_ROOM_BYTES = 256 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at: ``verdict`` is ``ok``, ``warn`` or ``fail``, with a next step for the last two."""
+
+    what: str
+    verdict: str
+    said: str
+    next_step: str = ""
+
+
+def examine(config: Any, options: Options) -> int:
+    """Print a line for each thing looked at; 1 when one of them fails."""
+    findings = []
+    for look in (_environment, _configuration, _data_folder, _broker, _database, _server):
+        findings += list(look(config, options))
+    if options.output == "json":
+        print(json.dumps([asdict(finding) for finding in findings], indent=2, ensure_ascii=False))
+    else:
+        wide = max(len(finding.what) for finding in findings)
+        for finding in findings:
+            print(f"{options.terminal.state(finding.verdict, pad(finding.verdict, 4))}  {pad(finding.what, wide)}  {clean(finding.said)}")
+            if finding.next_step:
+                print(f"{' ' * 6}{' ' * wide}  Next: {clean(finding.next_step)}")
+    return FAILED if any(finding.verdict == "fail" for finding in findings) else OK
+
+
+def _environment(config: Any, options: Options) -> Iterator[Finding]:
+    version = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info >= (3, 11):
+        yield Finding("python", "ok", f"{version} in {sys.prefix}")
+    else:
+        yield Finding("python", "fail", f"{version} is too old.", "Install Python 3.11 or newer.")
+    missing = []
+    for name in NEEDED:
+        try:
+            metadata.version(name)
+        except metadata.PackageNotFoundError:
+            missing.append(name)
+    if missing:
+        yield Finding("packages", "fail", f"Missing: {', '.join(missing)}.", "Remove the folder .venv of the project and call ./edgemere again.")
+    else:
+        yield Finding("packages", "ok", f"nameko {metadata.version('nameko')} and the others are there")
+
+
+def _configuration(config: Any, options: Options) -> Iterator[Finding]:
+    yield Finding("settings", "ok", f"environment {config.environment}, port {config.web.port}, owner {config.owner.default}")
+
+
+def _data_folder(config: Any, options: Options) -> Iterator[Finding]:
+    folder = Path(config.data_dir)
+    nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        yield Finding("data folder", "fail", f"{folder} cannot be written.", "Make it writable, or name another with --data.")
+        return
+    room = shutil.disk_usage(nearest).free
+    there = "" if folder.exists() else " (made at the first start)"
+    if room < LEAST_ROOM_BYTES:
+        yield Finding("data folder", "warn", f"{folder}{there} has only {bytes_text(room)} left.", "Make room, or name another with --data.")
+    else:
+        yield Finding("data folder", "ok", f"{folder}{there}, {bytes_text(room)} free")
+
+
+def _broker(config: Any, options: Options) -> Iterator[Finding]:
+    yield _knock("broker", config.broker.uri, 5672, "embedded", "EDGEMERE_AMQP_URI")
+
+
+def _database(config: Any, options: Options) -> Iterator[Finding]:
+    yield _knock("database", config.database.url, 5432, "SQLite in the data folder", "EDGEMERE_DATABASE_URL")
+
+
+def _knock(what: str, uri: str, port: int, otherwise: str, variable: str) -> Finding:
+    """Whether somebody listens where a server should be; the address is shown without its password."""
+    parts = urlsplit(uri)
+    if not uri or not parts.hostname:
+        return Finding(what, "ok", otherwise)
+    where = f"{parts.hostname}:{parts.port or port}"
+    try:
+        socket.create_connection((parts.hostname, parts.port or port), timeout=3).close()
+    except OSError as error:
+        return Finding(what, "fail", f"Nobody answers at {where}: {error.strerror or error}.", f"Start it, or correct {variable}.")
+    return Finding(what, "ok", f"somebody answers at {where}")
+
+
+def _server(config: Any, options: Options) -> Iterator[Finding]:
+    server = options.server()
+    try:
+        health = server.ask("GET", "/health/ready").body
+    except Failure as failure:
+        # A server that is starting answers 503 with what it waits for; nobody there is another thing.
+        if failure.exit_code == UNREACHABLE and failure.code in ("cli.unreachable", ""):
+            yield from _port(config, server.url, failure)
+        else:
+            yield Finding("server", "fail", f"{server.url} is not ready: {_told(failure.problem)}", "Wait a moment, or read what it writes.")
+        return
+    yield Finding("server", "ok", f"{server.url} is ready{_parts(health)}")
+
+
+def _port(config: Any, url: str, failure: Failure) -> Iterator[Finding]:
+    if failure.code == "":
+        yield Finding("server", "fail", f"{url} is not ready: {_told(failure.problem)}", "Wait a moment, or read what it writes.")
+        return
+    yield Finding("server", "warn", f"None runs at {url}.", "Start one with: ./edgemere up")
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((config.web.host, config.web.port))
+        except OSError as error:
+            yield Finding("port", "fail", f"{config.web.host}:{config.web.port} cannot be used: {error.strerror}.",
+                          "Stop what uses it, or start with --port.")
+            return
+    yield Finding("port", "ok", f"{config.web.host}:{config.web.port} is free")
+
+
+def _told(problem: Mapping[str, Any]) -> str:
+    return str(problem.get("detail") or json.dumps({key: value for key, value in problem.items() if key != "errors"}, ensure_ascii=False))
+
+
+def _parts(health: Any) -> str:
+    services = health.get("services") if isinstance(health, Mapping) else None
+    return f": {', '.join(services)}" if services else ""

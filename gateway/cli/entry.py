@@ -1,0 +1,89 @@
+"""The root of the command line: the table's words, the commands of this machine beside them, and how all of them end."""
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from gateway.cli import exits
+from gateway.cli.exits import Failure
+from gateway.cli.find import Find
+from gateway.cli.machine import COMMANDS
+from gateway.cli.tree import Words, general_options, of_tree
+from shared.kernel.errors import EdgemereError
+
+ABOUT = """edgemere: say what data you need, and it is found, reserved, placed and made available.
+
+The Data Orchestrator is 'edgemere diml dml do', in short 'edgemere do'; its catalogue is 'edgemere fmdm'.
+"""
+FIRST_STEPS = """First steps:
+  edgemere demo                                     see what it does, on data that comes with it
+  edgemere up                                       start the server, here and in the foreground
+  edgemere fmdm datasource create --name my-data --adaptor file --parameters '{"rootdir": "/path/to/folder"}'
+  edgemere do datarequest create --name first --query 'filetypes:csv size>1MB' --wait
+  edgemere do datainstance list --request first     where the data is
+  edgemere do datarequest explain first             why it is that data
+
+Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 conflict, 5 denied, 6 unreachable.
+"""
+
+
+class Root(Words):
+    """``edgemere`` itself."""
+
+    def __init__(self) -> None:
+        diml = Words(("diml",), {"find": Find()})
+        more: dict[str, click.Command] = {"diml": diml, "do": of_tree("do"), "fmdm": of_tree("fmdm"), **COMMANDS}
+        super().__init__((), more, help=ABOUT, epilog=FIRST_STEPS, params=general_options(), callback=_keep)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self._more)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write("\n" + FIRST_STEPS)
+
+
+@click.pass_context
+def _keep(context: click.Context, **given: object) -> None:
+    """Options before the words hold for the command that follows."""
+    context.obj = given
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line and give its exit code; whatever happens, no traceback reaches the user for it.
+
+    A fault of this program itself is said in one line, with how to see more of it.
+    """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    verbose = "-v" in arguments or "--verbose" in arguments
+    try:
+        code = Root().main(arguments, prog_name="edgemere", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else exits.OK
+    except Failure as failure:
+        exits.report(failure, verbose)
+        return failure.exit_code
+    except EdgemereError as error:
+        exits.report(Failure(exits.FAILED, {**error.payload(), **error.extra}), verbose)
+        return exits.FAILED
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show(sys.stdout)
+        return exits.OK
+    except click.ClickException as error:
+        return _unusable(error)
+    except (click.Abort, KeyboardInterrupt):
+        return exits.INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the pipe has seen enough. Python would complain again when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return exits.OK
+
+
+def _unusable(error: click.ClickException) -> int:
+    """A command line that click does not understand, in the words of every other failure."""
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context else "edgemere"
+    exits.report(exits.usage(error.format_message(), f"See: {path} --help"))
+    return exits.USAGE

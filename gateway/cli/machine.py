@@ -1,0 +1,135 @@
+"""Commands about this machine rather than about data: start, serve, migrate, demo, test, doctor, completion.
+
+What they start is imported when they run, so that no other command pays for it.
+"""
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from gateway.cli.exits import FAILED, Failure, usage
+
+_ENVIRONMENT = click.Option(["environment", "--env"], help="The environment: dev, test or prod; EDGEMERE_ENV, else dev.")
+_DATA = click.Option(["data", "--data"], metavar="DIR", help="The folder with all state; by default the user's data folder.")
+_CONFIG = click.Option(["files", "--config"], multiple=True, metavar="FILE", help="Further settings, in the form of config.yaml.")
+_HELP = {"help_option_names": ["-h", "--help"]}
+
+
+def _config(given: dict[str, Any]) -> Any:
+    from shared.hosting.config import load_config
+
+    return load_config(given.get("environment"), given.get("files") or (), {
+        "web.port": given.get("port"), "web.host": given.get("host"), "data_dir": given.get("data"),
+    })
+
+
+def _up(**given: Any) -> None:
+    config = _config(given)
+    from shared.hosting import run
+
+    replicas = _replicas(given["replicas"])
+    try:
+        code = run.up(config, replicas=replicas) if replicas else run.up(config)
+    except OSError as error:
+        raise _cannot_listen(error, config.web.host, config.web.port) from error
+    _exit(code)
+
+
+def _serve(**given: Any) -> None:
+    config = _config(given)
+    from shared.hosting import run
+
+    _exit(run.serve(config, given["name"]))
+
+
+def _migrate(**given: Any) -> None:
+    config = _config(given)
+    from shared.hosting import run
+
+    _exit(run.migrate(config))
+
+
+def _demo(**given: Any) -> None:
+    from gateway import demo
+
+    _exit(demo.main(port=given["port"], data=given["data"], stays=not given["leaves"]))
+
+
+def _test(**given: Any) -> None:
+    from gateway import testing
+
+    _exit(testing.main(given["arguments"]))
+
+
+def _doctor(**given: Any) -> None:
+    from gateway.cli import doctor
+    from gateway.cli.tree import options_of
+
+    _exit(doctor.examine(_config(given), options_of(given)))
+
+
+def _completion(**given: Any) -> None:
+    from click.shell_completion import get_completion_class
+
+    from gateway.cli.entry import Root
+
+    kind = get_completion_class(given["shell"])
+    assert kind is not None
+    print(kind(Root(), {}, "edgemere", "_EDGEMERE_COMPLETE").source())
+
+
+def _exit(code: Any) -> None:
+    click.get_current_context().exit(code if isinstance(code, int) else 0)
+
+
+def _replicas(typed: str | None) -> dict[str, int]:
+    """``requests=2,instances=3`` as numbers by service."""
+    found: dict[str, int] = {}
+    for part in filter(None, (typed or "").split(",")):
+        name, _, number = part.partition("=")
+        if not number.isdigit() or int(number) < 1:
+            raise usage(f"--replicas: '{part}' is not a service and a number.", "Give it such as requests=2,instances=3.")
+        found[name.strip()] = int(number)
+    return found
+
+
+def _cannot_listen(error: OSError, host: str, port: int) -> Failure:
+    import errno
+
+    if error.errno == errno.EADDRINUSE:
+        return Failure(FAILED, {"code": "server.port_in_use", "detail": f"Something else listens on {host} port {port} already.",
+                                "next_step": "Name another with --port, or use the server that is there: edgemere doctor"})
+    return Failure(FAILED, {"code": "server.cannot_start", "detail": f"The server cannot start on {host} port {port}: {error}.",
+                            "next_step": "Name another with --host and --port, or look at: edgemere doctor"})
+
+
+_PORT = click.Option(["port", "--port"], type=click.IntRange(0, 65535), help="The port to listen on; 3000 by default.")
+
+COMMANDS: dict[str, click.Command] = {
+    "up": click.Command("up", callback=_up, context_settings=_HELP, help="Start everything here, in the foreground, until Ctrl-C.", params=[
+        _PORT, click.Option(["host", "--host"], help="The address to listen on; the loopback interface by default."), _DATA, _ENVIRONMENT,
+        _CONFIG, click.Option(["replicas", "--replicas"], metavar="NAME=N,…", help="On RabbitMQ and PostgreSQL: processes for each service."),
+    ]),
+    "serve": click.Command("serve", callback=_serve, context_settings=_HELP, help="Run one service, or the gateway, alone, as containers do.", params=[
+        click.Argument(["name"]), _PORT, click.Option(["host", "--host"], help="The address to listen on."), _DATA, _ENVIRONMENT, _CONFIG,
+    ]),
+    "migrate": click.Command("migrate", callback=_migrate, context_settings=_HELP, params=[_DATA, _ENVIRONMENT, _CONFIG],
+                             help="Bring the databases to the schema of this version."),
+    "demo": click.Command("demo", callback=_demo, context_settings=_HELP, help="See what it does, on real files that come with it.", params=[
+        click.Option(["leaves", "--exit"], is_flag=True, help="End after the last step, instead of staying up."), _PORT,
+        click.Option(["data", "--data"], metavar="DIR", help="The demo's own folder; kept, so that the next time is quick."),
+    ]),
+    "test": click.Command("test", callback=_test, help="Run the test suite; further words go to pytest.", params=[
+        click.Argument(["arguments"], nargs=-1, type=click.UNPROCESSED),
+    ], context_settings={"ignore_unknown_options": True, "help_option_names": ["-h", "--help"]}),
+    "doctor": click.Command("doctor", callback=_doctor, context_settings=_HELP, help="Look whether everything that is needed is there.", params=[
+        click.Option(["url", "--url"], help="The server to look at."), click.Option(["timeout", "--timeout"], type=float, hidden=True),
+        click.Option(["verbose", "-v", "--verbose"], is_flag=True, hidden=True),
+        click.Option(["output", "-o", "--output"], type=click.Choice(("table", "json")), help="The form of the answer."),
+        _DATA, _ENVIRONMENT, _CONFIG,
+    ]),
+    "completion": click.Command("completion", callback=_completion, context_settings=_HELP, params=[
+        click.Argument(["shell"], type=click.Choice(("bash", "zsh", "fish"))),
+    ], help='Print the completion script of a shell. For bash: eval "$(edgemere completion bash)"'),
+}

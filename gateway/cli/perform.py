@@ -1,0 +1,169 @@
+"""One call of one action, from checked parameters to printed answer and exit code. Knows rows, and no action by name."""
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.cli import live
+from gateway.cli.client import Answer, Server, request_of
+from gateway.cli.example import command_of, curl_of, short_words
+from gateway.cli.exits import FAILED, OK, USAGE, Failure
+from gateway.cli.explain import explanation, funnel_lines
+from gateway.cli.follow import Waiting, every_item, operation_of, outcome_is_bad, settle
+from gateway.cli.output import rendered
+from gateway.cli.terminal import Terminal
+from shared.contracts import table
+from shared.contracts.action import Action, load_parameters
+from shared.kernel.errors import EdgemereError
+
+TEXT_FORMS = ("table", "wide")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the options that every command has say. ``output`` is empty where none was asked for."""
+
+    url: str
+    output: str = ""
+    timeout_s: float = 60
+    verbose: bool = False
+    wait: Waiting | None = None
+    watch: bool = False
+    dry_run: bool = False
+    yes: bool = False
+    curl: bool = False
+    every_page: bool = False
+    save_to: str = ""
+    terminal: Terminal = Terminal(False, False, False, None)
+
+    def server(self) -> Server:
+        told = (lambda line: print(line, file=sys.stderr)) if self.verbose else None
+        return Server(self.url, self.timeout_s, told)
+
+
+def perform(row: Action, parameters: Mapping[str, Any], options: Options) -> int:
+    """Call the action and print what it answers.
+
+    Raises:
+        Failure: the parameters are refused, the server answers with a problem, or it cannot be reached.
+    """
+    check(row, parameters)
+    waiting = options.wait or Waiting(wanted=bool(row.wait and row.wait.default_s))
+    wait_s = waiting.first_wait_s(row, options.terminal)
+    if options.curl:
+        print(curl_of(row, options.server().url, parameters, wait_s))
+        return OK
+    if options.dry_run:
+        return _rehearse(row, parameters, options)
+    if row.answer == "stream":
+        return live.stream(row, parameters, options)
+    if row.answer == "content":
+        return live.content(row, parameters, options)
+    if row.confirm and not _agreed(row, parameters, options):
+        print("Nothing was done.", file=sys.stderr)
+        return FAILED
+    if options.watch:
+        return live.watch(row, parameters, options, lambda server: print(shown(row, ask(row, parameters, options, server), options)))
+    server = options.server()
+    answer = ask(row, parameters, options, server, wait_s)
+    answer = settle(server, row, answer, waiting, options.terminal)
+    text = shown(row, answer, options)
+    if text:
+        print(text)
+    _hint(row, answer, options, waiting)
+    return FAILED if row.changes and outcome_is_bad(row, answer.body) else OK
+
+
+def check(row: Action, parameters: Mapping[str, Any]) -> None:
+    """Refuse what the server would refuse, in the same words, without asking it.
+
+    Raises:
+        Failure: usage, with the code and the pointers of the contract.
+    """
+    try:
+        load_parameters(row, parameters)
+    except EdgemereError as error:
+        problem = {key: value for key, value in error.payload().items() if key != "extra"}
+        problem["next_step"] = f"See: edgemere {short_words(row)} --help"
+        raise Failure(USAGE, problem) from None
+
+
+def ask(row: Action, parameters: Mapping[str, Any], options: Options, server: Server, wait_s: float | None = None) -> Answer:
+    """The server's answer; with ``--all`` every page of it in one."""
+    if not options.every_page:
+        return server.call(row, parameters, wait_s)
+    items = every_item(server, row, parameters)
+    return Answer(200, {}, "", {"items": items, "next": None, "total": len(items)})
+
+
+def shown(row: Action, answer: Answer, options: Options) -> str:
+    """The answer in the form that was asked for."""
+    form = options.output or "table"
+    if form in TEXT_FORMS and row.noun == "explanation" and isinstance(answer.body, Mapping):
+        return explanation(answer.body, options.terminal)
+    noun = "datainstance" if row.answer == "document" and row.path[0] == "datainstance" else row.noun
+    text = rendered(answer.body, answer.text, noun, form, options.terminal)
+    if form in TEXT_FORMS and isinstance(answer.body, Mapping) and answer.body.get("funnel") and not answer.body.get("items"):
+        text += "\n" + "\n".join(funnel_lines(answer.body["funnel"], options.terminal))
+    return text
+
+
+def _hint(row: Action, answer: Answer, options: Options, waiting: Waiting) -> None:
+    """Say on stderr what the answer does not show: further pages, work that goes on."""
+    body = answer.body
+    if row.answer == "page" and isinstance(body, Mapping) and body.get("next"):
+        about = "about " if body.get("total_is_estimate") else ""
+        count = len(body.get("items", []))
+        print(f"{count} of {about}{body.get('total', 'more')} are shown. All of them: --all. The next page: --cursor {body['next']}",
+              file=sys.stderr)
+    operation = operation_of(answer)
+    if operation:
+        print(f"Still under way. See how far it is with: edgemere do operation show {operation}", file=sys.stderr)
+    elif row.wait and not waiting.wanted and options.terminal.talks and isinstance(body, Mapping) and body.get("id"):
+        if body.get("state") not in row.wait.until:
+            print("It goes on by itself; --wait stays until it is done.", file=sys.stderr)
+
+
+def _agreed(row: Action, parameters: Mapping[str, Any], options: Options) -> bool:
+    """Ask a person; a script has said what it wants by calling."""
+    if options.yes or not options.terminal.talks or not sys.stdin.isatty():
+        return True
+    named = " ".join(str(value) for value in parameters.values())
+    sys.stderr.write(f"{row.summary}\n{short_words(row)} {named}: go on? [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _rehearse(row: Action, parameters: Mapping[str, Any], options: Options) -> int:
+    """Print what would be sent and, where the class can plan it, what would come of it. Changes nothing."""
+    method, address, body = request_of(row, parameters)
+    if options.output in ("json", "jsonl", "yaml"):
+        sent = {"method": method, "address": address, "body": json.loads(body) if body else None}
+        print(rendered(sent, "", "", options.output, options.terminal))
+    else:
+        print(f"Would send: {method} {options.server().url}{address}")
+        if body:
+            print(json.dumps(json.loads(body), indent=2, ensure_ascii=False))
+    plan = next((other for other in table.ACTIONS.values() if other is not row and other.tree == row.tree
+                 and other.path == (*row.path[:-1], "plan") and other.parameters is row.parameters), None)
+    if plan is None:
+        return OK
+    try:
+        answer = options.server().call(plan, parameters)
+    except Failure as failure:
+        if failure.code != "not_yet":
+            raise
+        print("What would come of it cannot be said: planning is not built yet (not_yet). Nothing was sent.\n"
+              f"The data that matches shows with: {_query_command(parameters)}", file=sys.stderr)
+        return OK
+    print(rendered(answer.body, answer.text, plan.noun, options.output or "table", options.terminal))
+    return OK
+
+
+def _query_command(parameters: Mapping[str, Any]) -> str:
+    """The command that shows what a query finds."""
+    row = next(row for row in table.ACTIONS.values() if row.path == ("query",))
+    return command_of(row, {"expression": parameters.get("query") or ""}, short=True)
