@@ -1,4 +1,4 @@
-"""Sort orders: ``-size,name``. Entry points: ``parse_sort`` and, for SQL, ``order_by``."""
+"""Sort orders: ``-size,name``. Entry point: ``parse_sort``; ``ordering`` makes SQL of it."""
 from __future__ import annotations
 
 from shared.kernel.errors import Malformed, nearest

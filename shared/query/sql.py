@@ -1,0 +1,247 @@
+"""Compiles a query to SQL for SQLite and PostgreSQL, with the meaning that the matcher has.
+
+Entry points: ``compile_sql`` (no database needed), ``plan`` (asks which conjunct is the rarest), ``Compiled``.
+
+What SQL cannot say with the same meaning is left over as ``residual``, a predicate over documents, to be run over
+what the other conjuncts leave; ``scan`` does that within bounds. It is left over conjunct by conjunct: one that
+holds a ``$regex``, a date compared inside a JSON column, or a field that the mapping does not place.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement, Connection, Text, and_, cast, exists, false, func, not_, or_, select, true, type_coerce, union_all,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from shared.query.cells import ColumnCell, NotInSql, TagCell
+from shared.query.json_values import json_condition
+from shared.query.mapping import Json, Place, Plain, Ref, Refs, RefVia, TableMapping
+from shared.query.matcher import predicate
+from shared.query.tag_index import index_key
+from shared.query.tree import And, Clause, Node, Not, Or, Query, conjunction
+
+PROBE_ROWS = 1000
+_RANK = {"$eq": 0, "$all": 0, "$in": 1, "$prefix": 2, "$like": 3, "$gt": 4, "$gte": 4, "$lt": 4, "$lte": 4, "$size": 5, "$exists": 6}
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """``where`` selects a superset of the matches, exactly the matches when ``residual`` is None.
+
+    ``residual`` takes a document as on the wire. ``conditions`` are the conjuncts in the query's order, None for
+    those in ``residual``.
+    """
+
+    where: ColumnElement[bool]
+    residual: Callable[[Mapping[str, Any]], bool] | None
+    conditions: tuple[ColumnElement[bool] | None, ...]
+
+
+def dialect_name(dialect: Any) -> str:
+    """``sqlite`` or ``postgresql``, of a name, a dialect, an engine or a connection."""
+    name = dialect if isinstance(dialect, str) else getattr(dialect, "name", None) or dialect.dialect.name
+    if name not in ("sqlite", "postgresql"):
+        raise ValueError(f"queries are compiled for sqlite and postgresql, not for '{name}'")
+    return name
+
+
+def compile_sql(query: Query, mapping: TableMapping, dialect: Any, *, driver: int | None = None) -> Compiled:
+    """``query`` as a condition on ``mapping.table``.
+
+    ``driver``: the conjunct by which rows are found through the tag index, while the others are asked about each
+    row found; without one the first of the most selective kind. ``plan`` chooses by counting.
+    """
+    compiler = _Compiler(mapping, dialect_name(dialect))
+    nodes = query.conjuncts
+    if driver is None:
+        ranked = [(rank, at) for at, node in enumerate(nodes) if (rank := compiler.rank(node)) is not None]
+        driver = min(ranked)[1] if ranked else None
+    conditions: list[ColumnElement[bool] | None] = []
+    left: list[Node] = []
+    for at, node in enumerate(nodes):
+        try:
+            conditions.append(compiler.driving(node) if at == driver else compiler.condition(node))
+        except NotInSql:
+            conditions.append(None)
+            left.append(node)
+    there = [condition for condition in conditions if condition is not None]
+    return Compiled(and_(true(), *there), predicate(conjunction(left)) if left else None, tuple(conditions))
+
+
+def plan(conn: Connection, query: Query, mapping: TableMapping) -> Compiled:
+    """As ``compile_sql``, driven by the conjunct with the fewest index rows. One small statement at most."""
+    counts = selectivities(conn, query, mapping)
+    known = [(count, at) for at, count in enumerate(counts) if count is not None]
+    best = min(known)[1] if known and min(known)[0] < PROBE_ROWS else None
+    return compile_sql(query, mapping, conn, driver=best)
+
+
+def selectivities(conn: Connection, query: Query, mapping: TableMapping, bound: int = PROBE_ROWS) -> list[int | None]:
+    """For each conjunct how many index rows it selects, counted up to ``bound``; None where no index drives it.
+
+    A lone candidate is not counted, it drives anyway: its count is 0.
+    """
+    compiler = _Compiler(mapping, dialect_name(conn))
+    probes: dict[int, Any] = {}
+    for at, node in enumerate(query.conjuncts):
+        if compiler.rank(node) is not None:
+            probes[at] = compiler.owners(node)
+    counts: list[int | None] = [None] * len(query.conjuncts)
+    if len(probes) <= 1:
+        for at in probes:
+            counts[at] = 0
+        return counts
+    columns = [
+        select(func.count()).select_from(probe.limit(bound).subquery()).scalar_subquery() for probe in probes.values()
+    ]
+    for at, count in zip(probes, conn.execute(select(*columns)).one()):
+        counts[at] = count
+    return counts
+
+
+def conditions_of(query: Query, mapping: TableMapping, dialect: Any) -> list[ColumnElement[bool] | None]:
+    """Each conjunct as a condition about one row, none of them driving; None where SQL cannot say it."""
+    return list(compile_sql(query, mapping, dialect, driver=-1).conditions)
+
+
+class _Compiler:
+    def __init__(self, mapping: TableMapping, dialect: str) -> None:
+        self.mapping, self.dialect = mapping, dialect
+
+    # A conjunct can drive when every row it selects is named by rows of the tag index.
+
+    def rank(self, node: Node) -> int | None:
+        """How selective conjuncts of this form usually are (less is better); None when it cannot drive."""
+        if isinstance(node, Or):
+            ranks = [self.rank(item) for item in node.items]
+            return None if None in ranks else max(rank for rank in ranks if rank is not None) + 1
+        if not isinstance(node, Clause) or node.name.kind != "tag" or self.mapping.tags is None or node.name.base:
+            return None
+        if node.op == "$exists" and not node.value:
+            return None
+        return _RANK.get(node.op)
+
+    def owners(self, node: Node) -> Any:
+        """A select of the keys of the rows that satisfy ``node``, which ``rank`` approved of."""
+        if isinstance(node, Or):
+            selects = [select_ for item in node.items for select_ in self._owner_selects(item)]
+        else:
+            selects = self._owner_selects(node)
+        return selects[0] if len(selects) == 1 else union_all(*selects)
+
+    def _owner_selects(self, node: Clause) -> list[Any]:
+        index = self.mapping.tags.index.alias()
+        base = select(index.c.data_id).where(index.c.key == index_key(node.name.key))
+        if node.op == "$exists":
+            return [base]
+        op, value = ("$eq", node.value[0]) if node.op == "$all" else (node.op, node.value)
+        return [base.where(condition) for condition in TagCell(index, self.dialect, aside=False).conditions(op, value)]
+
+    def driving(self, node: Node) -> ColumnElement[bool]:
+        if self.rank(node) is None:
+            return self.condition(node)
+        found = self.mapping.tags.local.in_(self.owners(node))
+        # The index found only the first of the values; all of them are asked about.
+        return and_(found, self.condition(node)) if isinstance(node, Clause) and node.op == "$all" else found
+
+    def condition(self, node: Node) -> ColumnElement[bool]:
+        if isinstance(node, And):
+            return and_(*(self.condition(item) for item in node.items))
+        if isinstance(node, Or):
+            return or_(*(self.condition(item) for item in node.items))
+        if isinstance(node, Not):
+            return _refuted(self.condition(node.item))
+        if node.op == "$ne":
+            return _refuted(self.condition(Clause(node.name, "$eq", node.value)))
+        if node.op == "$nin":
+            return _refuted(self.condition(Clause(node.name, "$in", node.value)))
+        if node.op == "$all":
+            return and_(*(self.condition(Clause(node.name, "$eq", value)) for value in node.value))
+        if node.op == "$exists" and not node.value:
+            return _refuted(self.condition(Clause(node.name, "$exists", True)))
+        return self._clause(node)
+
+    def _clause(self, clause: Clause) -> ColumnElement[bool]:
+        name = clause.name
+        if name.base:
+            raise NotInSql
+        if name.kind == "tag":
+            return self._tag(clause)
+        place = self.mapping.place(name.head)
+        if place is None:
+            raise NotInSql
+        if isinstance(place, Json):
+            return self._json(place, clause)
+        return self._columns(place, clause)
+
+    def _tag(self, clause: Clause) -> ColumnElement[bool]:
+        if self.mapping.tags is None:
+            raise NotInSql
+        index = self.mapping.tags.index.alias()
+        here = [index.c.data_id == self.mapping.tags.local, index.c.key == index_key(clause.name.key)]
+        if clause.op == "$exists":
+            return exists(select(1).select_from(index).where(*here))
+        # An equality is answered by the index of values, anything wider by the rows of the one Data.
+        cell = TagCell(index, self.dialect, aside=clause.op != "$eq")
+        return exists(select(1).select_from(index).where(*here, or_(*cell.conditions(clause.op, clause.value))))
+
+    def _json(self, place: Json, clause: Clause) -> ColumnElement[bool]:
+        name = clause.name
+        if clause.op == "$exists" and not name.below:
+            return self._has_value(place)
+        refs = name.kind in ("ref", "refs", "list") and not name.below
+        return json_condition(place.column, name.below, refs, clause.op, clause.value, self.dialect)
+
+    def _has_value(self, place: Json) -> ColumnElement[bool]:
+        if self.dialect == "postgresql":
+            kind = func.jsonb_typeof(cast(place.column, JSONB))
+        else:
+            kind = func.json_type(type_coerce(place.column, Text()))
+        return and_(place.column.is_not(None), kind != "null")
+
+    def _columns(self, place: Place, clause: Clause) -> ColumnElement[bool]:
+        name, op, value = clause.name, clause.op, clause.value
+        only = name.below[0] if name.below else None
+        kind = "text" if name.kind in ("ref", "refs") else name.kind
+
+        def test(column: Any) -> ColumnElement[bool]:
+            return or_(*ColumnCell(column, kind, self.dialect).conditions(op, value))
+
+        if isinstance(place, Plain):
+            if only:
+                raise NotInSql
+            return place.column.is_not(None) if op == "$exists" else test(place.column)
+        local = place.local if isinstance(place, (RefVia, Refs)) else place.id
+        nothing = value is None and op == "$eq" or op == "$in" and None in value
+        if isinstance(place, Refs):
+            linked = select(1).where(place.owner == local)
+            if op == "$size":
+                return select(func.count()).where(place.owner == local).scalar_subquery() == value
+            if op == "$exists":
+                return exists(linked) if only else true()
+            parts = [column for key, column in (("id", place.id), ("name", place.name)) if column is not None and only in (None, key)]
+            present = [and_(column.is_not(None), test(column)) for column in parts]
+            return exists(linked.where(or_(false(), *present)))
+        if only is None and op == "$exists":
+            return local.is_not(None)
+        if only is not None and nothing or op in ("$exists", "$size"):
+            raise NotInSql
+        conditions = [test(local)] if only in (None, "id") else []
+        if isinstance(place, RefVia):
+            if only in (None, "name"):
+                narrowed = [] if place.where is None else [place.where]
+                conditions.append(local.in_(select(place.id).where(place.name.is_not(None), test(place.name), *narrowed)))
+        elif place.name is not None and only in (None, "name"):
+            conditions.append(and_(place.name.is_not(None), test(place.name)))
+        if not conditions:
+            raise NotInSql
+        return or_(*conditions)
+
+
+def _refuted(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    # NULL counts as false, so that its negation is true.
+    return not_(func.coalesce(condition, false()))
