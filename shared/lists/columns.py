@@ -1,16 +1,23 @@
-"""Where the attributes of a class lie in its table, and how the database orders and compares them."""
+"""Where the attributes of a class lie in its table, for filters, queries and orders alike."""
 from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Dialect, Table, collate
+from sqlalchemy import JSON, ColumnElement, Dialect, collate, select
 
 from shared.contracts.objects import OBJECTS
+from shared.kernel.ids import is_id
 from shared.query.fields import DATA_FIELDS, FieldSet
+from shared.query.mapping import Json, Place, Plain, Ref, Refs, RefVia, TableMapping, Tags
+from shared.storage.record import Record
 
-Place = ColumnElement[Any] | tuple[ColumnElement[Any], ColumnElement[Any]]
+Given = Place | ColumnElement[Any] | tuple[ColumnElement[Any], ColumnElement[Any]]
+
+# Their columns hold secrets that the rendered object does not: a query must not be able to guess them.
+_KEEPS_SECRETS = ("connection", "parameters")
+_WHOLE = ("json", "list", "refs")
 
 
 @functools.cache
@@ -20,36 +27,78 @@ def fieldset(noun: str) -> FieldSet:
 
 
 class Columns:
-    """The place of each attribute: a column or expression, or for a ref the pair ``(id, name)``.
+    """The place of each attribute of a class.
 
-    Without a word in ``mapping`` an attribute lies in the column of its name, a ref in ``<name>_id`` and
-    ``<name>_name``. Attributes that lie nowhere can still be asked for in queries: the rendered object is then
-    looked at in memory.
+    ``mapping`` gives a column or expression, for a ref the pair ``(id, name)``, or any place of
+    ``shared.query.mapping``. Without a word in it an attribute lies in the column of its name, a ref in
+    ``<name>_id`` and ``<name>_name``. Attributes that lie nowhere can still be asked for in queries: the rendered
+    object is then looked at in memory.
 
     Raises:
         ValueError: an attribute that lists can be filtered by lies nowhere.
     """
 
-    def __init__(self, noun: str, table: Table, mapping: Mapping[str, Place] | None = None) -> None:
-        self.table = table
-        self.kinds = OBJECTS[noun].fields
+    def __init__(self, record: Record, mapping: Mapping[str, Given] | None = None, tags: Tags | None = None) -> None:
+        self.record = record
+        self.table = record.table
+        self._counts = [name for name, kind in OBJECTS[record.noun].fields.items() if kind == "count"]
         self.places: dict[str, Place] = {}
-        mapping = mapping or {}
-        for name, kind in self.kinds.items():
-            if name in mapping:
-                self.places[name] = mapping[name]
-            elif kind == "ref" and f"{name}_id" in table.c and f"{name}_name" in table.c:
-                self.places[name] = (table.c[f"{name}_id"], table.c[f"{name}_name"])
-            elif kind != "ref" and name in table.c:
-                self.places[name] = table.c[name]
-        missing = [attribute.name for attribute in OBJECTS[noun].filters if attribute.name not in self.places]
+        for name, kind in OBJECTS[record.noun].fields.items():
+            place = self._place(name, kind, (mapping or {}).get(name))
+            if place is not None:
+                self.places[name] = place
+        missing = [attribute.name for attribute in OBJECTS[record.noun].filters if attribute.name not in self.places]
         if missing:
-            raise ValueError(f"{noun}: no column is known for the filter(s) {', '.join(missing)}")
+            raise ValueError(f"{record.noun}: no column is known for the filter(s) {', '.join(missing)}")
+        self.mapping = TableMapping(self.table, self.table.c.id, self.places, tags)
 
-    def plain(self, name: str) -> ColumnElement[Any]:
-        """The expression that stands for an attribute in orders: of a ref, its name."""
+    def _place(self, name: str, kind: str, given: Given | None) -> Place | None:
+        columns = self.table.c
+        if isinstance(given, tuple):
+            return Ref(*given)
+        if isinstance(given, (Plain, Ref, RefVia, Refs, Json)):
+            return given
+        if given is None and kind == "ref":
+            paired = f"{name}_id" in columns and f"{name}_name" in columns
+            return Ref(columns[f"{name}_id"], columns[f"{name}_name"]) if paired else None
+        if given is None and (name not in columns or name in _KEEPS_SECRETS):
+            return None
+        column = columns[name] if given is None else given
+        if kind in _WHOLE:
+            return Json(column) if isinstance(column.type, JSON) else None
+        return Plain(column)
+
+    def document(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The object of a row as a query sees it: counts are numbers."""
+        rendered = self.record.render(row)
+        for name in self._counts:
+            if isinstance(rendered.get(name), Mapping):
+                rendered[name] = rendered[name].get("count")
+        return rendered
+
+    def sorted_by(self, name: str) -> ColumnElement[Any] | None:
+        """The expression that an attribute is sorted by (of a ref its name), or None when there is none."""
+        place = self.places.get(name)
+        if isinstance(place, Plain):
+            return place.column
+        if isinstance(place, Ref):
+            return place.name
+        if isinstance(place, RefVia):
+            return select(place.name).where(place.id == place.local).scalar_subquery()
+        return None
+
+    def equals(self, name: str, value: str) -> ColumnElement[bool]:
+        """The condition of a filter: a ref equals its id or its name."""
         place = self.places[name]
-        return place[1] if isinstance(place, tuple) else place
+        if isinstance(place, Plain):
+            return place.column == value
+        # A name may not look like an id, so only one of the two can be meant.
+        if isinstance(place, Ref):
+            return place.id == value if is_id(value) or place.name is None else place.name == value
+        if isinstance(place, RefVia):
+            named = select(place.id).where(place.name == value, *([] if place.where is None else [place.where]))
+            return place.local == value if is_id(value) else place.local.in_(named)
+        raise ValueError(f"{self.record.noun}: '{name}' is no single value to filter by")
 
 
 def by_code_point(expression: ColumnElement[Any], dialect: Dialect) -> ColumnElement[Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import json
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -22,7 +23,8 @@ _NEXT_STEP = "Use the `next` of the page before as it is, with the same filters,
 
 def fingerprint(*parts: Any) -> str:
     """A short text that is the same for the same list: class, owner and filters."""
-    return _digest(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS, default=str))
+    # The standard library's JSON also takes the odd texts that are refused only later.
+    return _digest(json.dumps(parts, sort_keys=True, default=str).encode())
 
 
 def write(of: str, sort: str, after: Sequence[Any]) -> str:

@@ -5,17 +5,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import ColumnElement, Connection, or_, select
 
-from shared.contracts.objects import OBJECTS, Attribute
+from shared.contracts.objects import OBJECTS
 from shared.kernel.errors import Invalid, nearest
 from shared.kernel.ids import is_id
 from shared.lists.columns import Columns
 from shared.lists.naming import not_found
 from shared.query.fields import FieldSet
-from shared.query.matcher import matches
 from shared.query.parse import parse, plain_name
-from shared.query.tree import And, Clause, Node, Or, Query
+from shared.query.sql import plan
+from shared.query.tree import And, Clause, Node, Or
 from shared.query.values import is_clean
 from shared.storage.record import Record
 
@@ -34,11 +34,12 @@ class Wanted:
         return replace(self, conditions=(*self.conditions, *conditions))
 
 
-def wanted(connection: Connection, record: Record, columns: Columns, fields: FieldSet, parameters: Mapping[str, Any],
+def wanted(connection: Connection, columns: Columns, fields: FieldSet, parameters: Mapping[str, Any],
            owner: str | None) -> Wanted:
     """What these parameters of a list or find ask for. Raises as ``Lister.page`` does."""
-    table = record.table
-    conditions = [table.c.owner == owner] if owner is not None and "owner" in table.c else []
+    record, table = columns.record, columns.table
+    mine = [table.c.owner == owner] if owner is not None and "owner" in table.c else []
+    conditions = list(mine)
     states = _states(record, parameters)
     asks_destroyed = DESTROYED in states
     for attribute in OBJECTS[record.noun].filters:
@@ -46,9 +47,10 @@ def wanted(connection: Connection, record: Record, columns: Columns, fields: Fie
         if value is None:
             continue
         if attribute.name == "state":
-            conditions.append(columns.plain("state").in_(states))
+            conditions.append(or_(*(columns.equals("state", state) for state in states)))
         else:
-            conditions.append(_equals(columns, attribute, value))
+            _check_storable(attribute.name, value)
+            conditions.append(columns.equals(attribute.name, value))
     hidden = table.c.destroyed_at.is_(None) if "destroyed_at" in table.c else None
     visible = [] if hidden is None or asks_destroyed else [hidden]
     expression = parameters.get("attr1")
@@ -58,7 +60,6 @@ def wanted(connection: Connection, record: Record, columns: Columns, fields: Fie
         return Wanted((*conditions, *visible))
     if isinstance(expression, str):
         exact = _exact(columns, expression)
-        mine = [table.c.owner == owner] if owner is not None and "owner" in table.c else []
         if connection.execute(select(table.c.id).where(exact, *mine, *visible).limit(1)).first() is not None:
             return Wanted((*conditions, *visible, exact))
         if plain_name(expression) is not None:
@@ -68,11 +69,8 @@ def wanted(connection: Connection, record: Record, columns: Columns, fields: Fie
     query = parse(expression, fields)
     if hidden is not None and record.net and DESTROYED in record.net.states and _asks_for_destroyed(query.root):
         visible = []
-    return _asked(query, columns, connection).narrowed(*conditions, *visible)
-
-
-def _asked(query: Query, columns: Columns, connection: Connection) -> Wanted:
-    return Wanted(test=None if query.is_empty else matches(query))
+    compiled = plan(connection, query, columns.mapping)
+    return Wanted((*conditions, *visible, compiled.where), compiled.residual)
 
 
 def _states(record: Record, parameters: Mapping[str, Any]) -> list[str]:
@@ -91,15 +89,6 @@ def _states(record: Record, parameters: Mapping[str, Any]) -> list[str]:
                           errors=[{"pointer": "/state", "detail": detail}], nearest=near)
         states.append(state)
     return states
-
-
-def _equals(columns: Columns, attribute: Attribute, value: str) -> ColumnElement[bool]:
-    place = columns.places[attribute.name]
-    _check_storable(attribute.name, value)
-    if isinstance(place, tuple):
-        # A name may not look like an id, so only one of the two can be meant.
-        return place[0] == value if is_id(value) else place[1] == value
-    return place == value
 
 
 def _check_storable(name: str, value: str) -> None:

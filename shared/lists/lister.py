@@ -8,10 +8,11 @@ from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from shared.contracts.objects import OBJECTS
 from shared.lists import cursor as cursors
-from shared.lists.columns import Columns, Place, fieldset
+from shared.lists.columns import Columns, Given, fieldset
 from shared.lists.filters import Wanted, wanted
 from shared.lists.naming import resolve
 from shared.lists.order import Order, make_order
+from shared.query.mapping import Tags
 from shared.storage.record import Record, Row
 
 Keys = list[Any]
@@ -38,14 +39,14 @@ def envelope(items: Iterable[Any], next: str | None, total: int) -> dict[str, An
 class Lister:
     """Lists and finds the objects of one class in this service's database.
 
-    ``mapping`` says where attributes lie that are not in the column of their name (see ``Columns``). Find by name
-    wants an index on ``name``.
+    ``mapping`` says where attributes lie that are not in the column of their name (see ``Columns``), ``tags`` where
+    the open tags of Data are found. Finding by name wants an index on ``name``.
     """
 
-    def __init__(self, record: Record, mapping: Mapping[str, Place] | None = None) -> None:
+    def __init__(self, record: Record, mapping: Mapping[str, Given] | None = None, tags: Tags | None = None) -> None:
         self.record = record
         self.fields = fieldset(record.noun)
-        self.columns = Columns(record.noun, record.table, mapping)
+        self.columns = Columns(record, mapping, tags)
 
     def page(self, connection: Connection, parameters: Mapping[str, Any], where: ColumnElement[bool] | None = None,
              owner: str | None = None) -> tuple[list[Row], str | None, int]:
@@ -69,7 +70,7 @@ class Lister:
             text, after = cursors.read(parameters["cursor"], of, order.text if text else None)
             order = self._order(connection, text)
             conditions = [order.after(after)]
-        want = wanted(connection, self.record, self.columns, self.fields, parameters, owner)
+        want = wanted(connection, self.columns, self.fields, parameters, owner)
         if where is not None:
             want = want.narrowed(where)
         limit = parameters.get("limit") or PAGE
@@ -118,7 +119,7 @@ class Lister:
         for _ in range(LOOKED_AT // STRETCH):
             stretch, more = self._stretch(connection, order, [*want.conditions, *conditions], STRETCH)
             for row, last in stretch:
-                if not want.test(self.record.render(row)):
+                if not want.test(self.columns.document(row)):
                     continue
                 if len(found) == limit:
                     return found, True, found[-1][1]
@@ -140,5 +141,5 @@ class Lister:
             seen += 1
             if seen > COUNTED:
                 return Estimate(hits)
-            hits += want.test(self.record.render(row))
+            hits += want.test(self.columns.document(row))
         return hits

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Dialect, and_, false, or_
+from sqlalchemy import ColumnElement, Dialect, and_, false, literal, or_
 
 from shared.kernel.errors import Invalid, Malformed
 from shared.lists import cursor
@@ -39,8 +39,13 @@ class Key:
     def later(self, value: Any) -> ColumnElement[bool]:
         if value is None:
             return false()
-        beyond = self.expression < value if self.descending else self.expression > value
+        # As a parameter: SQLAlchemy has no order for the constants true and false.
+        bound = literal(value)
+        beyond = self.expression < bound if self.descending else self.expression > bound
         return or_(beyond, self.expression.is_(None)) if self.nullable else beyond
+
+    def not_before(self, value: Any) -> ColumnElement[bool]:
+        return self.expression <= literal(value) if self.descending else self.expression >= literal(value)
 
 
 @dataclass(frozen=True)
@@ -62,11 +67,16 @@ class Order:
         """
         if len(values) != len(self.keys) or not all(cursor.fits(value, key.kind) for value, key in zip(values, self.keys)):
             raise cursor.not_a_cursor()
-        ways, same = [], []
+        first = self.keys[0]
+        ways: list[ColumnElement[bool]] = []
+        same: list[ColumnElement[bool]] = []
         for key, value in zip(self.keys, values):
             ways.append(and_(*same, key.later(value)))
             same.append(key.same(value))
-        return or_(*ways)
+        if first.nullable or len(self.keys) == 1:
+            return or_(*ways)
+        # An index serves a bound on the first key; it would not see one through the alternatives.
+        return and_(first.not_before(values[0]), or_(*ways))
 
 
 def make_order(text: str, fields: FieldSet, columns: Columns, dialect: Dialect) -> Order:
@@ -75,7 +85,8 @@ def make_order(text: str, fields: FieldSet, columns: Columns, dialect: Dialect) 
     Raises:
         Invalid: ``sort.invalid``, with the nearest field.
     """
-    sortable = FieldSet(fields.noun, {name: field for name, field in fields.fields.items() if name in columns.places})
+    places = {name: columns.sorted_by(name) for name in fields.fields}
+    sortable = FieldSet(fields.noun, {name: field for name, field in fields.fields.items() if places[name] is not None})
     try:
         wanted = parse_sort(text, sortable)
     except Malformed as error:
@@ -86,9 +97,7 @@ def make_order(text: str, fields: FieldSet, columns: Columns, dialect: Dialect) 
         wanted.append(("id", bool(wanted) and wanted[-1][1]))
     keys = []
     for name, descending in wanted:
-        kind = sortable.fields[name].kind
-        expression = columns.plain(name)
-        if kind not in ("number", "boolean"):
-            expression = by_code_point(expression, dialect)
-        keys.append(Key(expression, kind, descending, may_be_null(columns.plain(name))))
+        kind, place = sortable.fields[name].kind, places[name]
+        expression = place if kind in ("number", "boolean") else by_code_point(place, dialect)
+        keys.append(Key(expression, kind, descending, may_be_null(place)))
     return Order(",".join(("-" if descending else "") + name for name, descending in wanted), tuple(keys))
