@@ -154,3 +154,14 @@ def timeline(connection: Connection, request: str) -> list[Row]:
         func.min(history.c.at).label("at"), func.count().label("n"))
         .join(table, table.c.id == history.c.object_id).where(table.c.request_id == request)
         .group_by(history.c.event, history.c.from_state, history.c.to_state, history.c.causation_id))
+
+
+def simulated_of_request(connection: Connection, request: str) -> int:
+    """How many instances of a request have no bytes behind them."""
+    return connection.execute(select(func.count(func.distinct(access.c.instance_id))).where(
+        access.c.request_id == request, access.c.state == "ready", access.c.verified == "simulated")).scalar_one()
+
+
+def live_where(connection: Connection, condition: Any, limit: int) -> list[Row]:
+    """The live instances that meet a condition, in the order of their making."""
+    return _rows(connection, select(table).where(condition, table.c.state.in_(LIVE)).order_by(table.c.id).limit(limit))

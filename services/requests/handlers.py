@@ -129,7 +129,7 @@ def named(uses: Uses, connection: Any, ref: str) -> Row:
 def find(uses: Uses, parameters: Parameters) -> dict[str, Any]:
     """A page of requests."""
     with uses.db.reading() as connection:
-        return repository.requests.answer(connection, parameters, uses.context.owner)
+        return repository.requests.answer(connection, parameters, owner=uses.context.owner or None)
 
 
 def show(uses: Uses, parameters: Parameters) -> dict[str, Any]:

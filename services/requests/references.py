@@ -143,7 +143,7 @@ def provision(uses: Uses, parameters: Parameters) -> dict[str, Any]:
 def find(uses: Uses, parameters: Parameters) -> dict[str, Any]:
     """A page of references."""
     with uses.db.reading() as connection:
-        return repository.references.answer(connection, parameters, uses.context.owner)
+        return repository.references.answer(connection, parameters, owner=uses.context.owner or None)
 
 
 def show(uses: Uses, parameters: Parameters) -> dict[str, Any]:

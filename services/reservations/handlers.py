@@ -115,7 +115,7 @@ def on_destroyed(uses: Uses, message: Any) -> None:
 def find(uses: Uses, parameters: Parameters) -> dict[str, Any]:
     """A page of reservations."""
     with uses.db.reading() as connection:
-        return repository.reservations.answer(connection, parameters, uses.context.owner)
+        return repository.reservations.answer(connection, parameters, owner=uses.context.owner or None)
 
 
 def show(uses: Uses, parameters: Parameters) -> dict[str, Any]:

@@ -1,0 +1,275 @@
+"""Hands pending entries to the mover and writes down what comes back, until nothing of a request is pending.
+
+One holder at a time works on a request: it has a lease, kept alive while the mover works. Where the holder died,
+the sweep finds the pending entries and goes on; the mover resumes what was half copied.
+"""
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import delete, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from services.instances import provisioning, repository, rules
+from services.instances.models import INSTANCE, METADATA, access_table, shown
+from shared.hosting.uses import Uses
+from shared.kernel import clock
+from shared.kernel.errors import EdgemereError, Unavailable, VersionConflict, from_payload
+from shared.kernel.ids import new_id
+from shared.storage.record import Row
+from shared.storage.unit_of_work import UnitOfWork
+
+log = logging.getLogger(__name__)
+
+LEASE_S = 20
+BATCH = 1000
+# A job of which nothing is heard for so long is given up; its items are tried again.
+SILENCE_S = 300
+PROGRESS_S = 1.0
+
+
+class Movers:
+    """What the instances service has beside its database: the worker pool and the requests under way in this process."""
+
+    def __init__(self, pool: Any, policy: Mapping[str, Any]) -> None:
+        self.pool = pool
+        self.policy = policy
+        self.holder = new_id("operation")
+        self._running: dict[str, Any] = {}
+        self._lock = threading.Lock()
+
+    def begin(self, request: str) -> bool:
+        with self._lock:
+            if request in self._running:
+                return False
+            self._running[request] = None
+            return True
+
+    def end(self, request: str) -> None:
+        with self._lock:
+            self._running.pop(request, None)
+
+    def working_on(self, request: str, handle: Any) -> None:
+        with self._lock:
+            if request in self._running:
+                self._running[request] = handle
+
+    def cancel(self, request: str) -> None:
+        """Stop the mover's work for a request, if it is being done here."""
+        with self._lock:
+            handle = self._running.get(request)
+        if handle is not None:
+            handle.cancel()
+
+
+def start(uses: Uses, request: str) -> None:
+    """Work on a request's pending entries in a thread of its own, unless it is being done or there are none."""
+    with uses.db.reading() as connection:
+        if repository.next_retry(connection, request) is None:
+            return
+    if uses.parts["movers"].begin(request):
+        # The thread outlives the message or call that began it, so it has no deadline of theirs.
+        free = Uses(uses.service, uses.db, uses.config, uses.context.having(deadline=None, idempotency_key="", if_match=None),
+                    uses.mesh.having(deadline=None, idempotency_key=""), uses.parts)
+        threading.Thread(target=_work, args=(free, request), daemon=True, name=f"moving {request}").start()
+
+
+def _work(uses: Uses, request: str) -> None:
+    movers: Movers = uses.parts["movers"]
+    try:
+        while _lease(uses, request):
+            with uses.db.reading() as connection:
+                due = repository.pending(connection, request, clock.stamp(), BATCH)
+                later = repository.next_retry(connection, request)
+            if not due:
+                if later is None:
+                    return
+                time.sleep(min(2.0, max(0.05, clock.parse_time(later).timestamp() - time.time())) if later else 0.05)
+                continue
+            _move(uses, request, due)
+    except EdgemereError as error:
+        # The sweep takes it up again; the entries are as they were.
+        log.warning("moving %s stopped: %s", request, error)
+    except Exception:
+        log.exception("moving %s stopped", request)
+    finally:
+        movers.end(request)
+        _release(uses, request)
+
+
+def _move(uses: Uses, request: str, due: Sequence[Row]) -> None:
+    places = sorted({row["source_id"] for row in due} | {row["target_id"] for row in due if row["target_id"]})
+    sources = uses.mesh.call("catalog", "sources", ids=places)
+    by_key = {rules.key_of(row): row for row in due}
+    for op, action in (("verify", "leave"), ("copy", "copy")):
+        entries = [row for row in due if row["action"] == action]
+        if entries:
+            run(uses, op, entries, sources, request=request,
+                on_results=lambda results: _write(uses, request, by_key, results))
+
+
+def run(uses: Uses, op: str, entries: Sequence[Mapping[str, Any]], sources: Mapping[str, Any], request: str | None = None,
+        on_results: Callable[[Sequence[Mapping[str, Any]]], None] | None = None) -> dict[str, Mapping[str, Any]]:
+    """Have the mover do one op on entries and wait for its end; results by key (or handed on as they come).
+
+    Raises:
+        Unavailable: the mover died, or nothing was heard of it for too long.
+    """
+    movers: Movers = uses.parts["movers"]
+    heard: queue.Queue = queue.Queue()
+    places = {place: {"adaptor": source["adaptor"], "parameters": source["parameters"]} for place, source in sources.items()}
+    job = {"op": op, "items": [rules.job_item(entry) for entry in entries] if op in ("verify", "copy") else
+           [{"key": rules.key_of(entry), "target": entry["target_id"], "target_path": entry["target_path"]} for entry in entries],
+           "sources": places, "policy": movers.policy}
+    handle = movers.pool.submit(job, on_message=heard.put)
+    if request:
+        movers.working_on(request, handle)
+    results: dict[str, Mapping[str, Any]] = {}
+    quiet = 0.0
+    seen = _Progress(uses, {rules.key_of(entry): entry for entry in entries})
+    while True:
+        try:
+            message = heard.get(timeout=PROGRESS_S)
+            quiet = 0.0
+        except queue.Empty:
+            quiet += PROGRESS_S
+            if quiet > SILENCE_S:
+                handle.cancel()
+                raise Unavailable("worker.silent", f"Nothing was heard of the mover for {SILENCE_S} s.") from None
+            message = {}
+        if request and not seen.keep_going(request):
+            handle.cancel()
+        if "results" in message:
+            if on_results:
+                on_results(message["results"])
+            else:
+                results.update({result["key"]: result for result in message["results"]})
+        elif "progress" in message:
+            seen.tell(message["progress"])
+        elif "done" in message:
+            return results
+        elif "failed" in message:
+            raise from_payload(message["failed"])
+
+
+class _Progress:
+    """Keeps the lease alive and the instances' bytes current, at most once a second."""
+
+    def __init__(self, uses: Uses, entries: Mapping[str, Mapping[str, Any]]) -> None:
+        self._uses, self._entries = uses, entries
+        self._checked = time.monotonic()
+        self._told = 0.0
+
+    def keep_going(self, request: str) -> bool:
+        """Whether the work is still wanted; renews the lease."""
+        if time.monotonic() - self._checked < PROGRESS_S:
+            return True
+        self._checked = time.monotonic()
+        if not _lease(self._uses, request):
+            return False
+        with self._uses.db.reading() as connection:
+            return repository.next_retry(connection, request) is not None
+
+    def tell(self, progress: Sequence[Mapping[str, Any]]) -> None:
+        if time.monotonic() - self._told < PROGRESS_S:
+            return
+        self._told = time.monotonic()
+        done: dict[str, int] = {}
+        for line in progress:
+            entry = self._entries.get(line.get("key"))
+            if entry is not None:
+                done[entry["instance_id"]] = done.get(entry["instance_id"], 0) + int(line["bytes_done"] or 0)
+        if not done:
+            return
+        try:
+            with self._uses.db.transaction(self._uses.context) as uow:
+                for row in repository.by_ids(uow.connection, done):
+                    ready = sum(entry["size"] or 0 for entry in repository.entries_of(uow.connection, row["id"])
+                                if entry["state"] == "ready")
+                    bytes_done = min(row["bytes_total"], ready + done[row["id"]])
+                    if row["state"] == "Provisioning" and bytes_done > row["bytes_done"]:
+                        uow.change(INSTANCE, [row], {"bytes_done": bytes_done})
+        except VersionConflict:
+            pass  # Progress is shown, not promised: the next line says more.
+
+
+def _write(uses: Uses, request: str, by_key: Mapping[str, Row], results: Sequence[Mapping[str, Any]]) -> None:
+    """Write what the mover says: entries ready, to be tried again, or broken; instances follow their entries."""
+    def work() -> None:
+        with uses.db.transaction(uses.context) as uow:
+            touched: dict[str, None] = {}
+            for result in results:
+                entry = by_key[result["key"]]
+                uow.connection.execute(update(access_table).where(
+                    access_table.c.instance_id == entry["instance_id"], access_table.c.data_id == entry["data_id"],
+                    access_table.c.state == "pending").values(**_outcome(uses, entry, result)))
+                touched[entry["instance_id"]] = None
+            _follow(uow, request, list(touched))
+    uses.db.retrying(work)
+
+
+def _outcome(uses: Uses, entry: Row, result: Mapping[str, Any]) -> dict[str, Any]:
+    if result["ok"]:
+        return rules.ready_values(result)
+    error = result["error"]
+    if error.get("code") == "cancelled":
+        return {"tries": entry["tries"]}
+    if rules.worth_another_try(error, entry["tries"], uses.config.instances.copy_retries):
+        return {"tries": entry["tries"] + 1, "error": error, "retry_at": clock.stamp_in(min(30, 0.2 * 4 ** entry["tries"]))}
+    return {"state": "broken", "error": error, "retry_at": None}
+
+
+def _follow(uow: UnitOfWork, request: str, ids: Sequence[str]) -> None:
+    """Move instances whose entries have come to an end, and settle the request with the last."""
+    ready, broken = [], []
+    changes: dict[str, dict[str, Any]] = {}
+    entries = repository.entries_of_all(uow.connection, ids)
+    for row in repository.by_ids(uow.connection, ids):
+        if row["state"] != "Provisioning":
+            continue
+        of = entries[row["id"]]
+        states = {entry["state"] for entry in of}
+        done = sum(entry["size"] or 0 for entry in of if entry["state"] == "ready" and entry["verified"] != "simulated")
+        changes[row["id"]] = {"shown": shown(of), "bytes_done": done, "reason": None}
+        if "broken" in states:
+            bad = next(entry for entry in of if entry["state"] == "broken")
+            changes[row["id"]]["reason"] = {**bad["error"], "data": bad["name"]}
+            broken.append(row)
+        elif "pending" not in states:
+            ready.append(row)
+    for rows, event in ((ready, "ready"), (broken, "broken")):
+        uow.move(INSTANCE, rows, event, changes=lambda row: changes[row["id"]])
+    for attempt in {row["attempt"] for row in [*ready, *broken]}:
+        provisioning.settle(uow, request, attempt)
+
+
+def _lease(uses: Uses, request: str) -> bool:
+    table = METADATA.tables["lease"]
+    dialect = postgresql if uses.db.engine.dialect.name == "postgresql" else sqlite
+    holder, until = uses.parts["movers"].holder, clock.stamp_in(LEASE_S)
+    statement = dialect.insert(table).values(name=f"moving.{request}", holder=holder, until=until)
+    statement = statement.on_conflict_do_update(
+        index_elements=["name"], set_={"holder": holder, "until": until},
+        where=(table.c.holder == holder) | (table.c.until < clock.stamp()))
+    with uses.db.transaction() as uow:
+        return uow.connection.execute(statement).rowcount == 1
+
+
+def _release(uses: Uses, request: str) -> None:
+    table = METADATA.tables["lease"]
+    with uses.db.transaction() as uow:
+        uow.connection.execute(delete(table).where(
+            table.c.name == f"moving.{request}", table.c.holder == uses.parts["movers"].holder))
+
+
+def resume(uses: Uses) -> None:
+    """Take up what is pending and in nobody's hands; called when the service starts and by the sweep."""
+    with uses.db.reading() as connection:
+        waiting = repository.requests_with_pending(connection, 100)
+    for request in waiting:
+        start(uses, request)

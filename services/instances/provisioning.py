@@ -1,0 +1,148 @@
+"""From confirmed reservations to instances: made once, verified, announced; the last one settles the request.
+
+Data left in place is looked at before its instance is written, so that an ordinary request needs one transaction;
+copies are written as pending and move on in ``moving``.
+"""
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import insert
+
+from services.instances import moving, removing, repository, rules
+from services.instances.models import INSTANCE, access_table, shown
+from shared.hosting.uses import Uses
+from shared.kernel import clock
+from shared.kernel.errors import NotFound
+from shared.storage.record import Row
+from shared.storage.unit_of_work import UnitOfWork
+
+CHUNK = 2000
+REFS = 200
+
+
+def on_evaluated(uses: Uses, message: Any) -> None:
+    """``datarequest.evaluated``: make the instances of this attempt. Of another attempt nothing happens."""
+    try:
+        request = uses.mesh.call("requests", "plain", request=message.obj["id"])
+    except NotFound:
+        return
+    if request["state"] != "Evaluated" or request["attempt"] != message.obj.get("attempt", request["attempt"]):
+        return
+    if request.get("missing"):
+        removing.remove_broken(uses, request["id"], [broken.get("data") for broken in request["missing"]])
+    reservations = _confirmed(uses, request)
+    places = sorted({row["source_id"] for row in reservations} | {row["target_id"] for row in reservations if row["target_id"]})
+    sources = uses.mesh.call("catalog", "sources", ids=places)
+    made = _instances(uses, request, reservations)
+    _verify_left(uses, made, sources)
+    _write(uses, request, made)
+    moving.start(uses, request["id"])
+
+
+def _confirmed(uses: Uses, request: Mapping[str, Any]) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    while True:
+        page = uses.mesh.call("reservations", "confirmed", request=request["id"], attempt=request["attempt"],
+                              after=rows[-1]["id"] if rows else "", limit=CHUNK, timeout_s=30)
+        rows += page
+        if len(page) < CHUNK:
+            return rows
+
+
+def _instances(uses: Uses, request: Mapping[str, Any], reservations: Sequence[Mapping[str, Any]]) -> list[tuple[Row, list[Row]]]:
+    """The instances that are not there yet, each with its entries, named and unwritten."""
+    groups = rules.grouped(reservations, request["granularity"])
+    base = request.get("reference_name") or request["name"]
+    with uses.db.reading() as connection:
+        there = repository.existing(connection, [rules.instance_id(request, key) for key in groups])
+        names = rules.free_names(base, repository.names_like(connection, request["owner"], base))
+    expires_at = clock.stamp_in(request["lifetime"]) if request.get("lifetime") is not None else None
+    made = []
+    for key, group in groups.items():
+        if rules.instance_id(request, key) in there:
+            continue
+        instance = rules.instance_row(request, key, next(names), group, expires_at)
+        made.append((instance, [rules.entry_row(instance, place, reservation) for place, reservation in enumerate(group)]))
+    return made
+
+
+def _verify_left(uses: Uses, made: Sequence[tuple[Row, list[Row]]], sources: Mapping[str, Any]) -> None:
+    """Look at everything that is left in place; its entries become ready or broken. What lies far away stays pending."""
+    near = [entry for _, entries in made for entry in entries
+            if entry["action"] == "leave" and sources.get(entry["source_id"], {}).get("adaptor") in ("file", "simulated")]
+    if not near:
+        return
+    results = moving.run(uses, "verify", near, sources)
+    for entry in near:
+        result = results.get(rules.key_of(entry))
+        if result is None:
+            continue
+        if result["ok"]:
+            entry |= rules.ready_values(result)
+        elif not result["error"].get("retryable"):
+            entry |= {"state": "broken", "error": result["error"]}
+
+
+def _write(uses: Uses, request: Mapping[str, Any], made: Sequence[tuple[Row, list[Row]]]) -> None:
+    """Write the instances in stretches; the last one settles the request when nothing is pending."""
+    for start in range(0, max(len(made), 1), CHUNK):
+        part = made[start:start + CHUNK]
+        last = start + CHUNK >= len(made)
+        with uses.db.transaction(uses.context) as uow:
+            for events, group in _by_outcome(part):
+                written = {row["id"] for row in uow.create(
+                    INSTANCE, [_filled(instance, entries) for instance, entries in group], *events, ignore_existing=True)}
+                fresh = [entry for instance, entries in group if instance["id"] in written for entry in entries]
+                if fresh:
+                    uow.connection.execute(insert(access_table), fresh)
+            if last:
+                settle(uow, request["id"], request["attempt"])
+        time.sleep(0)
+
+
+def _by_outcome(made: Sequence[tuple[Row, list[Row]]]) -> list[tuple[tuple[str, ...], list[tuple[Row, list[Row]]]]]:
+    """The instances by the events that lead them to the state that their entries give them."""
+    groups: dict[tuple[str, ...], list[tuple[Row, list[Row]]]] = {}
+    for instance, entries in made:
+        states = {entry["state"] for entry in entries}
+        events = ("create", "broken") if "broken" in states else ("create",) if "pending" in states else ("create", "ready")
+        groups.setdefault(events, []).append((instance, entries))
+    return list(groups.items())
+
+
+def _filled(instance: Row, entries: Sequence[Row]) -> Row:
+    broken = next((entry for entry in entries if entry["state"] == "broken"), None)
+    done = sum(entry["size"] or 0 for entry in entries if entry["state"] == "ready" and entry["verified"] != "simulated")
+    return {**instance, "shown": shown(entries), "bytes_done": done,
+            "reason": {**broken["error"], "data": broken["name"]} if broken else None}
+
+
+def settle(uow: UnitOfWork, request: str, attempt: int) -> None:
+    """Tell the request when its attempt has come to an end: all instances Ready, or one Broken."""
+    states = repository.states_of_request(uow.connection, request)
+    if states.get((attempt, "Broken")) or (not states.get((attempt, "Provisioning")) and states.get((attempt, "Ready"))):
+        broken = repository.broken_of_request(uow.connection, request)
+        now = [row for row in broken if row["attempt"] == attempt]
+        _tell(uow, request, attempt, states, now)
+        if broken and not now:
+            # Instances of an earlier attempt broke while this one was being made.
+            _tell(uow, request, attempt, states, broken)
+
+
+def tell_broken(uow: UnitOfWork, request: str, attempt: int) -> None:
+    """Tell the request that instances which were Ready are Broken."""
+    states = repository.states_of_request(uow.connection, request)
+    _tell(uow, request, attempt, states, repository.broken_of_request(uow.connection, request))
+
+
+def _tell(uow: UnitOfWork, request: str, attempt: int, states: Mapping[tuple[int, str], int], broken: Sequence[Row]) -> None:
+    live = sum(count for (_, state), count in states.items() if state in ("Ready", "Provisioning"))
+    uow.tell("instances.settled", request, {
+        "request": request, "attempt": attempt, "live": live, "refs": repository.refs(uow.connection, REFS, request=request),
+        "simulated": repository.simulated_of_request(uow.connection, request),
+        "broken": [{"instance": row["instance"], "id": row["instance_id"], "data": row["data_id"], "name": row["name"],
+                    "checksum": row["checksum"], "reason": row["reason"] or row["error"] or {}} for row in broken],
+    })

@@ -1,0 +1,107 @@
+"""The end of instances: a destroyed copy leaves its path at once, and is purged when its grace time is over."""
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import update
+
+from services.instances import moving, repository
+from services.instances.models import INSTANCE, access_table
+from shared.hosting.uses import Uses
+from shared.kernel import clock
+from shared.kernel.errors import EdgemereError
+from shared.storage.record import Row
+from shared.storage.unit_of_work import UnitOfWork
+
+log = logging.getLogger(__name__)
+CHUNK = 2000
+
+
+def on_ended(uses: Uses, message: Any) -> None:
+    """``datarequest.failed`` and ``.completed``: the instances of that attempt and of earlier ones go."""
+    obj = message.obj
+    uses.parts["movers"].cancel(obj["id"])
+    grace = 0.0 if obj["state"] == "Failed" else uses.config.instances.grace_s
+    while True:
+        def work() -> list[Row]:
+            with uses.db.transaction(uses.context) as uow:
+                rows = repository.live_of_request(uow.connection, obj["id"], CHUNK, obj["attempt"])
+                return destroy_rows(uow, rows, grace)
+        gone = uses.db.retrying(work)
+        clear(uses, obj["id"])
+        if len(gone) < CHUNK:
+            return
+        time.sleep(0)
+
+
+def remove_broken(uses: Uses, request: str, data: Sequence[str | None]) -> None:
+    """Destroy the broken instances that a new attempt replaces."""
+    def work() -> None:
+        with uses.db.transaction(uses.context) as uow:
+            ids = {row["instance_id"] for row in repository.broken_of_request(uow.connection, request) if row["data_id"] in data}
+            destroy_rows(uow, repository.by_ids(uow.connection, ids), 0)
+    uses.db.retrying(work)
+    clear(uses, request)
+
+
+def destroy_rows(uow: UnitOfWork, rows: Sequence[Row], grace_s: float) -> list[Row]:
+    """Destroy instances inside a transaction; their copies are marked to leave."""
+    if not rows:
+        return []
+    gone = uow.destroy(INSTANCE, rows, changes={"reason": None})
+    ids = [row["id"] for row in rows]
+    for start in range(0, len(ids), 5000):
+        mine = access_table.c.instance_id.in_(ids[start:start + 5000])
+        copied = access_table.c.action == "copy"
+        uow.connection.execute(update(access_table).where(mine, copied).values(
+            state="leaving", purge_at=clock.stamp_in(grace_s)))
+        uow.connection.execute(update(access_table).where(mine, ~copied).values(state="ended"))
+    return gone
+
+
+def clear(uses: Uses, request: str | None = None) -> int:
+    """Take the copies of destroyed instances from their paths; those without grace for good. Returns how many."""
+    with uses.db.reading() as connection:
+        rows = repository.leaving(connection, CHUNK, request)
+    now = clock.stamp()
+    _do(uses, "purge", [row for row in rows if row["purge_at"] <= now], {"state": "purged"}, "leaving")
+    _do(uses, "discard", [row for row in rows if row["purge_at"] > now], {"state": "trashed"}, "leaving")
+    return len(rows)
+
+
+def purge_due(uses: Uses) -> int:
+    """Remove for good what lies in the trash since longer than its grace time."""
+    with uses.db.reading() as connection:
+        rows = repository.to_purge(connection, clock.stamp(), CHUNK)
+    _do(uses, "purge", rows, {"state": "purged"}, "trashed")
+    return len(rows)
+
+
+def _do(uses: Uses, op: str, rows: Sequence[Row], done: Mapping[str, Any], was: str) -> None:
+    if not rows:
+        return
+    sources = uses.mesh.call("catalog", "sources", ids=sorted({row["target_id"] for row in rows}))
+    known = [row for row in rows if row["target_id"] in sources]
+    results = moving.run(uses, op, known, sources) if known else {}
+    keys = []
+    for row in rows:
+        result = results.get(f"{row['instance_id']}:{row['data_id']}")
+        # Where the target itself is gone from the catalogue there is nothing left to do.
+        if row["target_id"] not in sources or (result is not None and result["ok"]):
+            keys.append((row["instance_id"], row["data_id"]))
+        elif result is not None:
+            log.warning("%s of %s failed: %s", op, row["target_path"], result["error"])
+    with uses.db.transaction() as uow:
+        repository.mark(uow.connection, keys, done, was)
+
+
+def sweep(uses: Uses) -> None:
+    """Finish what was begun: pending bytes, copies that must leave, trash that is due."""
+    for work in (moving.resume, clear, purge_due):
+        try:
+            work(uses)
+        except EdgemereError as error:
+            log.warning("the sweep of %s failed: %s", work.__name__, error)

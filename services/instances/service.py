@@ -1,0 +1,108 @@
+"""The service ``instances``: data made usable, and kept true to what was promised."""
+from __future__ import annotations
+
+from nameko.timer import timer
+
+from services.instances import breaking, handlers, provisioning, removing, repository
+from shared.hosting.entrypoints import batch_event, on_event, rpc
+from shared.hosting.serving import UsesProvider, action
+
+
+class Instances:
+    name = "instances"
+    uses = UsesProvider()
+    replays = {"datainstance": handlers.show}
+
+    @action
+    def create(self, parameters):
+        return handlers.create(self.uses, parameters)
+
+    @action
+    def destroy(self, parameters):
+        return handlers.destroy(self.uses, parameters)
+
+    @action
+    def find(self, parameters):
+        return handlers.find(self.uses, parameters)
+
+    @action
+    def list(self, parameters):
+        return handlers.find(self.uses, parameters)
+
+    @action
+    def show(self, parameters):
+        return handlers.show(self.uses, parameters)
+
+    @action
+    def content(self, parameters):
+        return handlers.content(self.uses, parameters)
+
+    @action
+    def retry(self, parameters):
+        return handlers.retry(self.uses, parameters)
+
+    @action
+    def renew(self, parameters):
+        raise AssertionError("answered by the table")
+
+    @action
+    def pin(self, parameters):
+        raise AssertionError("answered by the table")
+
+    @action
+    def unpin(self, parameters):
+        raise AssertionError("answered by the table")
+
+    @action
+    def undo(self, parameters):
+        raise AssertionError("answered by the table")
+
+    # --- among the services
+    @rpc
+    def outcome(self, request):
+        return handlers.outcome(self.uses, request)
+
+    @rpc
+    def refs_of(self, request=None, reference=None):
+        of = {"request": request} if request else {"reference": reference}
+        with self.uses.db.reading() as connection:
+            return repository.refs(connection, 1_000_000, **of)
+
+    @rpc
+    def live_data(self, request):
+        with self.uses.db.reading() as connection:
+            return repository.live_data(connection, request)
+
+    @rpc
+    def explain_part(self, request):
+        return handlers.explain_part(self.uses, request)
+
+    @rpc
+    def health(self):
+        with self.uses.db.reading() as connection:
+            connection.exec_driver_sql("SELECT 1")
+        return {"service": "instances", "ok": True}
+
+    @on_event("edgemere", "datareference.provisioning")
+    def datareference_provisioning(self, message):
+        handlers.on_provisioning(self.uses, message)
+
+    @on_event("edgemere", "datarequest.evaluated")
+    def datarequest_evaluated(self, message):
+        provisioning.on_evaluated(self.uses, message)
+
+    @on_event("edgemere", "datarequest.failed")
+    def datarequest_failed(self, message):
+        removing.on_ended(self.uses, message)
+
+    @on_event("edgemere", "datarequest.completed")
+    def datarequest_completed(self, message):
+        removing.on_ended(self.uses, message)
+
+    @batch_event("edgemere", ("data.destroy", "data.updated"))
+    def data_changed(self, messages):
+        breaking.on_data(self.uses, messages)
+
+    @timer(interval=2)
+    def sweep(self):
+        removing.sweep(self.uses)
