@@ -1,0 +1,315 @@
+"""The gateway as a WSGI application: from a request to an action of the table, and from its outcome to an answer.
+
+Knows no action by name, no broker and no web server. Every way out is JSON, a problem document, a stream or one of the
+gateway's own pages; nothing raises into the server.
+"""
+from __future__ import annotations
+
+import gzip
+import logging
+import re
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote
+
+from gateway import content, openapi, pages, sse
+from gateway.auth import Admission
+from gateway.dispatch import Dispatcher, Outcome, Patience, check
+from gateway.health import Health
+from gateway.live import Live
+from gateway.metrics import MEDIA_TYPE as METRICS_TYPE
+from gateway.metrics import Metrics
+from gateway.problems import MEDIA_TYPE as PROBLEM_TYPE
+from gateway.problems import problem, unexpected
+from gateway.rest import read_parameters
+from gateway.settings import Settings
+from gateway.wire import dumps
+from shared.contracts.action import Action, load_parameters
+from shared.contracts.table import ACTIONS, BY_ADDRESS
+from shared.kernel.context import Context
+from shared.kernel.errors import EdgemereError, Invalid, Malformed, MethodNotAllowed, NotFound, did_you_mean
+from shared.kernel.errors import PreconditionFailed
+
+log = logging.getLogger(__name__)
+
+GZIP_FROM_BYTES = 1024
+KEY_LENGTH = 255
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}", re.ASCII)
+_VERSION = re.compile(r'(?:W/)?"(\d{1,18})"', re.ASCII)
+_WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,9})(?![\d.])", re.IGNORECASE | re.ASCII)
+_SECURITY = [("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "no-referrer")]
+_NO_FRAMES = ("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
+_STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+_NO_STORE = ("Cache-Control", "no-store")
+_SHOWN = {row.noun: row.address for row in ACTIONS.values()
+          if row.path[-1] == "show" and row.answer == "object"}
+
+
+class Answer:
+    """One HTTP answer: a status, headers, and a body that is bytes or an iterable of bytes."""
+
+    __slots__ = ("status", "headers", "body")
+
+    def __init__(self, status: int, headers: list[tuple[str, str]], body: Any = b"") -> None:
+        self.status, self.headers, self.body = status, headers, body
+
+
+def create_app(mesh: Any, live: Live, settings: Settings, metrics: Metrics | None = None) -> App:
+    """The application.
+
+    ``mesh.call(service, method, timeout_s=, context=, **parameters)`` asks a service and raises EdgemereErrors.
+    ``live`` must be told what the bus says (see ``gateway.live``). ``metrics`` may be shared with other parts of the
+    process.
+    """
+    return App(mesh, live, settings, metrics or Metrics())
+
+
+class App:
+    """See ``create_app``."""
+
+    def __init__(self, mesh: Any, live: Live, settings: Settings, metrics: Metrics) -> None:
+        self._mesh, self._live, self._settings, self._metrics = mesh, live, settings, metrics
+        self._admission = Admission(settings)
+        self._dispatcher = Dispatcher(mesh, live, settings)
+        self._health = Health(mesh, settings)
+        self._reader = sse.LogReader(mesh, live, settings)
+        self._made: dict[str, bytes] = {}
+        self._pages: dict[str, Callable[[dict[str, Any]], Answer]] = {
+            "/": self._start, "/web": self._web, "/docs": self._docs, "/openapi.json": self._openapi,
+            "/metrics": self._figures, "/health/live": self._alive, "/health/ready": self._ready,
+        }
+        self._kinds: dict[str, Callable[..., Answer]] = {
+            "stream": self._stream, "content": self._content,
+        }
+        metrics.gauge("edgemere_streams", "Open event streams.", lambda: self._reader.streams)
+        metrics.gauge("edgemere_waits", "Calls that wait for something to end.", lambda: live.watching)
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        began = time.perf_counter()
+        request_id = _request_id(environ)
+        path = environ.get("PATH_INFO", "")
+        row = BY_ADDRESS.get(path)
+        try:
+            answer = self._answer(row, path, environ, request_id)
+        except EdgemereError as error:
+            answer = _refusal(error, path, request_id)
+        except Exception:
+            log.exception("request %s to %s failed", request_id, row.name if row else "a page")
+            answer = _refusal(unexpected(request_id), path, request_id)
+        name = row.name if row else (path if path in self._pages else "other")
+        self._metrics.count(name, answer.status, time.perf_counter() - began)
+        return _send(answer, environ, start_response, request_id)
+
+    def _answer(self, row: Action | None, path: str, environ: dict[str, Any], request_id: str) -> Answer:
+        self._admission.check_host(environ)
+        method = environ["REQUEST_METHOD"]
+        if row is None:
+            return self._own_page(path, method, environ)
+        allowed = ("POST",) if row.changes else ("GET", "HEAD", "POST")
+        if method not in allowed:
+            return _other_method(method, row.address, allowed)
+        if row.changes:
+            self._admission.check_origin(environ)
+        parameters = read_parameters(row, environ, self._settings)
+        context = self._context(row, environ, request_id)
+        return self._kinds.get(row.answer, self._plain)(row, parameters, context, environ)
+
+    def _context(self, row: Action, environ: dict[str, Any], request_id: str) -> Context:
+        changes: dict[str, Any] = {"request_id": request_id, "correlation_id": request_id}
+        if row.changes:
+            changes["idempotency_key"] = _idempotency_key(environ)
+            changes["if_match"] = _if_match(environ)
+        return self._admission.context(environ).having(**changes)
+
+    def _plain(self, row: Action, parameters: dict[str, Any], context: Context, environ: dict[str, Any]) -> Answer:
+        patience = _patience(environ.get("HTTP_PREFER", ""))
+        connected = environ.get("edgemere.connected", lambda: True)
+        outcome = self._dispatcher.perform(row, parameters, context, patience, connected)
+        return _from_outcome(row, outcome, patience, environ)
+
+    def _stream(self, row: Action, parameters: dict[str, Any], context: Context, environ: dict[str, Any]) -> Answer:
+        check(row, parameters)
+        wanted = load_parameters(row, parameters)
+        after = sse.position_of(environ, wanted.get("after"))
+        headers = [("Content-Type", "text/event-stream; charset=utf-8"), _NO_STORE, ("X-Accel-Buffering", "no")]
+        if environ["REQUEST_METHOD"] == "HEAD":
+            return Answer(200, headers)
+        # Each message leaves at once: the web server must not collect them.
+        environ["eventlet.minimum_write_chunk_size"] = 0
+        chosen = sse.Filter(wanted.get("event"), wanted.get("object"))
+        return Answer(200, headers, sse.Stream(self._reader, self._live, chosen, after, self._settings.heartbeat_s))
+
+    def _content(self, row: Action, parameters: dict[str, Any], context: Context, environ: dict[str, Any]) -> Answer:
+        check(row, parameters)
+        place = self._dispatcher.ask(row, parameters, context)
+        found = content.open_content(place, environ, self._settings.socket_timeout_s)
+        return Answer(found.status, found.headers, b"" if found.body is None else found.body)
+
+    def _own_page(self, path: str, method: str, environ: dict[str, Any]) -> Answer:
+        page = self._pages.get(path)
+        if page is None:
+            shown = path.encode("latin-1", "replace").decode("utf-8", "replace")[:200]
+            raise NotFound(
+                "not_found", f"There is nothing at {shown!r}.{did_you_mean(path[:200], (*BY_ADDRESS, *self._pages))}",
+                next_step="All addresses are at /docs and /openapi.json.",
+            )
+        if method not in ("GET", "HEAD"):
+            return _other_method(method, path, ("GET", "HEAD"))
+        return page(environ)
+
+    def _start(self, environ: dict[str, Any]) -> Answer:
+        if "text/html" in environ.get("HTTP_ACCEPT", ""):
+            return Answer(303, [("Location", "/web"), _NO_STORE])
+        return _json(200, pages.start(self._settings.version))
+
+    def _web(self, environ: dict[str, Any]) -> Answer:
+        return self._html("/web", pages.web)
+
+    def _docs(self, environ: dict[str, Any]) -> Answer:
+        return self._html("/docs", pages.docs)
+
+    def _html(self, path: str, make: Callable[[str], bytes]) -> Answer:
+        if path not in self._made:
+            self._made[path] = make(self._settings.version)
+        return Answer(200, [("Content-Type", "text/html; charset=utf-8"), ("Cache-Control", "no-cache")], self._made[path])
+
+    def _openapi(self, environ: dict[str, Any]) -> Answer:
+        if "openapi" not in self._made:
+            self._made["openapi"] = dumps(openapi.document(self._settings.version))
+        return Answer(200, [("Content-Type", "application/json"), ("Cache-Control", "no-cache")], self._made["openapi"])
+
+    def _figures(self, environ: dict[str, Any]) -> Answer:
+        return Answer(200, [("Content-Type", METRICS_TYPE), _NO_STORE], self._metrics.text())
+
+    def _alive(self, environ: dict[str, Any]) -> Answer:
+        return _json(200, {"ok": True, "version": self._settings.version})
+
+    def _ready(self, environ: dict[str, Any]) -> Answer:
+        ready, found = self._health.ready()
+        return _json(200 if ready else 503, found)
+
+
+def _json(status: int, body: Any, headers: Iterable[tuple[str, str]] = ()) -> Answer:
+    return Answer(status, [("Content-Type", "application/json"), _NO_STORE, *headers], dumps(body))
+
+
+def _refusal(error: EdgemereError, path: str, request_id: str) -> Answer:
+    instance = quote(path.encode("latin-1", "replace"))[:500]
+    headers = [("Content-Type", PROBLEM_TYPE), _NO_STORE]
+    if error.status in (429, 503):
+        headers.append(("Retry-After", "1"))
+    if "allow" in error.extra:
+        headers.append(("Allow", ", ".join(error.extra["allow"])))
+    if error.status == 416 and "size" in error.extra:
+        headers.append(("Content-Range", f"bytes */{error.extra['size']}"))
+    return Answer(error.status, headers, dumps(problem(error, instance, request_id)))
+
+
+def _other_method(method: str, address: str, allowed: tuple[str, ...]) -> Answer:
+    if method == "OPTIONS":
+        return Answer(204, [("Allow", ", ".join((*allowed, "OPTIONS"))), _NO_STORE])
+    raise MethodNotAllowed(
+        "method_not_allowed", f"{address} does not answer {method[:20]}.",
+        next_step=f"Use {' or '.join(allowed)}.", allow=list(allowed),
+    )
+
+
+def _from_outcome(row: Action, outcome: Outcome, patience: Patience, environ: dict[str, Any]) -> Answer:
+    body, headers = outcome.body, []
+    if outcome.waited_s is not None and (patience.seconds is not None or patience.respond_async):
+        applied = f"wait={outcome.waited_s:g}" if patience.seconds is not None else "respond-async"
+        headers.append(("Preference-Applied", applied))
+    if outcome.operation:
+        if row.answer == "document" and isinstance(body, dict):
+            body = {**body, "operation": outcome.operation}
+        headers.append(("Location", f"{_SHOWN['operation']}?id={outcome.operation}"))
+        return _json(202, body, headers)
+    version = body.get("version") if row.answer == "object" and isinstance(body, dict) else None
+    if isinstance(version, int):
+        etag = f'"{version}"'
+        headers.append(("ETag", etag))
+        if not row.changes and content.names(environ.get("HTTP_IF_NONE_MATCH", ""), etag):
+            return Answer(304, [_NO_STORE, *headers])
+    if row.creates:
+        shown = _location(row, body)
+        return _json(201, body, [*headers, ("Location", shown)] if shown else headers)
+    return _json(200, body, headers)
+
+
+def _location(row: Action, body: Any) -> str | None:
+    """The show address of what was made: the object itself, or what a document's wait follows."""
+    path = row.wait.id_path if row.answer == "document" and row.wait else "id"
+    noun = row.wait.noun if row.answer == "document" and row.wait else row.noun
+    found = body
+    for name in path.split("."):
+        found = found.get(name) if isinstance(found, dict) else None
+    return f"{_SHOWN[noun]}?id={quote(found, safe='')}" if isinstance(found, str) and noun in _SHOWN else None
+
+
+def _request_id(environ: dict[str, Any]) -> str:
+    given = environ.get("HTTP_X_REQUEST_ID", "")
+    return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def _idempotency_key(environ: dict[str, Any]) -> str:
+    key = environ.get("HTTP_IDEMPOTENCY_KEY")
+    if key is None:
+        return ""
+    if not 1 <= len(key) <= KEY_LENGTH:
+        raise Invalid("idempotency.invalid", f"The Idempotency-Key has {len(key)} characters; 1 to {KEY_LENGTH} can be used.",
+                      next_step="Use a UUID for each new call.")
+    return key
+
+
+def _if_match(environ: dict[str, Any]) -> int | None:
+    given = environ.get("HTTP_IF_MATCH", "").strip()
+    if not given or given == "*":
+        return None
+    match = _VERSION.fullmatch(given)
+    if match:
+        # A proxy that compresses makes the tag weak; it names the same version.
+        return int(match.group(1))
+    if given.startswith(('"', "W/")) and "," not in given:
+        raise PreconditionFailed("precondition_failed", "If-Match names no version of the object.",
+                                 next_step="Send the ETag of its show.")
+    raise Malformed("malformed", "If-Match cannot be read: one ETag such as \"3\" is needed.",
+                    next_step="Send the ETag of the object's show.")
+
+
+def _patience(header: str) -> Patience:
+    match = _WAIT.search(header)
+    return Patience(float(match.group(1)) if match else None, "respond-async" in header.lower())
+
+
+def _send(answer: Answer, environ: dict[str, Any], start_response: Callable[..., Any], request_id: str) -> Iterable[bytes]:
+    headers, body = answer.headers, answer.body
+    names = {name for name, _ in headers}
+    headers += _SECURITY
+    headers.append(("X-Request-Id", request_id))
+    if "Content-Security-Policy" not in names:
+        headers.append(_NO_FRAMES)
+    if not isinstance(body, bytes):
+        start_response(_STATUS_LINES[answer.status], headers)
+        return body
+    if answer.status in (204, 304):
+        body = b""
+    elif "Content-Length" not in names:
+        if len(body) > GZIP_FROM_BYTES:
+            headers.append(("Vary", "Accept-Encoding"))
+            if _accepts_gzip(environ.get("HTTP_ACCEPT_ENCODING", "")):
+                body = gzip.compress(body, 1, mtime=0)
+                headers.append(("Content-Encoding", "gzip"))
+        headers.append(("Content-Length", str(len(body))))
+    start_response(_STATUS_LINES.get(answer.status) or f"{answer.status} Unknown", headers)
+    return [] if environ["REQUEST_METHOD"] == "HEAD" or not body else [body]
+
+
+def _accepts_gzip(header: str) -> bool:
+    for part in header.lower().split(","):
+        name, _, quality = part.partition(";")
+        if name.strip() in ("gzip", "*"):
+            return quality.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
+    return False

@@ -1,0 +1,143 @@
+"""One way for every action, whatever the face: check, ask the service, wait where the row says so. Knows no HTTP."""
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.live import Live
+from gateway.settings import Settings
+from shared.contracts.action import Action, Wait, load_parameters
+from shared.kernel import ids
+from shared.kernel.context import Context
+from shared.kernel.errors import EdgemereError, NotYet
+
+# How long a waiting call may not notice that its client has gone.
+_GLANCE_S = 1.0
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a caller wants to wait: ``seconds`` (None: as the row says), and whether it said so itself."""
+
+    seconds: float | None = None
+    respond_async: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an action came to: the answer's ``body``, and the id of the ``operation`` that goes on, if one does."""
+
+    body: Any
+    operation: str | None = None
+    waited_s: float | None = None
+
+
+class Dispatcher:
+    """Runs actions of the table.
+
+    ``mesh.call(service, method, timeout_s=, context=, **parameters)`` asks a service and raises EdgemereErrors.
+    """
+
+    def __init__(self, mesh: Any, live: Live, settings: Settings) -> None:
+        self._mesh, self._live, self._settings = mesh, live, settings
+
+    def perform(self, row: Action, parameters: Mapping[str, Any], context: Context, patience: Patience = Patience(),
+                is_connected: Callable[[], bool] = lambda: True) -> Outcome:
+        """Check the parameters, ask the service, and wait as the row and ``patience`` say.
+
+        The service gets the parameters as they came: it checks them itself, so that RPC and REST mean the same.
+
+        Raises:
+            NotYet: the row is not built.
+            Invalid: the parameters do not fit the row.
+            EdgemereError: whatever the service answered; ``unavailable`` or ``deadline_exceeded`` when nobody did.
+        """
+        check(row, parameters)
+        body = self.ask(row, parameters, context)
+        if row.wait is None:
+            return Outcome(body)
+        return self._wait(row.wait, body, context, patience, is_connected)
+
+    def ask(self, row: Action, parameters: Mapping[str, Any], context: Context) -> Any:
+        """The service's answer to checked parameters, with no wait."""
+        return self._call(row.service, row.method, context, row.changes,
+                          {name: value for name, value in parameters.items() if value is not None})
+
+    def _call(self, service: str, method: str, context: Context, changes: bool, parameters: Mapping[str, Any]) -> Any:
+        timeout_s = self._settings.command_timeout_s if changes else self._settings.query_timeout_s
+        return self._mesh.call(service, method, timeout_s=timeout_s, context=context, **parameters)
+
+    def _wait(self, wait: Wait, body: Any, context: Context, patience: Patience,
+              is_connected: Callable[[], bool]) -> Outcome:
+        object_id = member(body, wait.id_path)
+        wanted = wait.default_s if patience.seconds is None else patience.seconds
+        seconds = 0.0 if patience.respond_async and patience.seconds is None else min(wanted, self._settings.max_wait_s)
+        if not isinstance(object_id, str) or _has_ended(wait, body):
+            return Outcome(body, waited_s=seconds)
+        if seconds > 0:
+            body = self._until_ended(wait, body, object_id, seconds, context, is_connected)
+            if _has_ended(wait, body):
+                return Outcome(body, waited_s=seconds)
+        if seconds <= 0 and wait.default_s <= 0 and not patience.respond_async:
+            return Outcome(body, waited_s=seconds)
+        subject = member(body, wait.operation_path)
+        operation = ids.with_noun(subject, "operation") if ids.is_id(subject) else None
+        return Outcome(body, operation, seconds)
+
+    def _until_ended(self, wait: Wait, body: Any, object_id: str, seconds: float, context: Context,
+                     is_connected: Callable[[], bool]) -> Any:
+        """The newest answer when the object has ended, the time is over or the client is gone."""
+        service, method, name = wait.refresh
+        # A wait is not the call: what the caller saw and its key belong to the first call alone.
+        context = context.having(idempotency_key="", fingerprint="", if_match=None, deadline=None)
+        end = time.monotonic() + seconds
+        with self._live.watch(wait.noun, object_id) as watch:
+            look_at = 0.0
+            while True:
+                now = time.monotonic()
+                if now >= look_at:
+                    # Also the first time: the object may have ended before the watch began.
+                    try:
+                        body = self._call(service, method, context, False, {name: object_id})
+                    except EdgemereError as error:
+                        if not error.retryable:
+                            raise
+                    if _has_ended(wait, body):
+                        return body
+                    now = time.monotonic()
+                    look_at = now + self._settings.recheck_s
+                if now >= end or watch.over or not is_connected():
+                    return body
+                told, obj = watch.sleep(max(0.0, min(end, look_at, now + _GLANCE_S) - now))
+                if told and (obj is None or member(obj, wait.field) in (None, *wait.until)):
+                    look_at = 0.0
+
+
+def check(row: Action, parameters: Mapping[str, Any]) -> None:
+    """Refuse what the service would refuse, and what is not built, without a hop.
+
+    Raises:
+        NotYet: ``not_yet``.
+        Invalid: with a pointer for each parameter.
+    """
+    if not row.built:
+        raise NotYet("not_yet", f"'{' '.join(row.path)}' is not built yet.",
+                     next_step="It is listed in the documents and comes with a later release.")
+    load_parameters(row, parameters)
+
+
+def member(body: Any, path: str) -> Any:
+    """The member of ``body`` at a dotted path, or None."""
+    for name in path.split("."):
+        if not isinstance(body, Mapping):
+            return None
+        body = body.get(name)
+    return body
+
+
+def _has_ended(wait: Wait, body: Any) -> bool:
+    parent, _, _ = wait.id_path.rpartition(".")
+    obj = member(body, parent) if parent else body
+    return member(obj, wait.field) in wait.until

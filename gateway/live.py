@@ -1,0 +1,127 @@
+"""What wakes the gateway's waiting calls and streams: one ear on the bus, many sleepers.
+
+Holds no state of the product: a message wakes whoever waits for its object, and the sleeper asks the service.
+A wake-up may be missing (the broker was away), so sleepers also look by themselves now and then.
+"""
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+# Classes whose messages are always heard; those of the others come by the ten thousand in a burst.
+HEARD = ("datarequest", "datareference", "datasource")
+
+
+class Live:
+    """The sleepers of one gateway.
+
+    ``open_feed(noun)`` starts to listen to the messages of a further class and gives an object with ``close()``;
+    it returns when messages are being heard. Whoever hears the bus calls ``heard``, ``advanced`` and ``resumed``.
+    """
+
+    def __init__(self, open_feed: Callable[[str], Any] | None = None) -> None:
+        self._open_feed = open_feed
+        self._lock = threading.Lock()
+        self._watches: dict[str, set[Watch]] = {}
+        self._feeds: dict[str, tuple[Any, int]] = {}
+        self._log_listeners: set[threading.Event] = set()
+        self.last_sequence = 0
+        self.closed = False
+
+    def heard(self, event: str, body: Any) -> None:
+        """A public message arrived; wakes those who wait for its object. A malformed body wakes nobody."""
+        obj = body.get("obj") if isinstance(body, dict) else None
+        object_id = obj.get("id") if isinstance(obj, dict) else None
+        for watch in tuple(self._watches.get(object_id, ())) if isinstance(object_id, str) else ():
+            watch.tell(obj)
+
+    def advanced(self, last_sequence: int) -> None:
+        """The event log has committed messages up to ``last_sequence``; wakes its readers."""
+        self.last_sequence = max(self.last_sequence, last_sequence)
+        for listener in tuple(self._log_listeners):
+            listener.set()
+
+    def resumed(self) -> None:
+        """The bus is heard again after a break; everybody looks for what was missed."""
+        for watches in tuple(self._watches.values()):
+            for watch in tuple(watches):
+                watch.tell(None)
+        for listener in tuple(self._log_listeners):
+            listener.set()
+
+    def close(self) -> None:
+        """The gateway stops: all sleepers wake and end."""
+        self.closed = True
+        self.resumed()
+
+    def watch(self, noun: str, object_id: str) -> Watch:
+        """A watch over one object, to be used with ``with``; messages sent from then on are not missed."""
+        return Watch(self, noun, object_id)
+
+    def listen_to_log(self, listener: threading.Event) -> None:
+        """Set ``listener`` whenever the event log grows."""
+        self._log_listeners.add(listener)
+
+    def leave_log(self, listener: threading.Event) -> None:
+        """No longer set ``listener``."""
+        self._log_listeners.discard(listener)
+
+    def _enter(self, watch: Watch) -> None:
+        self._watches.setdefault(watch.object_id, set()).add(watch)
+        if watch.noun in HEARD or self._open_feed is None:
+            return
+        with self._lock:
+            feed, users = self._feeds.get(watch.noun, (None, 0))
+            self._feeds[watch.noun] = (feed or self._open_feed(watch.noun), users + 1)
+
+    def _leave(self, watch: Watch) -> None:
+        watches = self._watches.get(watch.object_id, set())
+        watches.discard(watch)
+        if not watches:
+            self._watches.pop(watch.object_id, None)
+        with self._lock:
+            feed, users = self._feeds.get(watch.noun, (None, 0))
+            if users == 1:
+                del self._feeds[watch.noun]
+                feed.close()
+            elif users:
+                self._feeds[watch.noun] = (feed, users - 1)
+
+    @property
+    def watching(self) -> int:
+        """How many calls wait now."""
+        return sum(map(len, tuple(self._watches.values())))
+
+
+class Watch:
+    """One call that waits for one object."""
+
+    def __init__(self, live: Live, noun: str, object_id: str) -> None:
+        self.noun, self.object_id = noun, object_id
+        self._live = live
+        self._event = threading.Event()
+        self._told: Any = None
+
+    def __enter__(self) -> Watch:
+        self._live._enter(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live._leave(self)
+
+    def tell(self, obj: Any) -> None:
+        """The object as a message showed it, or None when something may have been missed."""
+        self._told = obj
+        self._event.set()
+
+    def sleep(self, seconds: float) -> tuple[bool, Any]:
+        """Sleep until told, at most ``seconds``: (told, object or None)."""
+        told = self._event.wait(seconds)
+        self._event.clear()
+        return told, self._told
+
+    @property
+    def over(self) -> bool:
+        """Whether the gateway stops."""
+        return self._live.closed

@@ -1,0 +1,39 @@
+"""What the gateway counts: rate, errors and duration per action, streams and waits. Shown at ``/metrics``."""
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_BUCKETS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300)
+
+
+class Metrics:
+    """The figures of one gateway, in a registry of its own unless one is given."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry or CollectorRegistry()
+        self._requests = Counter("edgemere_http_requests", "Requests by action and status.", ("action", "status"),
+                                 registry=self.registry)
+        self._seconds = Histogram("edgemere_http_request_seconds", "Seconds until the answer was ready.", ("action",),
+                                  buckets=_BUCKETS, registry=self.registry)
+        self._bound: dict[tuple[str, int], tuple] = {}
+
+    def count(self, action: str, status: int, seconds: float) -> None:
+        """One answered request. ``action`` comes from the table or a closed list, never from the request."""
+        found = self._bound.get((action, status))
+        if found is None:
+            found = (self._requests.labels(action, str(status)), self._seconds.labels(action))
+            self._bound[action, status] = found
+        counter, histogram = found
+        counter.inc()
+        histogram.observe(seconds)
+
+    def gauge(self, name: str, about: str, read: Callable[[], float]) -> None:
+        """A figure that is asked for when it is shown."""
+        Gauge(name, about, registry=self.registry).set_function(read)
+
+    def text(self) -> bytes:
+        """All figures of the registry in the format of Prometheus."""
+        return generate_latest(self.registry)

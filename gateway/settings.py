@@ -1,0 +1,41 @@
+"""What the gateway is told by the composition root. Every figure has its unit in its name; nothing is read from files here."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+ROLES = ("DataScientist", "ApplicationDeveloper", "DataEngineer", "Administrator")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of one gateway.
+
+    ``owner`` is whom calls without credentials belong to (embedded: the user's name). ``host`` and ``port`` are
+    where it listens; a host that is not the loopback interface needs ``authenticated``. ``allowed_hosts`` are
+    further names that the ``Host`` header may have (with or without port), ``allowed_origins`` further origins whose
+    pages may change something. ``services`` must answer ``health`` before the gateway is ready; empty means every
+    service of the action table.
+    """
+
+    owner: str
+    roles: tuple[str, ...] = ROLES
+    host: str = "127.0.0.1"
+    port: int = 3000
+    authenticated: bool = False
+    allowed_hosts: tuple[str, ...] = ()
+    allowed_origins: tuple[str, ...] = ()
+    services: tuple[str, ...] = ()
+    version: str = "0.1.0"
+    query_timeout_s: float = 10
+    command_timeout_s: float = 30
+    health_timeout_s: float = 2
+    max_wait_s: float = 300
+    recheck_s: float = 5
+    heartbeat_s: float = 15
+    socket_timeout_s: float = 30
+    max_body_bytes: int = 1024 * 1024
+    max_url_bytes: int = 64 * 1024
+    max_depth: int = 32
+    max_connections: int = 1000
+    max_streams: int = 500
+    stop_s: float = 3
