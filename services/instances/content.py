@@ -1,0 +1,108 @@
+"""The bytes of instances over HTTP, on an internal port, against a signed ticket. A plain WSGI application.
+
+The gateway is its only client: it asks the service for a ticket and streams what the ticket opens. A ticket names one
+file of one source for a short time; the key that signs it lives as long as the process.
+"""
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import orjson
+from werkzeug.http import parse_range_header
+from werkzeug.wrappers import Request, Response
+
+from shared.kernel.errors import Denied, EdgemereError
+from shared.sources.port import SourcePolicy
+from shared.sources.registry import open_source
+
+TICKET_S = 60
+CHUNK = 256 * 1024
+
+
+class ByteServer:
+    """Makes tickets and serves what they name. ``address`` is set when the port is known."""
+
+    def __init__(self, policy: SourcePolicy) -> None:
+        self.address = ""
+        self._policy = policy
+        self._key = os.urandom(32)
+
+    def ticket(self, source: Mapping[str, Any], path: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+        """Where to read one file: ``{url, size, media_type, name, checksum, etag}``."""
+        claim = orjson.dumps({"a": source["adaptor"], "p": source["parameters"], "f": path, "t": int(time.time()) + TICKET_S})
+        token = base64.urlsafe_b64encode(self._sign(claim) + claim).decode()
+        seen = [entry.get("checksum"), entry.get("size"), entry.get("modified_at"), entry["instance_id"], entry["data_id"]]
+        return {
+            "url": f"{self.address}/content?ticket={token}", "size": entry["size"], "media_type": entry["media_type"],
+            "name": entry["name"], "checksum": entry["checksum"], "etag": hashlib.sha256(orjson.dumps(seen)).hexdigest()[:32],
+        }
+
+    def _sign(self, claim: bytes) -> bytes:
+        return hmac.new(self._key, claim, hashlib.sha256).digest()
+
+    def _opened(self, token: str) -> dict[str, Any]:
+        try:
+            raw = base64.urlsafe_b64decode(token.encode())
+            signature, claim = raw[:32], raw[32:]
+        except ValueError:
+            signature, claim = b"", b""
+        if not hmac.compare_digest(signature, self._sign(claim)):
+            raise Denied("denied", "The ticket is not one of this server's.")
+        body = orjson.loads(claim)
+        if body["t"] < time.time():
+            raise Denied("denied", "The ticket is too old.")
+        return body
+
+    def __call__(self, environ: Mapping[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        try:
+            response = self._answer(Request(dict(environ)))
+        except EdgemereError as error:
+            response = Response(orjson.dumps(error.payload()), status=error.status, mimetype="application/json")
+        return response(environ, start_response)
+
+    def _answer(self, request: Request) -> Response:
+        wanted = self._opened(request.args.get("ticket", ""))
+        source = open_source(wanted["a"], wanted["p"], self._policy)
+        try:
+            size = source.stat(wanted["f"]).size
+            span = parse_range_header(request.headers.get("Range")) if size is not None else None
+            first, last, status = 0, size, 200
+            if span is not None and len(span.ranges) == 1:
+                reach = span.range_for_length(size)
+                if reach is None:
+                    source.close()
+                    return Response(status=416, headers={"Content-Range": f"bytes */{size}"})
+                (first, last), status = reach, 206
+            stream = source.open(wanted["f"], first)
+        except BaseException:
+            source.close()
+            raise
+        headers = {"Accept-Ranges": "bytes", "Content-Type": "application/octet-stream"}
+        if last is not None:
+            headers["Content-Length"] = str(last - first)
+        if status == 206:
+            headers["Content-Range"] = f"bytes {first}-{last - 1}/{size}"
+        return Response(_chunks(source, stream, None if last is None else last - first), status=status, headers=headers,
+                        direct_passthrough=True)
+
+
+def _chunks(source: Any, stream: Any, count: int | None) -> Iterator[bytes]:
+    try:
+        with stream:
+            while count is None or count > 0:
+                piece = stream.read(CHUNK if count is None else min(CHUNK, count))
+                if not piece:
+                    return
+                if count is not None:
+                    count -= len(piece)
+                yield piece
+                # Another reader gets its turn between two pieces.
+                time.sleep(0)
+    finally:
+        source.close()
