@@ -34,7 +34,7 @@ def funnel(
     base = true() if base_where is None else base_where
     clauses = query.clauses
     conditions = list(compile_sql(query, mapping, conn, driver=0).conditions)
-    in_sql = conditions.index(None) if None in conditions else len(conditions)
+    in_sql = next((at for at, condition in enumerate(conditions) if condition is None), len(conditions))
     counts = _count(conn, mapping, base, [condition for condition in conditions[:in_sql] if condition is not None])
     remaining, estimate = counts[1:], False
     if in_sql < len(clauses):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from sqlalchemy import ColumnElement, Text, and_, case, cast, exists, false, func, or_, select, true, type_coerce
+from sqlalchemy import column as new_column
 from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 
 from shared.query.cells import Cell, NotInSql, PostgresJsonCell, SqliteJsonCell
@@ -91,8 +92,9 @@ def _sqlite_test(kind: Any, here: Any, atom: Any, refs: bool, op: str, value: An
 # -- PostgreSQL -----------------------------------------------------------------------------------------------
 
 def _found(column: Any, path: str, test: Callable[[Any], ColumnElement[bool]]) -> ColumnElement[bool]:
-    value = func.jsonb_path_query(cast(column, JSONB), cast(path, JSONPATH), type_=JSONB()).column_valued()
-    return exists(select(1).select_from(value).where(test(value)))
+    found = func.jsonb_path_query(cast(column, JSONB), cast(path, JSONPATH))
+    rows = found.table_valued(new_column("value", JSONB())).render_derived()
+    return exists(select(1).select_from(rows).where(test(rows.c.value)))
 
 
 def _postgres(column: Any, keys: tuple[str, ...], refs: bool, op: str, value: Any) -> list[ColumnElement[bool]]:

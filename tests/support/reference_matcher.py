@@ -51,7 +51,7 @@ def _field(key: str, condition: Any, document: dict, kinds: dict[str, str]) -> b
 
 def _one(key: str, op: str, operand: Any, document: dict, kinds: dict[str, str]) -> bool:
     head, _, below = key.partition(".")
-    if head in kinds and not below:
+    if key in kinds:
         value = document.get(head)
         if op == "$exists":
             return (value is not None) == operand
