@@ -140,6 +140,15 @@ class UnitOfWork:
             self._say(record, row, [f"{record.noun}.destroy"], [])
         return moved
 
+    def revive(self, record: Record, rows: Sequence[Row], changes: Changes = None) -> list[Row]:
+        """Take destroyed objects back with a new version; ``<noun>.create`` says so. For classes without a net."""
+        if not rows:
+            return []
+        moved = self._write(record, rows, changes, lambda row: {"destroyed_at": None}, announce=False)
+        for row in moved:
+            self._say(record, row, [f"{record.noun}.create"], [])
+        return moved
+
     # --- messages ----------------------------------------------------------------------------------------------
 
     def announce(self, record: Record, row: Row, name: str) -> None:

@@ -1,0 +1,165 @@
+"""Sources, data, scans and claims as rows, and as the objects of the contract."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, Table, Text, text
+
+from shared.kernel.secrets import redacted
+from shared.nets import DATASOURCE
+from shared.query.mapping import Ref, TableMapping, Tags
+from shared.query.tag_index import tag_index_table
+from shared.storage.record import Record
+from shared.storage.schema import Id, Json, Stamp, Word, live_name_index, object_columns, service_tables
+
+METADATA = MetaData()
+service_tables(METADATA)
+
+_ALIVE = text("destroyed_at IS NULL")
+
+source_table = Table(
+    "datasource", METADATA, *object_columns(),
+    Column("name", Word, nullable=False),
+    Column("state", Word, nullable=False),
+    Column("adaptor", Word, nullable=False),
+    Column("parameters", Json),
+    Column("writable", Boolean, nullable=False, default=False),
+    # {"bytes", "readers"}. A claim is judged and written on one version of the row, locked where the database can,
+    # so that no two claims are granted the same room: the version is the source's generation.
+    Column("capacity", Json),
+    Column("used", Json),
+    Column("cost", Json),
+    Column("tags", Json),
+    Column("location", Word),
+    # Counted in the transactions that add and remove data, so that no query has to count everything.
+    Column("data_count", BigInteger, nullable=False, default=0),
+    Column("data_bytes", BigInteger, nullable=False, default=0),
+    # The newest scan as the contract shows it.
+    Column("scan", Json),
+    live_name_index("datasource"),
+    Index("datasource_by_name", "name"),
+    Index("datasource_by_state", "state", "id"),
+)
+
+# The text of a simulated source. It can have a million lines, and a source is part of many messages.
+listing_table = Table(
+    "listing", METADATA,
+    Column("source_id", Id, primary_key=True),
+    Column("body", Text, nullable=False),
+)
+
+# Only those who hold the row of the source write its data; so a place is not taken twice.
+data_table = Table(
+    "data", METADATA, *object_columns(),
+    Column("source_id", Id, nullable=False),
+    # A source keeps its name and its place for life, so each Data can carry them.
+    Column("source_name", Word, nullable=False),
+    Column("location", Word),
+    Column("path", Word, nullable=False),
+    # Made of source and path, and of one length: what a scan looks up. The id of a Data that was never relocated.
+    Column("place", Id, nullable=False),
+    Column("name", Word, nullable=False),
+    Column("type", Word, nullable=False),
+    Column("size", BigInteger),
+    Column("media_type", Word),
+    Column("checksum", Word),
+    Column("modified_at", Stamp),
+    Column("tags", Json),
+    Column("uri", Word),
+    # What a scan compares; NULL for what was registered by hand, which no scan declares vanished.
+    Column("fingerprint", Word),
+    Index("data_by_place", "place"),
+    Index("data_by_source", "source_id", "place", sqlite_where=_ALIVE, postgresql_where=_ALIVE),
+    Index("data_by_name", "name", "id", sqlite_where=_ALIVE, postgresql_where=_ALIVE),
+    Index("data_by_size", "size", "id", sqlite_where=_ALIVE, postgresql_where=_ALIVE),
+)
+
+tag_table = tag_index_table(METADATA, "tag", Id)
+
+scan_table = Table(
+    "scan", METADATA,
+    Column("id", Id, primary_key=True),
+    Column("source_id", Id, nullable=False),
+    Column("state", Word, nullable=False),
+    Column("files", BigInteger, nullable=False, default=0),
+    Column("bytes", BigInteger, nullable=False, default=0),
+    Column("added", BigInteger, nullable=False, default=0),
+    Column("changed", BigInteger, nullable=False, default=0),
+    Column("vanished", BigInteger, nullable=False, default=0),
+    Column("problems", Json),
+    Column("problem_count", BigInteger, nullable=False, default=0),
+    Column("message", Text),
+    Column("started_at", Stamp, nullable=False),
+    Column("ended_at", Stamp),
+    # Who runs it, on whose behalf, and until when he is believed to be alive.
+    Column("holder", Word),
+    Column("until", Stamp),
+    Column("owner", Word, nullable=False),
+    Column("correlation_id", Word),
+    Index("scan_by_source", "source_id", "id"),
+    # One at a time.
+    Index("scan_running", "source_id", unique=True, sqlite_where=text("state = 'running'"),
+          postgresql_where=text("state = 'running'")),
+    Index("scan_by_state", "state", "until"),
+)
+
+claim_table = Table(
+    "claim", METADATA,
+    Column("id", Word, primary_key=True),
+    Column("source_id", Id, nullable=False),
+    Column("kind", Word, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("holder", Word, nullable=False),
+    Column("data_id", Id),
+    Column("expires_at", Stamp),
+    Column("created_at", Stamp, nullable=False),
+    Index("claim_by_holder", "holder", "id"),
+    Index("claim_by_source", "source_id", "holder"),
+    Index("claim_by_data", "data_id"),
+    Index("claim_by_expiry", "expires_at"),
+)
+
+READERS, BYTES = "readers", "bytes"
+KINDS = (READERS, BYTES)
+
+
+def ref(object_id: str, name: str) -> dict[str, str]:
+    """A reference to another object, as the contract writes it."""
+    return {"id": object_id, "name": name}
+
+
+def render_source(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "id": row["id"], "name": row["name"], "version": row["version"], "state": row["state"],
+        "adaptor": row["adaptor"], "parameters": redacted(row["parameters"] or {}), "capacity": row["capacity"],
+        "used": row["used"], "cost": row["cost"] or {}, "tags": row["tags"] or {}, "location": row["location"],
+        "data_count": row["data_count"], "data_bytes": row["data_bytes"], "scan": row["scan"],
+        "owner": row["owner"], "created_at": row["created_at"], "updated_at": row["updated_at"],
+        **({"destroyed_at": row["destroyed_at"]} if row.get("destroyed_at") else {}),
+    }
+
+
+def render_data(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "id": row["id"], "name": row["name"], "version": row["version"], "path": row["path"], "type": row["type"],
+        "size": row["size"], "media_type": row["media_type"], "checksum": row["checksum"],
+        "modified_at": row["modified_at"], "tags": row["tags"] or {}, "source": ref(row["source_id"], row["source_name"]),
+        "location": row["location"], "uri": row["uri"], "created_at": row["created_at"], "updated_at": row["updated_at"],
+        **({"destroyed_at": row["destroyed_at"]} if row.get("destroyed_at") else {}),
+    }
+
+
+SOURCE = Record("datasource", source_table, render_source, DATASOURCE)
+DATA = Record("data", data_table, render_data)
+
+# How the query language finds its way in these tables.
+PLACES = TableMapping(
+    table=data_table, key=data_table.c.id,
+    fields={
+        **{name: data_table.c[name] for name in (
+            "id", "name", "path", "type", "size", "media_type", "modified_at", "checksum", "location", "uri")},
+        "source": Ref(data_table.c.source_id, data_table.c.source_name),
+    },
+    tags=Tags(tag_table, data_table.c.id), columns=tuple(data_table.c), document=render_data,
+)

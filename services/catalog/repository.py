@@ -1,0 +1,212 @@
+"""The queries of the catalogue, each with a name and a sentence."""
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, update
+
+from services.catalog.models import DATA, SOURCE, claim_table, data_table, listing_table, scan_table, source_table, tag_table
+from shared.kernel import clock
+from shared.lists import Lister
+from shared.query.tag_index import iter_tag_rows
+from shared.storage.record import Row
+from shared.storage.unit_of_work import UnitOfWork
+
+sources = Lister(SOURCE)
+data = Lister(DATA)
+
+PART = 5000
+_TAG_PART = 10_000
+
+
+def parts(items: Sequence[Any], size: int = PART) -> Iterator[Sequence[Any]]:
+    """``items`` in stretches that one statement takes."""
+    for start in range(0, len(items), size):
+        yield items[start:start + size]
+
+
+# --- sources ---------------------------------------------------------------------------------------------------------
+
+def name_is_taken(connection: Connection, owner: str, name: str) -> bool:
+    """Whether a living source of this owner has the name."""
+    return connection.execute(select(source_table.c.id).where(
+        source_table.c.owner == owner, source_table.c.name == name, source_table.c.destroyed_at.is_(None))).first() is not None
+
+
+def locked_sources(uow: UnitOfWork, ids: Iterable[str]) -> dict[str, Row]:
+    """The rows of these sources, locked in the order of their ids, so that no two callers wait for each other."""
+    wanted = sorted(set(ids))
+    rows = [row for part in parts(wanted) for row in uow.rows(
+        select(source_table).where(source_table.c.id.in_(part)).order_by(source_table.c.id).with_for_update())]
+    return {row["id"]: row for row in rows}
+
+
+def sources_by_ids(connection: Connection, ids: Sequence[str]) -> list[Row]:
+    """The rows of these sources, destroyed ones too."""
+    return [dict(row) for part in parts(list(ids)) for row in connection.execute(
+        select(source_table).where(source_table.c.id.in_(part))).mappings()]
+
+
+def out_of_use(connection: Connection) -> list[Row]:
+    """The sources whose data is in the catalogue but does not match queries: ``id, name, state, destroyed_at``."""
+    table = source_table
+    return [dict(row) for row in connection.execute(
+        select(table.c.id, table.c.name, table.c.state, table.c.destroyed_at, table.c.data_count).where(
+            or_(table.c.state != "Ready", table.c.destroyed_at.is_not(None)), table.c.data_count > 0)).mappings()]
+
+
+def count_more(uow: UnitOfWork, source_id: str, count: int, size: int) -> None:
+    """Count data that came or, negative, went. The numbers take no version: a scan says them at its own pace."""
+    table = source_table
+    if count or size:
+        uow.connection.execute(update(table).where(table.c.id == source_id).values(
+            data_count=table.c.data_count + count, data_bytes=table.c.data_bytes + size))
+
+
+def base_count(connection: Connection) -> int:
+    """How many Data can match at all; counted with every change, so it costs the number of sources."""
+    return int(connection.execute(select(func.coalesce(func.sum(source_table.c.data_count), 0)).where(
+        source_table.c.state == "Ready", source_table.c.destroyed_at.is_(None))).scalar_one())
+
+
+def left_behind(connection: Connection) -> list[str]:
+    """Destroyed sources whose data is not destroyed yet."""
+    return list(connection.execute(select(source_table.c.id).where(
+        source_table.c.destroyed_at.is_not(None), source_table.c.data_count > 0)).scalars())
+
+
+def ready_to_scan(connection: Connection) -> list[str]:
+    """Ready sources that can have changed since they were last looked at."""
+    return list(connection.execute(select(source_table.c.id).where(
+        source_table.c.state == "Ready", source_table.c.destroyed_at.is_(None),
+        source_table.c.adaptor != "simulated").order_by(source_table.c.id)).scalars())
+
+
+def listing_of(connection: Connection, source_id: str) -> str | None:
+    """The listing of a simulated source."""
+    return connection.execute(select(listing_table.c.body).where(listing_table.c.source_id == source_id)).scalar()
+
+
+# --- data ------------------------------------------------------------------------------------------------------------
+
+def fingerprints(connection: Connection, places: Sequence[str]) -> dict[str, str | None]:
+    """What is known of the living data at these places."""
+    table = data_table
+    return dict(connection.execute(select(table.c.place, table.c.fingerprint).where(
+        table.c.place.in_(list(places)), table.c.destroyed_at.is_(None))).tuples().all())
+
+
+def at_places(uow: UnitOfWork, places: Sequence[str]) -> tuple[dict[str, Row], dict[str, Row]]:
+    """The rows at these places: the living by place, and the destroyed that may come back by id."""
+    table = data_table
+    rows = uow.rows(select(table).where(or_(table.c.place.in_(list(places)), table.c.id.in_(list(places)))))
+    living = {row["place"]: row for row in rows if row["destroyed_at"] is None}
+    return living, {row["id"]: row for row in rows}
+
+
+def known_places(connection: Connection, source_id: str, after: str, limit: int) -> list[tuple[str, str]]:
+    """``(place, path)`` of living data that a scan found, in the order of the places."""
+    table = data_table
+    return list(connection.execute(
+        select(table.c.place, table.c.path).where(
+            table.c.source_id == source_id, table.c.destroyed_at.is_(None), table.c.fingerprint.is_not(None),
+            table.c.place > after).order_by(table.c.place).limit(limit)).tuples())
+
+
+def living(uow: UnitOfWork, source_id: str, limit: int) -> list[Row]:
+    """Some of the living data of a source."""
+    return uow.rows(select(data_table).where(
+        data_table.c.source_id == source_id, data_table.c.destroyed_at.is_(None)).order_by(data_table.c.place).limit(limit))
+
+
+def data_rows(connection: Connection, ids: Sequence[str]) -> list[Row]:
+    """Living data by id."""
+    return [dict(row) for part in parts(list(ids)) for row in connection.execute(
+        select(data_table).where(data_table.c.id.in_(part), data_table.c.destroyed_at.is_(None))).mappings()]
+
+
+def index_tags(uow: UnitOfWork, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write the tag index of data that have none in it."""
+    pending: list[dict[str, Any]] = []
+    for row in rows:
+        for entry in iter_tag_rows(row["id"], row["tags"] or {}):
+            pending.append(entry)
+            if len(pending) >= _TAG_PART:
+                uow.connection.execute(insert(tag_table), pending)
+                pending = []
+    if pending:
+        uow.connection.execute(insert(tag_table), pending)
+
+
+def forget_tags(uow: UnitOfWork, ids: Sequence[str]) -> None:
+    """Take data out of the tag index."""
+    for part in parts(list(ids)):
+        uow.connection.execute(delete(tag_table).where(tag_table.c.data_id.in_(part)))
+
+
+# --- scans -----------------------------------------------------------------------------------------------------------
+
+def running_scan(connection: Connection, source_id: str) -> Row | None:
+    """The scan of a source that is under way."""
+    found = connection.execute(select(scan_table).where(
+        scan_table.c.source_id == source_id, scan_table.c.state == "running")).mappings().first()
+    return dict(found) if found else None
+
+
+def scan_row(connection: Connection, scan_id: str) -> Row | None:
+    """One scan."""
+    found = connection.execute(select(scan_table).where(scan_table.c.id == scan_id)).mappings().first()
+    return dict(found) if found else None
+
+
+def deserted_scans(connection: Connection, now: str, holder: str, alone: bool) -> list[Row]:
+    """Scans under way whose holder is gone: its lease is over or, where this process is ``alone``, it is another one."""
+    table = scan_table
+    gone: ColumnElement[bool] = or_(table.c.until.is_(None), table.c.until < now)
+    if alone:
+        gone = or_(gone, table.c.holder != holder)
+    return [dict(row) for row in connection.execute(
+        select(table).where(table.c.state == "running", gone).order_by(table.c.id)).mappings()]
+
+
+def take_scan(uow: UnitOfWork, scan: Row, holder: str, until: str) -> bool:
+    """Become the holder of a deserted scan, unless somebody else was faster."""
+    table = scan_table
+    same = table.c.holder.is_(None) if scan["holder"] is None else table.c.holder == scan["holder"]
+    lease = table.c.until.is_(None) if scan["until"] is None else table.c.until == scan["until"]
+    return uow.connection.execute(update(table).where(
+        table.c.id == scan["id"], table.c.state == "running", same, lease).values(holder=holder, until=until)).rowcount == 1
+
+
+# --- claims ----------------------------------------------------------------------------------------------------------
+
+def claims_by_ids(connection: Connection, ids: Sequence[str]) -> dict[str, Row]:
+    """Claims by their ids."""
+    return {row["id"]: dict(row) for part in parts(list(ids)) for row in connection.execute(
+        select(claim_table).where(claim_table.c.id.in_(part))).mappings()}
+
+
+def claims_of(connection: Connection, holder: str, prefix: str = "") -> list[str]:
+    """The ids of the claims of a holder, those that begin with ``prefix``."""
+    table = claim_table
+    mine = and_(table.c.holder == holder, table.c.id.startswith(prefix, autoescape=True)) if prefix else table.c.holder == holder
+    return list(connection.execute(select(table.c.id).where(mine).order_by(table.c.id)).scalars())
+
+
+def expired_claims(connection: Connection, limit: int, source_ids: Sequence[str] | None = None) -> list[str]:
+    """Claims whose time is over, of these sources or of all."""
+    table = claim_table
+    statement = select(table.c.id).where(table.c.expires_at < clock.stamp())
+    if source_ids is not None:
+        statement = statement.where(table.c.source_id.in_(list(source_ids)))
+    return list(connection.execute(statement.limit(limit)).scalars())
+
+
+def holders(connection: Connection, where: ColumnElement[bool], limit: int = 20) -> list[dict[str, Any]]:
+    """Who holds claims that are not over, ``[{"id", "claims"}]``."""
+    table = claim_table
+    alive = or_(table.c.expires_at.is_(None), table.c.expires_at >= clock.stamp())
+    return [{"id": holder, "claims": count} for holder, count in connection.execute(
+        select(table.c.holder, func.count()).where(where, alive).group_by(table.c.holder)
+        .order_by(table.c.holder).limit(limit)).tuples()]
