@@ -1,0 +1,120 @@
+"""The composition root: which parts a process has and what each is given. The only place that knows them all.
+
+Services are found by name, so that nothing in ``shared`` imports upward.
+"""
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from shared.bus.relay import Relay
+from shared.hosting.settings import Config
+from shared.hosting.source_policy import source_policy
+from shared.hosting.uses import Uses
+from shared.hosting.workers import WorkerPool
+from shared.storage.database import Database, make_engine, sqlite_url
+from shared.storage.migrate import migrate
+from shared.storage.outbox import Outbox
+
+SERVICES = ("requests", "reservations", "instances", "catalog", "events")
+
+
+@dataclass
+class Service:
+    """One composed service: its Nameko class, what its handlers use, and what must be stopped with it."""
+
+    name: str
+    kind: type
+    uses: Uses
+    relay: Relay
+    stops: list[Callable[[], None]] = field(default_factory=list)
+
+
+def database_url(config: Config, service: str) -> str:
+    """Where a service keeps its rows: a file in the data folder, or a schema in PostgreSQL."""
+    url = config.database.url
+    if not url:
+        return sqlite_url(Path(config.data_dir), service)
+    url = url.replace("{service}", service)
+    for short in ("postgres://", "postgresql://"):
+        if url.startswith(short):
+            return "postgresql+psycopg2://" + url[len(short):]
+    return url
+
+
+def open_database(config: Config, service: str) -> Database:
+    """A service's database, brought to the current schema."""
+    module = importlib.import_module(f"services.{service}.models")
+    engine = make_engine(database_url(config, service), service, pool_size=config.database.pool_size,
+                         statement_timeout_s=config.database.statement_timeout_s)
+    migrate(service, engine)
+    return Database(engine, module.METADATA)
+
+
+def compose(config: Config, name: str, broker: Any) -> Service:
+    """One service with its database, relay and workers; nothing of it runs yet.
+
+    Raises:
+        EdgemereError: its database is of a newer version, or its policy file cannot be used.
+    """
+    db = open_database(config, name)
+    relay = Relay(db, Outbox(db.metadata), broker, name=name)
+    db.on_commit = relay.wake
+    uses = Uses(name, db, config)
+    service = Service(name, _class_of(name), uses, relay)
+    parts = PARTS.get(name)
+    if parts:
+        parts(service, config, broker)
+    service.stops.append(db.close)
+    return service
+
+
+def _class_of(name: str) -> type:
+    return getattr(importlib.import_module(f"services.{name}.service"), name.capitalize())
+
+
+def _worker(module: str) -> list[str]:
+    return [sys.executable, "-m", module]
+
+
+def _instances(service: Service, config: Config, broker: Any) -> None:
+    content = importlib.import_module("services.instances.content")
+    moving = importlib.import_module("services.instances.moving")
+    policy = source_policy(config)
+    pool = WorkerPool(_worker("services.instances.mover"), size=config.instances.mover_workers, name="mover")
+    bytes_server = content.ByteServer(policy)
+    service.uses = replace(service.uses, parts={"movers": moving.Movers(pool, policy.as_json()), "bytes": bytes_server})
+    service.stops.append(pool.stop)
+
+
+def _catalog(service: Service, config: Config, broker: Any) -> None:
+    policy = source_policy(config)
+    pool = WorkerPool(_worker("services.catalog.scanner"), size=1, name="scanner")
+    service.uses = replace(service.uses, parts={"scanner": pool, "policy": policy})
+    service.stops.append(pool.stop)
+
+
+def _reservations(service: Service, config: Config, broker: Any) -> None:
+    rules_file = importlib.import_module("services.reservations.policy.rules_file")
+    service.uses = replace(service.uses, parts={"policies": rules_file.load(config.policies.file or None)})
+
+
+def _events(service: Service, config: Config, broker: Any) -> None:
+    service.uses = replace(service.uses, parts={"broker": broker})
+
+
+PARTS: dict[str, Callable[[Service, Config, Any], None]] = {
+    "instances": _instances, "catalog": _catalog, "reservations": _reservations, "events": _events,
+}
+
+
+def nameko_config(config: Config, services: Sequence[Service]) -> dict[str, Any]:
+    """What Nameko's containers read, with the parts of our own under keys in capitals."""
+    return {
+        "AMQP_URI": config.broker.uri, "serializer": "json", "max_workers": config.rpc.max_workers,
+        "parent_calls_tracked": 5, "USES": {service.name: service.uses for service in services}, "CONFIG": config,
+    }
