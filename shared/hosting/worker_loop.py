@@ -1,0 +1,177 @@
+"""The worker's side of ``workers.py``: reads jobs from the inherited socket and runs each in a thread of its lane.
+
+The process ends when the socket does, however the parent ended, and at once: what a job leaves behind then is what it
+leaves after a ``kill -9``. Imports neither eventlet nor nameko, and runs only in worker processes.
+"""
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+
+from shared.hosting.workers import FD_VARIABLE
+from shared.kernel.errors import EdgemereError, Invalid
+
+ORPHAN_CHECK_S = 10.0
+WINDOW = 4
+
+
+class Job:
+    """What an op is given: the job's words, and the way back to whoever asked."""
+
+    def __init__(self, body: Mapping[str, Any], channel: Channel) -> None:
+        self.body, self.id = body, body["id"]
+        self.started = time.monotonic()
+        self._channel = channel
+        self._cancelled = threading.Event()
+        self._acknowledged = threading.Condition()
+        self._sent = self._dealt_with = 0
+
+    @property
+    def cancelled(self) -> bool:
+        return self._cancelled.is_set()
+
+    @property
+    def elapsed_s(self) -> float:
+        return round(time.monotonic() - self.started, 3)
+
+    def send(self, **message: Any) -> None:
+        """One message of this job; waits while the parent reads nothing."""
+        self._channel.send({"id": self.id, **message})
+
+    def send_in_turn(self, **message: Any) -> None:
+        """One batch, when fewer than WINDOW batches wait for their acknowledgement; a cancelled job does not wait."""
+        with self._acknowledged:
+            self._acknowledged.wait_for(lambda: self.cancelled or self._sent - self._dealt_with < WINDOW)
+            self._sent += 1
+            number = self._sent
+        self.send(seq=number, **message)
+
+    def cancel(self) -> None:
+        self._cancelled.set()
+        with self._acknowledged:
+            self._acknowledged.notify_all()
+
+    def acknowledge(self, number: int) -> None:
+        with self._acknowledged:
+            self._dealt_with = max(self._dealt_with, number)
+            self._acknowledged.notify_all()
+
+
+class Channel:
+    """The socket to the parent; whole lines, from any thread."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection, self._lock = connection, threading.Lock()
+
+    def send(self, message: Mapping[str, Any]) -> None:
+        line = orjson.dumps(message) + b"\n"
+        with self._lock:
+            try:
+                self._connection.sendall(line)
+            except OSError:
+                os._exit(0)
+
+
+class Lane:
+    """A few threads, started when needed, that run jobs in the order in which they came."""
+
+    def __init__(self, width: int) -> None:
+        self.width = width
+        self._waiting: deque[Callable[[], None]] = deque()
+        self._changed = threading.Condition()
+        self._free = self._threads = 0
+
+    def run(self, work: Callable[[], None]) -> None:
+        with self._changed:
+            self._waiting.append(work)
+            if self._free < len(self._waiting) and self._threads < self.width:
+                self._threads += 1
+                threading.Thread(target=self._serve, daemon=True).start()
+            self._changed.notify()
+
+    def _serve(self) -> None:
+        while True:
+            with self._changed:
+                self._free += 1
+                self._changed.wait_for(lambda: self._waiting)
+                self._free -= 1
+                work = self._waiting.popleft()
+            work()
+
+
+def serve(ops: Mapping[str, tuple[Lane, Callable[[Job], None]]]) -> None:
+    """Run jobs until the parent hangs up; never returns.
+
+    An op sends its own ``done``; an EdgemereError that it raises is sent as ``failed``, and anything else as
+    ``internal`` with its name, so that every job has an end.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal; the parent decides about its workers.
+    connection = socket.socket(fileno=int(os.environ.pop(FD_VARIABLE)))
+    connection.setblocking(True)
+    channel, jobs, parent = Channel(connection), {}, os.getppid()
+    for line in _lines(connection, parent):
+        body = orjson.loads(line)
+        op, job = body.get("op"), jobs.get(body.get("id"))
+        if op == "cancel":
+            if job is not None:
+                job.cancel()
+        elif op == "ack":
+            if job is not None:
+                job.acknowledge(body["seq"])
+        elif op in ops:
+            lane, run = ops[op]
+            jobs[body["id"]] = job = Job(body, channel)
+            lane.run(lambda job=job, run=run: _run(job, run, jobs))
+        else:
+            error = Invalid("worker.unknown_op", f"There is no op '{op}'; there are {', '.join(sorted(ops))}.")
+            channel.send({"id": body.get("id"), "failed": failure(error)})
+    os._exit(0)
+
+
+def failure(error: BaseException) -> dict[str, Any]:
+    """The error as it stands in a message: its payload and ``retryable``."""
+    if not isinstance(error, EdgemereError):
+        error = EdgemereError("internal", f"{type(error).__name__}: {error}"[:500])
+    return {**error.payload(), "retryable": error.retryable}
+
+
+def _run(job: Job, run: Callable[[Job], None], jobs: dict[str, Job]) -> None:
+    try:
+        run(job)
+    except Exception as error:
+        job.send(failed=failure(error))
+    finally:
+        jobs.pop(job.id, None)
+
+
+def _lines(connection: socket.socket, parent: int) -> Any:
+    # A poll with a timeout, not one on the socket itself: other threads send on it and must not time out.
+    import select
+
+    poll, rest = select.poll(), []
+    poll.register(connection, select.POLLIN)
+    while True:
+        if not poll.poll(ORPHAN_CHECK_S * 1000):
+            if os.getppid() != parent:
+                return  # Somebody forked with our parent's end of the socket: end of file would never come.
+            continue
+        try:
+            piece = connection.recv(1 << 18)
+        except OSError:
+            return
+        if not piece:
+            return
+        head, *lines = piece.split(b"\n")
+        rest.append(head)
+        if lines:
+            yield b"".join(rest)
+            yield from lines[:-1]
+            rest = [lines[-1]]
