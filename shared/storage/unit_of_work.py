@@ -68,7 +68,7 @@ class UnitOfWork:
             have = self._existing(record, [row["id"] for row in rows])
             rows = [row for row in rows if row["id"] not in have]
         made = []
-        columns = {column.name: None for column in record.table.columns}
+        columns = {str(column.key): None for column in record.table.columns}
         for row in rows:
             full = {**columns, **row, "version": 1, "created_at": row.get("created_at") or now, "updated_at": now}
             if record.net:
