@@ -11,7 +11,7 @@ from tests.architecture.tree import CODE, ROOT, modules
 from tests.support.servers import project_environment
 
 MAY_KNOW_NAMEKO = (
-    "shared/bus/*.py", "shared/hosting/*.py", "services/*/service.py", "gateway/__main__.py",
+    "shared/bus/*.py", "shared/hosting/*.py", "services/*/service.py", "gateway/service.py", "gateway/__main__.py",
 )
 
 

@@ -145,4 +145,4 @@ def test_settings_cannot_be_changed():
     with pytest.raises(dataclasses.FrozenInstanceError):
         config.web.port = 1
     with pytest.raises(TypeError):
-        config.costs.weights["load"] = 2
+        config.costs.weights["time"] = 2
