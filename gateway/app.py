@@ -103,6 +103,10 @@ class App:
         self._metrics.count(name, answer.status, time.perf_counter() - began)
         return _send(answer, environ, start_response, request_id)
 
+    def close(self) -> None:
+        """The server stops: waiting calls answer with what is, streams end."""
+        self._live.close()
+
     def _answer(self, row: Action | None, path: str, environ: dict[str, Any], request_id: str) -> Answer:
         self._admission.check_host(environ)
         method = environ["REQUEST_METHOD"]

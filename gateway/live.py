@@ -16,18 +16,23 @@ HEARD = ("datarequest", "datareference", "datasource")
 class Live:
     """The sleepers of one gateway.
 
-    ``open_feed(noun)`` starts to listen to the messages of a further class and gives an object with ``close()``;
-    it returns when messages are being heard. Whoever hears the bus calls ``heard``, ``advanced`` and ``resumed``.
+    Whoever hears the bus calls ``heard`` with the messages of the classes ``nouns``, ``advanced`` and ``resumed``.
     """
 
-    def __init__(self, open_feed: Callable[[str], Any] | None = None) -> None:
-        self._open_feed = open_feed
+    nouns = HEARD
+
+    def __init__(self) -> None:
+        self._open_feed: Callable[[str], Any] | None = None
         self._lock = threading.Lock()
         self._watches: dict[str, set[Watch]] = {}
         self._feeds: dict[str, tuple[Any, int]] = {}
         self._log_listeners: set[threading.Event] = set()
         self.last_sequence = 0
         self.closed = False
+
+    def use(self, open_feed: Callable[[str], Any]) -> None:
+        """``open_feed(noun)`` starts to listen to a further class and gives an object with ``close()``, once it hears."""
+        self._open_feed = open_feed
 
     def heard(self, event: str, body: Any) -> None:
         """A public message arrived; wakes those who wait for its object. A malformed body wakes nobody."""
@@ -73,6 +78,7 @@ class Live:
             return
         with self._lock:
             feed, users = self._feeds.get(watch.noun, (None, 0))
+            # Under the lock: a second watch must not sleep before the feed of the first one hears.
             self._feeds[watch.noun] = (feed or self._open_feed(watch.noun), users + 1)
 
     def _leave(self, watch: Watch) -> None:

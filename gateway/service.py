@@ -1,0 +1,274 @@
+"""The gateway as a Nameko service: an HTTP server beside Nameko's worker pool, one greenlet per connection.
+
+The only place of the gateway that knows eventlet and Nameko. A request never takes one of Nameko's workers, so waits
+and streams cannot use them up. What cannot be read as HTTP is refused here with a problem document, never with HTML.
+"""
+from __future__ import annotations
+
+import errno
+import logging
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import eventlet
+from eventlet import wsgi
+from eventlet.green import socket
+from nameko.extensions import DependencyProvider
+
+from gateway.auth import check_binding
+from gateway.problems import MEDIA_TYPE, AddressTooLong, BadHttp, HeadersTooLarge, problem
+from gateway.settings import Settings
+from gateway.wire import dumps
+from shared.kernel.errors import Conflict, EdgemereError, Unavailable
+
+log = logging.getLogger(__name__)
+
+BACKLOG = 512
+_LINGER_S = 1.0
+_LINGER_BYTES = 16 * 1024 * 1024
+
+
+@dataclass
+class Front:
+    """What the composition root puts under ``GATEWAY`` into the container's config.
+
+    ``make_app(container)`` gives the WSGI application (see ``gateway.app.create_app``), with a ``close()`` that ends
+    waits and streams. ``port`` is the one that is really listened on, once the service is set up.
+    """
+
+    settings: Settings
+    make_app: Callable[[Any], Any]
+    port: int = 0
+
+
+def listen(settings: Settings) -> Any:
+    """A listening socket at the settings' host and port.
+
+    Raises:
+        Denied: the host needs authentication.
+        Conflict: ``port_in_use``.
+        Unavailable: the host is not an address of this machine, or the port may not be used.
+    """
+    check_binding(settings)
+    host = settings.host.strip("[]")
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, settings.port))
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise Conflict("port_in_use", f"Port {settings.port} of {settings.host} is in use by another program.",
+                           next_step="Stop that program, or choose another port with --port.") from None
+        raise Unavailable("unavailable", f"The gateway cannot listen on {settings.host}, port {settings.port}: "
+                          f"{error.strerror}.", next_step="Choose another --host or --port.") from None
+    return listener
+
+
+class Protocol(wsgi.HttpProtocol):
+    """HTTP/1.1 for one connection; refuses what it cannot read with a problem document."""
+
+    lingers = False
+
+    def _read_request_line(self) -> Any:
+        line = super()._read_request_line()
+        if line and len(line) >= self.server.url_length_limit:
+            self._refuse(AddressTooLong(
+                "address_too_long", f"The request line is longer than {self.server.url_length_limit} bytes.",
+                next_step="Send long parameters in the body."))
+            return ""
+        return line
+
+    def parse_request(self) -> bool:
+        try:
+            if not super().parse_request():
+                return False
+        except (wsgi.HeaderLineTooLong, wsgi.HeadersTooLarge):
+            self.send_error(431)
+            return False
+        length = self.headers.get("content-length")
+        if length is not None and not (length.isascii() and length.isdigit() and len(length) < 19):
+            self.send_error(400, "Content-Length is not a number of bytes")
+            return False
+        encoding = self.headers.get("transfer-encoding")
+        if encoding is not None and (length is not None or encoding.lower() != "chunked"):
+            self.send_error(400, "Transfer-Encoding can be 'chunked' alone, and without Content-Length")
+            return False
+        return True
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Where the standard library would send a page of HTML."""
+        if code == 431:
+            self._refuse(HeadersTooLarge("headers_too_large", "The header fields are too many or too long.",
+                                         next_step="Send fewer or shorter headers."))
+        else:
+            self._refuse(BadHttp("bad_http", f"This is not HTTP that the server understands: {message or code}."[:300],
+                                 next_step="Use HTTP/1.1."))
+
+    def _refuse(self, error: EdgemereError) -> None:
+        refuse(self.wfile, error)
+        self.close_connection = True
+        self.lingers = True
+
+    def get_environ(self) -> dict[str, Any]:
+        environ = super().get_environ()
+        environ["edgemere.connected"] = self._is_connected
+        environ["edgemere.close"] = self._close_after
+        return environ
+
+    def _is_connected(self) -> bool:
+        try:
+            return self.connection.fd.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) != b""
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+
+    def _close_after(self) -> None:
+        """Close the connection after this answer; the rest of the request is not worth reading."""
+        self.close_connection = True
+        self.lingers = True
+
+    def finish(self) -> None:
+        if self.lingers:
+            linger(self.connection, self.wfile)
+        super().finish()
+
+
+def refuse(wfile: Any, error: EdgemereError) -> None:
+    """Write a problem document for a request that never became one."""
+    request_id = uuid.uuid4().hex
+    body = dumps(problem(error, "", request_id))
+    head = (f"HTTP/1.1 {error.status} Refused\r\nContent-Type: {MEDIA_TYPE}\r\nContent-Length: {len(body)}\r\n"
+            f"X-Request-Id: {request_id}\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n")
+    wfile.write(head.encode() + body)
+    wfile.flush()
+
+
+def linger(connection: Any, wfile: Any = None) -> None:
+    """Read on for a moment: closing with unread bytes would reset the connection before the answer is read."""
+    left = _LINGER_BYTES
+    try:
+        if wfile is not None:
+            wfile.flush()
+        connection.settimeout(_LINGER_S)
+        connection.shutdown(socket.SHUT_WR)
+        while left > 0 and (dropped := len(connection.recv(65536))):
+            left -= dropped
+    except (OSError, ValueError):
+        pass
+
+
+class Web(DependencyProvider):
+    """Listens, accepts and serves, for as long as the service runs."""
+
+    def setup(self) -> None:
+        self.front: Front = self.container.config["GATEWAY"]
+        settings = self.front.settings
+        self._settings = settings
+        self._listener = listen(settings)
+        self.front.port = self._listener.getsockname()[1]
+        self._connections: dict[int, list[Any]] = {}
+        self._pool = eventlet.GreenPool(settings.max_connections)
+        self._full = eventlet.GreenPool(16)
+        self._stopping = False
+
+    def start(self) -> None:
+        settings = self._settings
+        self._app = self.front.make_app(self.container)
+        self._server = wsgi.Server(
+            self._listener, self._listener.getsockname(), self._app, protocol=Protocol, keepalive=settings.socket_timeout_s,
+            socket_timeout=settings.socket_timeout_s, url_length_limit=settings.max_url_bytes, log_output=False, debug=False)
+        # Headers are written as the application names them.
+        self._server.capitalize_response_headers = False
+        self.container.spawn_managed_thread(self._accept)
+
+    def stop(self) -> None:
+        """No new connection; waits and streams end; what is under way gets a moment."""
+        self._close_listener()
+        if getattr(self, "_app", None) is not None:
+            self._app.close()
+        for connection in tuple(self._connections.values()):
+            idle = connection[2] == wsgi.STATE_IDLE
+            connection[2] = wsgi.STATE_CLOSE
+            if idle:
+                _shut(connection[1])
+        with eventlet.Timeout(self._settings.stop_s, False):
+            self._pool.waitall()
+        self.kill()
+
+    def kill(self) -> None:
+        self._close_listener()
+        for connection in tuple(self._connections.values()):
+            _shut(connection[1])
+
+    def _close_listener(self) -> None:
+        self._stopping = True
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while not self._stopping:
+            try:
+                sock, address = self._listener.accept()
+            except OSError as error:
+                if self._stopping:
+                    return
+                # Out of file descriptors, most likely: connections that end give some back.
+                log.warning("no connection can be accepted: %s", error)
+                eventlet.sleep(0.1)
+                continue
+            if len(self._connections) >= self._settings.max_connections:
+                if self._full.free():
+                    self._full.spawn_n(self._turn_away, sock)
+                else:
+                    sock.close()
+                continue
+            connection = [address, sock, wsgi.STATE_IDLE]
+            self._connections[id(connection)] = connection
+            self._pool.spawn_n(self._serve, connection)
+
+    def _serve(self, connection: list[Any]) -> None:
+        sock = connection[1]
+        try:
+            sock.settimeout(self._settings.socket_timeout_s)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._server.process_request(connection)
+        except (OSError, ValueError):
+            # The client went away in the middle of something; nobody is left to tell.
+            log.debug("a connection from %s broke", connection[0])
+        except Exception:
+            log.exception("a connection from %s failed", connection[0])
+        finally:
+            self._connections.pop(id(connection), None)
+            _shut(sock)
+            sock.close()
+
+    def _turn_away(self, sock: Any) -> None:
+        error = Unavailable("unavailable", f"There are {self._settings.max_connections} connections, as many as this "
+                            "gateway holds.", next_step="Try again later.")
+        try:
+            with sock.makefile("wb") as wfile:
+                refuse(wfile, error)
+            linger(sock)
+        except OSError:
+            pass
+        finally:
+            sock.close()
+
+
+def _shut(sock: Any) -> None:
+    try:
+        sock.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass
+
+
+class Gateway:
+    """REST for the whole action table."""
+
+    name = "gateway"
+
+    web = Web()
