@@ -5,16 +5,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
-from services.catalog.models import DATA, SOURCE, claim_table, data_table, listing_table, scan_table, source_table, tag_table
+from services.catalog.models import (
+    DATA, METADATA, SOURCE, claim_table, data_table, listing_table, scan_table, source_table, tag_table,
+)
 from shared.kernel import clock
 from shared.lists import Lister
+from shared.query.mapping import Tags
 from shared.query.tag_index import iter_tag_rows
 from shared.storage.record import Row
 from shared.storage.unit_of_work import UnitOfWork
 
 sources = Lister(SOURCE)
-data = Lister(DATA)
+data = Lister(DATA, tags=Tags(tag_table, data_table.c.id))
 
 PART = 5000
 _TAG_PART = 10_000
@@ -81,6 +85,11 @@ def ready_to_scan(connection: Connection) -> list[str]:
     return list(connection.execute(select(source_table.c.id).where(
         source_table.c.state == "Ready", source_table.c.destroyed_at.is_(None),
         source_table.c.adaptor != "simulated").order_by(source_table.c.id)).scalars())
+
+
+def nothing_left(uow: UnitOfWork, source_id: str) -> None:
+    """Write that a destroyed source has no data any more."""
+    uow.connection.execute(update(source_table).where(source_table.c.id == source_id).values(data_count=0, data_bytes=0))
 
 
 def listing_of(connection: Connection, source_id: str) -> str | None:
@@ -160,6 +169,11 @@ def scan_row(connection: Connection, scan_id: str) -> Row | None:
     return dict(found) if found else None
 
 
+def scans_under_way(connection: Connection) -> int:
+    """How many scans run now."""
+    return connection.execute(select(func.count()).select_from(scan_table).where(scan_table.c.state == "running")).scalar_one()
+
+
 def deserted_scans(connection: Connection, now: str, holder: str, alone: bool) -> list[Row]:
     """Scans under way whose holder is gone: its lease is over or, where this process is ``alone``, it is another one."""
     table = scan_table
@@ -177,6 +191,25 @@ def take_scan(uow: UnitOfWork, scan: Row, holder: str, until: str) -> bool:
     lease = table.c.until.is_(None) if scan["until"] is None else table.c.until == scan["until"]
     return uow.connection.execute(update(table).where(
         table.c.id == scan["id"], table.c.state == "running", same, lease).values(holder=holder, until=until)).rowcount == 1
+
+
+def watching_since(connection: Connection) -> Row | None:
+    """Who watches over the sources, and until when he is believed to be alive."""
+    table = METADATA.tables["lease"]
+    found = connection.execute(select(table).where(table.c.name == "sources")).mappings().first()
+    return dict(found) if found else None
+
+
+def watch(uow: UnitOfWork, before: Row | None, holder: str, until: str) -> bool:
+    """Watch over the sources, unless somebody else began to since ``before`` was read."""
+    table = METADATA.tables["lease"]
+    if before is None:
+        dialect = postgresql if uow.connection.dialect.name == "postgresql" else sqlite
+        return uow.connection.execute(dialect.insert(table).values(name="sources", holder=holder, until=until)
+                                      .on_conflict_do_nothing()).rowcount == 1
+    return uow.connection.execute(update(table).where(
+        table.c.name == "sources", table.c.holder == before["holder"], table.c.until == before["until"],
+    ).values(holder=holder, until=until)).rowcount == 1
 
 
 # --- claims ----------------------------------------------------------------------------------------------------------

@@ -9,11 +9,9 @@ from typing import Any
 import orjson
 
 from services.catalog.models import BYTES, KINDS, READERS
-from shared.hosting.settings import Config
 from shared.kernel.errors import Invalid, NoCapacity, did_you_mean
 from shared.kernel.secrets import is_secret_name
 from shared.query.values import is_clean, storable
-from shared.sources.port import SourcePolicy
 
 COSTS = ("per_gib_out", "per_gib_in", "per_gib_month", "per_request", "latency_ms", "mib_per_s")
 LARGEST = 2**62
@@ -29,17 +27,6 @@ NAME_BYTES = 2000
 def refused(pointer: str, detail: str, next_step: str = "", code: str = "parameter.invalid") -> Invalid:
     """The refusal of one value."""
     return Invalid(code, detail, next_step=next_step, errors=[{"pointer": pointer, "detail": detail}])
-
-
-def policy_of(config: Config) -> SourcePolicy:
-    """What the configuration allows sources to be; never the orchestrator's own folder."""
-    settings = config.sources
-    anywhere = ["0.0.0.0/0", "::/0"] if settings.allow_internal_addresses else []
-    return SourcePolicy(
-        allowed_roots=None if "/" in settings.allowed_roots else list(settings.allowed_roots),
-        forbidden_roots=[config.data_dir] if config.data_dir else [],
-        allowed_hosts=[*settings.allowed_hosts, *anywhere],
-    )
 
 
 def check_source(parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,7 +98,7 @@ def check_secrets(parameters: Mapping[str, Any]) -> None:
     Raises:
         Invalid: ``source.bad_parameters``; the value is in no part of the error.
     """
-    for where, key, value, holder in _members(parameters, "/parameters", 0):
+    for where, key, value in _members(parameters, "/parameters", 0):
         if is_secret_name(key) and not _is_reference(value):
             raise refused(where, f"'{key}' is a secret and cannot be written here.",
                           'Name it instead: "${ENV:NAME}" for an environment variable, or {"secret": "NAME"}.',
@@ -165,20 +152,20 @@ def _check_names(given: Mapping[str, Any], known: Iterable[str], pointer: str) -
                           f"It takes: {', '.join(known)}.")
 
 
-def _members(given: Any, pointer: str, depth: int, key: str = "") -> Iterable[tuple[str, str, Any, Any]]:
+def _members(given: Any, pointer: str, depth: int, key: str = "") -> Iterable[tuple[str, str, Any]]:
     """Every value below ``given`` with its pointer and the name it has."""
     if depth > DEPTH:
         raise refused(pointer, f"It is nested more than {DEPTH} deep.")
     pairs = given.items() if isinstance(given, Mapping) else ((key, item) for item in given)
     for at, (name, value) in enumerate(pairs):
         where = f"{pointer}/{name if isinstance(given, Mapping) else at}"
-        yield where, str(name), value, given
+        yield where, str(name), value
         if isinstance(value, (Mapping, list, tuple)) and not (is_secret_name(str(name)) and _is_reference(value)):
             yield from _members(value, where, depth + 1, str(name))
 
 
 def _leaves(given: Any, pointer: str, depth: int) -> Iterable[tuple[str, str, Any]]:
-    for where, key, value, _ in _members(given, pointer, depth):
+    for where, key, value in _members(given, pointer, depth):
         yield where, key, None if isinstance(value, (Mapping, list, tuple)) else value
 
 

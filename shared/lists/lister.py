@@ -49,11 +49,12 @@ class Lister:
         self.columns = Columns(record, mapping, tags)
 
     def page(self, connection: Connection, parameters: Mapping[str, Any], where: ColumnElement[bool] | None = None,
-             owner: str | None = None) -> tuple[list[Row], str | None, int]:
+             owner: str | None = None, total: int | None = None) -> tuple[list[Row], str | None, int]:
         """The rows of one page, the cursor of the next (None at the end), and how many there are in all.
 
         ``parameters`` are those of ``listing(noun)``, checked. ``where`` narrows the list further, ``owner`` to what
-        is theirs. Destroyed objects are left out unless ``state`` asks for them. A page may be short, and still have
+        is theirs. A caller who has counted already gives the ``total``. Destroyed objects are left out unless ``state``
+        asks for them. A page may be short, and still have
         a next, when the query needs memory to decide; its total is then an ``Estimate`` where counting was given up.
 
         Raises:
@@ -78,10 +79,11 @@ class Lister:
             found, more = self._stretch(connection, order, [*want.conditions, *conditions], limit)
             last = found[-1][1] if found else []
             whole = not conditions and not more
-            total = len(found) if whole else self._count(connection, want.conditions)
+            if total is None or whole:
+                total = len(found) if whole else self._count(connection, want.conditions)
         else:
             found, more, last = self._tested(connection, order, want, conditions, limit)
-            total = self._count_tested(connection, want)
+            total = self._count_tested(connection, want) if total is None else total
         following = cursors.write(of, order.text, last) if more else None
         return [row for row, _ in found], following, total
 

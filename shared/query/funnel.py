@@ -24,10 +24,12 @@ def funnel(
     *,
     max_rows: int = 20_000,
     max_seconds: float = 2.0,
+    base_rows: int | None = None,
 ) -> dict[str, Any]:
     """``{"base", "steps": [{"clause", "json", "remaining"}], "estimate"}``: the rows that remain after each conjunct.
 
-    ``base`` counts the rows of ``base_where``; the last step counts the matches. The steps are in the query's
+    ``base`` counts the rows of ``base_where`` (or is ``base_rows``, where the caller keeps count); the last step counts
+    the matches. The steps are in the query's
     order. From the first conjunct that SQL cannot say onward, at most ``max_rows`` rows are looked at, for
     ``max_seconds``; when that is not all, these steps are scaled up and ``estimate`` is true.
     """
@@ -35,7 +37,8 @@ def funnel(
     clauses = query.clauses
     conditions = list(compile_sql(query, mapping, conn, driver=0).conditions)
     in_sql = next((at for at, condition in enumerate(conditions) if condition is None), len(conditions))
-    counts = _count(conn, mapping, base, [condition for condition in conditions[:in_sql] if condition is not None])
+    counts = _count(conn, mapping, base, [condition for condition in conditions[:in_sql] if condition is not None],
+                    base_rows)
     remaining, estimate = counts[1:], False
     if in_sql < len(clauses):
         tests = [predicate(clause.node) for clause in clauses[in_sql:]]
@@ -48,17 +51,19 @@ def funnel(
     return {"base": counts[0], "steps": steps, "estimate": estimate}
 
 
-def _count(conn: Connection, mapping: TableMapping, base: Any, conditions: list[Any]) -> list[int]:
+def _count(conn: Connection, mapping: TableMapping, base: Any, conditions: list[Any], base_rows: int | None) -> list[int]:
     """The rows of ``base``, then those left after each condition; a row is counted where it first fails."""
     total = select(literal(-1).label("step"), func.count().label("rows")).select_from(mapping.table).where(base)
     if not conditions:
-        return [conn.execute(total).one().rows]
+        return [base_rows] if base_rows is not None else [conn.execute(total).one().rows]
     fails = [(not_(func.coalesce(condition, false())), step) for step, condition in enumerate(conditions) if step]
     step = case(*fails, else_=len(conditions)) if fails else literal(1)
     failed = select(step.label("step"), mapping.key).where(base, conditions[0]).subquery()
     by_step = select(failed.c.step, func.count()).group_by(failed.c.step)
-    found = dict(conn.execute(union_all(total, by_step)).tuples().all())
-    counts = [found.get(-1, 0)]
+    found = dict(conn.execute(by_step if base_rows is not None else union_all(total, by_step)).tuples().all())
+    passed_first = sum(rows for at, rows in found.items() if at >= 1)
+    # Where another statement counted the base, a commit may lie between the two.
+    counts = [found.get(-1, 0) if base_rows is None else max(base_rows, passed_first)]
     # A row whose first failure is at step k passed the k conjuncts before it.
     for passed in range(1, len(conditions) + 1):
         counts.append(sum(rows for at, rows in found.items() if at >= passed))

@@ -1,0 +1,164 @@
+"""What one Data can be told by its user: create, list, find, show, destroy; and by a metadata manager: relocate."""
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from services.catalog import intake, naming, repository, rules
+from services.catalog.models import DATA, SOURCE, claim_table, ref, render_data
+from shared.hosting.uses import Uses
+from shared.kernel.errors import Conflict, NotFound
+from shared.kernel.ids import new_id
+from shared.query.values import is_clean
+from shared.sources import paths
+from shared.storage.record import Row
+
+_CHECKSUM = re.compile(r"[a-z0-9-]{1,20}:[0-9A-Za-z+/=_-]{1,200}")
+
+
+def create(uses: Uses, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Register one Data by hand. No byte of it is looked at; a scan that finds the place takes it over.
+
+    Raises:
+        NotFound: ``datasource.not_found``.
+        Conflict: ``data.path_taken``, or ``datasource.not_ready`` for a source that is Shutdown.
+        Invalid: the path does not lie within the source, or tags that cannot be kept.
+    """
+    path = rules.check_path(parameters["path"])
+    tags = rules.check_tags(parameters.get("tags") or {})
+    _check_words(parameters)
+
+    def work() -> Row:
+        with uses.db.transaction(uses.context) as uow:
+            source = naming.source(uses, uow.connection, parameters["source"])
+            source = uow.get(SOURCE, source["id"]) or source
+            if source["state"] == "Shutdown":
+                raise Conflict("datasource.not_ready", f"The source '{source['name']}' is Shutdown and takes no more data.",
+                               next_step="Register it in another source.")
+            place = intake.place_of(source["id"], path)
+            living, rows = repository.at_places(uow, [place])
+            if place in living:
+                raise _path_taken(source, living[place])
+            new = {
+                "owner": uses.context.owner, "source_id": source["id"], "source_name": source["name"],
+                "location": source["location"], "path": path, "place": place, "name": rules.name_of(path),
+                "type": parameters["type"], "size": parameters.get("size"), "media_type": parameters.get("media_type"),
+                "checksum": parameters.get("checksum"), "modified_at": None, "tags": tags, "uri": uri_of(source, path),
+                "fingerprint": None,
+            }
+            old = rows.get(place)
+            if old is not None and old["destroyed_at"]:
+                made, = uow.revive(DATA, [old], new)
+            else:
+                made, = uow.create(DATA, [{**new, "id": new_id("data") if old else place}])
+            repository.index_tags(uow, [made])
+            repository.count_more(uow, source["id"], 1, made["size"] or 0)
+            if source["state"] == "Ready":
+                uow.tell("capacity.freed", source["id"], {"source": ref(source["id"], source["name"]), "why": "data added"})
+            return made
+    return render_data(uses.db.retrying(work))
+
+
+def find(uses: Uses, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """A page of data, those of suspended sources too."""
+    with uses.db.reading() as connection:
+        return repository.data.answer(connection, parameters)
+
+
+def show(uses: Uses, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """One Data with its metadata."""
+    with uses.db.reading() as connection:
+        return render_data(repository.data.resolve(connection, parameters["id"], destroyed=True))
+
+
+def destroy(uses: Uses, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Take one Data out of the catalogue; its bytes stay.
+
+    Raises:
+        Conflict: ``data.in_use``; ``holders`` names the requests that stand on it.
+    """
+    def work() -> Row:
+        with uses.db.transaction(uses.context) as uow:
+            row = repository.data.resolve(uow.connection, parameters["id"])
+            uow.get(SOURCE, row["source_id"])
+            row = uow.get(DATA, row["id"]) or row
+            holders = repository.holders(uow.connection, claim_table.c.data_id == row["id"])
+            if holders:
+                raise Conflict("data.in_use", f"Data '{row['name']}' is in use by {naming.counted(holders)}.",
+                               next_step="Complete or cancel the requests in `holders` first.", holders=holders)
+            gone = {**row, "destroyed_at": row["destroyed_at"]}
+            if not row["destroyed_at"]:
+                intake.remove(uow, row["source_id"], [row])
+                gone = uow.get(DATA, row["id"]) or gone
+            return gone
+    return render_data(uses.db.retrying(work))
+
+
+def relocate(uses: Uses, data: str, source: str, path: str) -> dict[str, Any]:
+    """Write that a Data lies at another source or path now; it keeps its id. Repeating the call changes nothing.
+
+    Raises:
+        NotFound: ``data.not_found`` or ``datasource.not_found``.
+        Conflict: ``data.path_taken``, or ``datasource.not_ready``.
+        Invalid: the path does not lie within the source.
+    """
+    rules.check_path(path)
+
+    def work() -> Row:
+        with uses.db.transaction(uses.context) as uow:
+            row = repository.data.resolve(uow.connection, data)
+            target = naming.source(uses, uow.connection, source)
+            held = repository.locked_sources(uow, {row["source_id"], target["id"]})
+            target = held[target["id"]]
+            row = uow.get(DATA, row["id"]) or row
+            place = intake.place_of(target["id"], path)
+            if row["place"] == place:
+                return row
+            if row["destroyed_at"]:
+                raise NotFound("data.not_found", f"The data {row['id']} was destroyed.", next_step="'data list' shows the living ones.")
+            if target["state"] != "Ready":
+                raise Conflict("datasource.not_ready", f"The source '{target['name']}' is {target['state']}.",
+                               next_step="'datasource resume' takes a suspended source into use again.")
+            living, _ = repository.at_places(uow, [place])
+            if place in living:
+                raise _path_taken(target, living[place])
+            moved, = uow.change(DATA, [row], {
+                "source_id": target["id"], "source_name": target["name"], "location": target["location"], "path": path,
+                "place": place, "name": rules.name_of(path), "uri": uri_of(target, path), "fingerprint": None,
+            })
+            repository.count_more(uow, row["source_id"], -1, -(row["size"] or 0))
+            repository.count_more(uow, target["id"], 1, row["size"] or 0)
+            return moved
+    return render_data(uses.db.retrying(work))
+
+
+def by_ids(uses: Uses, ids: Sequence[str]) -> dict[str, Any]:
+    """Living data by id: ``{id: object}``; what is not there is left out."""
+    with uses.db.reading() as connection:
+        return {row["id"]: render_data(row) for row in repository.data_rows(connection, ids)}
+
+
+def uri_of(source: Row, path: str) -> str | None:
+    """The address of a place in a source, where it follows from the source's parameters."""
+    parameters = source["parameters"] or {}
+    if source["adaptor"] == "file" and parameters.get("rootdir"):
+        return paths.file_uri(os.path.join(os.fsencode(parameters["rootdir"]), paths.to_bytes(path)))
+    return intake.simulated_uri(source, path)
+
+
+def _check_words(parameters: Mapping[str, Any]) -> None:
+    for name in ("media_type", "checksum"):
+        text = parameters.get(name)
+        if text is not None and (len(text) > 255 or not is_clean(text)):
+            raise rules.refused(f"/{name}", f"{name} is a text of at most 255 characters without NUL.")
+    checksum = parameters.get("checksum")
+    if checksum is not None and not _CHECKSUM.fullmatch(checksum):
+        raise rules.refused("/checksum", "A checksum is written as its kind and its value.", "Write sha256: and 64 hexadecimal digits.")
+
+
+def _path_taken(source: Row, row: Row) -> Conflict:
+    return Conflict("data.path_taken", f"There is data at '{row['path']}' in '{source['name']}' already: {row['id']}.",
+                    next_step="Choose another path, or destroy the data that is there.",
+                    errors=[{"pointer": "/path", "detail": "This place is taken."}], data=ref(row["id"], row["name"]))

@@ -1,0 +1,282 @@
+"""What a source can be told by its user: create, simulate, list, show, scan, suspend, resume, shutdown, destroy."""
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+from sqlalchemy import delete, insert
+from sqlalchemy.exc import IntegrityError
+
+from services.catalog import claims, intake, naming, repository, rules, scans
+from services.catalog.models import SOURCE, claim_table, listing_table, ref, render_source, scan_table
+from services.catalog.search import plain_source
+from shared.hosting.uses import Uses
+from shared.kernel import clock
+from shared.kernel.context import Context
+from shared.kernel.errors import Conflict
+from shared.kernel.ids import new_id
+from shared.sources import registry
+from shared.storage.record import Row
+from shared.storage.unit_of_work import UnitOfWork
+
+Parameters = Mapping[str, Any]
+DESTROY_PART = 1000
+LISTING_CHARS = 64 * 1024 * 1024
+# A source with more data than this is emptied beside the call.
+AT_ONCE = 5000
+
+
+def create(uses: Uses, parameters: Parameters) -> dict[str, Any]:
+    """Register a source and start to scan it.
+
+    Raises:
+        Conflict: ``datasource.name_taken``.
+        Invalid: ``source.*``, what the kind of source says about its parameters; nothing was made.
+    """
+    return _create(uses, parameters, parameters["adaptor"], parameters["parameters"])
+
+
+def simulate(uses: Uses, parameters: Parameters) -> dict[str, Any]:
+    """Make a source of a listing; it has no bytes. Raises as ``create`` does."""
+    return _create(uses, parameters, "simulated", {"listing": parameters["listing"]})
+
+
+def _create(uses: Uses, parameters: Parameters, adaptor: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    columns = rules.check_source(parameters)
+    listing = _listing(given) if adaptor == "simulated" else None
+    if listing is None:
+        rules.check_text(given, "/parameters")
+        rules.check_secrets(given)
+    # Said before the parameters are judged, which may take a look at a disk.
+    with uses.db.reading() as connection:
+        _check_free(connection, uses.context.owner, parameters["name"])
+    kept = registry.check_parameters(adaptor, given, uses.parts["policy"])
+    if listing is not None:
+        kept = {name: value for name, value in kept.items() if name != "listing"}
+    source_id = new_id("datasource")
+    scan = scans.begun(uses, source_id)
+    row = {
+        "id": source_id, "owner": uses.context.owner, "name": parameters["name"], "adaptor": adaptor, "parameters": kept,
+        "writable": kept.get("writable") is True, "data_count": 0, "data_bytes": 0, "scan": scans.summary(scan), **columns,
+    }
+    try:
+        with uses.db.transaction(uses.context) as uow:
+            _check_free(uow.connection, uses.context.owner, row["name"])
+            made, = uow.create(SOURCE, [row], "create")
+            uow.connection.execute(insert(scan_table).values(**scan))
+            if listing is not None:
+                uow.connection.execute(insert(listing_table).values(source_id=source_id, body=listing))
+    except IntegrityError:
+        raise _name_taken(row["name"]) from None
+    scans.start(uses, scan)
+    return render_source(made)
+
+
+def _listing(given: Mapping[str, Any]) -> str | None:
+    """The listing of a simulated source as text; None where there is none, which the kind of source will say."""
+    listing = given.get("listing")
+    if listing is None:
+        return None
+    text = listing if isinstance(listing, str) else orjson.dumps(listing).decode()
+    if len(text) > LISTING_CHARS or "\x00" in text:
+        raise rules.refused("/listing", f"A listing has at most {LISTING_CHARS} characters and no NUL.", code="source.bad_listing")
+    return text
+
+
+def _check_free(connection: Any, owner: str, name: str) -> None:
+    if repository.name_is_taken(connection, owner, name):
+        raise _name_taken(name)
+
+
+def _name_taken(name: str) -> Conflict:
+    return Conflict("datasource.name_taken", f"There is a source named '{name}' already.",
+                    next_step="Choose another name; 'datasource scan' looks again at the one that is there.",
+                    errors=[{"pointer": "/name", "detail": "This name is taken."}])
+
+
+def find(uses: Uses, parameters: Parameters) -> dict[str, Any]:
+    """A page of sources."""
+    with uses.db.reading() as connection:
+        return repository.sources.answer(connection, parameters)
+
+
+def show(uses: Uses, parameters: Parameters) -> dict[str, Any]:
+    """One source."""
+    with uses.db.reading() as connection:
+        return render_source(naming.source(uses, connection, parameters["id"], destroyed=True))
+
+
+def scan(uses: Uses, parameters: Parameters) -> dict[str, Any]:
+    """Start a scan, or find the one under way.
+
+    Raises:
+        Conflict: ``datasource.not_ready``.
+    """
+    def work() -> tuple[Row, Row | None]:
+        with uses.db.transaction(uses.context) as uow:
+            source = _held(uses, uow, parameters["id"])
+            if source["state"] != "Ready":
+                raise Conflict("datasource.not_ready", f"The source '{source['name']}' is {source['state']} and is not scanned.",
+                               next_step="'datasource resume' takes a suspended source into use again.")
+            return scans.begin(uses, uow, source)
+    source, begun = uses.db.retrying(work)
+    if begun:
+        scans.start(uses, begun)
+    return render_source(source)
+
+
+def suspend(uses: Uses, parameters: Parameters) -> dict[str, Any]:
+    """Ready → Suspended: its data no longer matches."""
+    return _moved(uses, parameters, "suspend")
+
+
+def resume(uses: Uses, parameters: Parameters) -> dict[str, Any]:
+    """Suspended → Ready; whoever waits for data looks again."""
+    return _moved(uses, parameters, "resume")
+
+
+def shutdown(uses: Uses, parameters: Parameters) -> dict[str, Any]:
+    """Out of use for good; a scan under way ends."""
+    return _moved(uses, parameters, "shutdown")
+
+
+def _moved(uses: Uses, parameters: Parameters, event: str) -> dict[str, Any]:
+    def work() -> Row:
+        with uses.db.transaction(uses.context) as uow:
+            source = _held(uses, uow, parameters["id"])
+            moved, = uow.move(SOURCE, [source], event)
+            if event == "resume":
+                uow.tell("capacity.freed", moved["id"], {"source": ref(moved["id"], moved["name"]), "why": "resumed"})
+            if event == "shutdown":
+                moved = _end_scan(uow, moved, "The source was shut down.")
+            return moved
+    return render_source(uses.db.retrying(work))
+
+
+def _held(uses: Uses, uow: UnitOfWork, ref_: str) -> Row:
+    """The row of a living source, locked."""
+    source = naming.source(uses, uow.connection, ref_)
+    return uow.get(SOURCE, source["id"]) or source
+
+
+def _end_scan(uow: UnitOfWork, source: Row, message: str) -> Row:
+    running = repository.running_scan(uow.connection, source["id"])
+    if running is None:
+        return source
+    scans.end(uow, source, running, "cancelled", message)
+    return uow.get(SOURCE, source["id"]) or source
+
+
+def destroy(uses: Uses, parameters: Parameters) -> dict[str, Any]:
+    """Take a source and its data out of the catalogue; the bytes stay.
+
+    Its data stops matching at once; of a large source each Data's ``data.destroy`` follows beside the call.
+
+    Raises:
+        Conflict: ``datasource.in_use``; ``holders`` names the requests with claims.
+    """
+    def work() -> Row:
+        with uses.db.transaction(uses.context) as uow:
+            source = _held(uses, uow, parameters["id"])
+            holders = repository.holders(uow.connection, claim_table.c.source_id == source["id"])
+            if holders:
+                raise Conflict("datasource.in_use", f"The source '{source['name']}' is in use by {naming.counted(holders)}.",
+                               next_step="Complete or cancel the requests in `holders` first, or suspend the source.",
+                               holders=holders)
+            source = _end_scan(uow, source, "The source was destroyed.")
+            uow.connection.execute(delete(claim_table).where(claim_table.c.source_id == source["id"]))
+            uow.connection.execute(delete(listing_table).where(listing_table.c.source_id == source["id"]))
+            gone, = uow.destroy(SOURCE, [source], {"used": dict.fromkeys(source["used"], 0)})
+            return gone
+    gone = uses.db.retrying(work)
+    if gone["data_count"] <= AT_ONCE:
+        empty(uses, gone["id"])
+    else:
+        threading.Thread(target=empty, args=(uses, gone["id"]), daemon=True).start()
+    return render_source(gone)
+
+
+def empty(uses: Uses, source_id: str) -> None:
+    """Destroy what is left of the data of a destroyed source."""
+    context = Context(owner=uses.context.owner, correlation_id=uses.context.correlation_id)
+
+    def work() -> int:
+        with uses.db.transaction(context) as uow:
+            uow.get(SOURCE, source_id)
+            rows = repository.living(uow, source_id, DESTROY_PART)
+            if rows:
+                intake.remove(uow, source_id, rows)
+            else:
+                repository.nothing_left(uow, source_id)
+            return len(rows)
+    while uses.db.retrying(work):
+        time.sleep(0)
+
+
+# --- among the services ----------------------------------------------------------------------------------------------
+
+def sources(uses: Uses, ids: Sequence[str]) -> dict[str, Any]:
+    """Sources by id as those who provision need them: ``{id: {…, "parameters"}}``. Unknown ids are left out.
+
+    ``parameters`` name secrets and hold none. The state of a destroyed source is ``Destroyed``.
+    """
+    with uses.db.reading() as connection:
+        rows = repository.sources_by_ids(connection, ids)
+    return {row["id"]: {**plain_source(row), "parameters": row["parameters"] or {}} for row in rows}
+
+
+def holders(uses: Uses, source: str | None = None, data: str | None = None) -> dict[str, Any]:
+    """Who holds claims on a source or a Data: ``{"items": [{"id", "claims"}]}``, at most 1,000."""
+    where = claim_table.c.source_id == source if source else claim_table.c.data_id == data
+    with uses.db.reading() as connection:
+        return {"items": repository.holders(connection, where, 1000)}
+
+
+def sweep(uses: Uses) -> None:
+    """What time and crashes left to do: claims that are over, scans without a holder, sources half emptied."""
+    claims.sweep(uses)
+    scans.resume(uses)
+    with uses.db.reading() as connection:
+        left = repository.left_behind(connection)
+    for source_id in left:
+        empty(uses, source_id)
+    if _nobody_watched(uses) and uses.config.sources.scan_on_start:
+        scan_all(uses)
+
+
+def _nobody_watched(uses: Uses) -> bool:
+    """Whether the service was down until now: then sources can have changed. One replica gets the answer True."""
+    me = scans.this_process()
+    with uses.db.reading() as connection:
+        before = repository.watching_since(connection)
+    mine = before is not None and before["holder"] == me
+    alive = before is not None and before["until"] > clock.stamp()
+    if mine and alive and before["until"] > clock.stamp_in(scans.LEASE_S / 2):
+        return False
+    if alive and not mine and not uses.db.is_sqlite:
+        return False
+    with uses.db.transaction() as uow:
+        taken = repository.watch(uow, before, me, clock.stamp_in(scans.LEASE_S))
+    return taken and not mine
+
+
+def scan_all(uses: Uses) -> None:
+    """Scan every Ready source that can have changed while nobody looked."""
+    with uses.db.reading() as connection:
+        ids = repository.ready_to_scan(connection)
+    for source_id in ids:
+        try:
+            scan(uses, {"id": source_id})
+        except Conflict:
+            continue  # It was suspended in the meantime.
+        time.sleep(0)
+
+
+def health(uses: Uses) -> dict[str, Any]:
+    """Whether the database answers, and how many scans are under way."""
+    with uses.db.reading() as connection:
+        count = repository.scans_under_way(connection)
+    return {"service": "catalog", "ok": True, "detail": f"{count} scan(s) under way"}

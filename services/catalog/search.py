@@ -1,0 +1,89 @@
+"""The query over the catalogue: a page of data with their sources, the funnel, and what may be a slip of the pen.
+
+The order without ``sort`` is that of the ids: the same on every machine, and as cheap on page 100 as on page 1.
+Data of sources that are Suspended or Shutdown does not match. Reads only.
+"""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_
+
+from services.catalog import repository
+from services.catalog.models import PLACES, data_table, render_data
+from shared.hosting.uses import Uses
+from shared.lists import Estimate, envelope
+from shared.query.fields import DATA_FIELDS
+from shared.query.funnel import funnel
+from shared.query.parse import parse
+from shared.query.unknown_tags import unknown_tags
+from shared.storage.record import Row
+
+_NAMED = 5
+
+
+def query(uses: Uses, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """``{"items", "next", "total", "funnel", "warnings", "sources"}``.
+
+    ``funnel`` is ``{"base", "steps": [{"clause", "json", "remaining"}], "estimate"}``, None when it was not asked
+    for. ``sources`` has each source that occurs among the items, by id. ``warnings`` are ``{"code", "detail", …}``.
+
+    Raises:
+        Malformed: ``query.*``, the expression cannot be parsed, or ``cursor.invalid``.
+        Invalid: ``sort.invalid``.
+    """
+    wanted = parse(parameters.get("expression"), DATA_FIELDS)
+    with uses.db.reading() as connection:
+        unused = repository.out_of_use(connection)
+        base = _base(unused)
+        counted, total = None, None
+        if parameters.get("funnel", True):
+            counted = funnel(connection, wanted, PLACES, base, base_rows=repository.base_count(connection))
+            last = counted["steps"][-1]["remaining"] if counted["steps"] else counted["base"]
+            total = Estimate(last) if counted["estimate"] else last
+        elif wanted.is_empty:
+            total = repository.base_count(connection)
+        asked = {name: parameters.get(name) for name in ("limit", "cursor", "sort")}
+        rows, following, total = repository.data.page(
+            connection, {**asked, "attr1": wanted.to_json()}, base, total=total)
+        sources = repository.sources_by_ids(connection, sorted({row["source_id"] for row in rows}))
+        warnings = [*_unknown(unknown_tags(connection, wanted, PLACES)), *_left_out(unused)]
+    return {
+        **envelope([render_data(row) for row in rows], following, total), "funnel": counted, "warnings": warnings,
+        "sources": {row["id"]: plain_source(row) for row in sources},
+    }
+
+
+def plain_source(row: Row) -> dict[str, Any]:
+    """A source as those who decide need it, without its parameters."""
+    return {
+        "id": row["id"], "name": row["name"], "state": "Destroyed" if row["destroyed_at"] else row["state"],
+        "adaptor": row["adaptor"], "location": row["location"], "tags": row["tags"] or {}, "cost": row["cost"] or {},
+        "capacity": row["capacity"], "used": row["used"], "writable": row["writable"],
+    }
+
+
+def _base(unused: Sequence[Row]) -> ColumnElement[bool]:
+    alive = data_table.c.destroyed_at.is_(None)
+    ids = [row["id"] for row in unused]
+    return and_(alive, data_table.c.source_id.not_in(ids)) if ids else alive
+
+
+def _unknown(fields: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    warnings = []
+    for one in fields:
+        meant = f" Did you mean '{one['nearest'][0]}'?" if one["nearest"] else ""
+        warnings.append({"code": "unknown_tag", "field": one["field"], "nearest": one["nearest"],
+                         "detail": f"No Data has the tag '{one['field']}'.{meant}"})
+    return warnings
+
+
+def _left_out(unused: Sequence[Row]) -> list[dict[str, Any]]:
+    there = [row for row in unused if not row["destroyed_at"]]
+    if not there:
+        return []
+    names = ", ".join(f"'{row['name']}' ({row['state']})" for row in there[:_NAMED])
+    more = f" and {len(there) - _NAMED} more" if len(there) > _NAMED else ""
+    return [{"code": "source_out_of_use", "sources": [{"id": row["id"], "name": row["name"]} for row in there[:100]],
+             "detail": f"{sum(row['data_count'] for row in there)} Data of sources that are out of use do not match: {names}{more}."}]

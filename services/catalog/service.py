@@ -1,0 +1,125 @@
+"""The service ``catalog``: sources, the data in them, what is claimed of them, and the query over it all."""
+from __future__ import annotations
+
+from nameko.timer import timer
+
+from services.catalog import claims as claiming, data as items, handlers, scans, search
+from shared.hosting.entrypoints import rpc
+from shared.hosting.serving import UsesProvider, action
+
+
+class Catalog:
+    name = "catalog"
+    uses = UsesProvider()
+    replays = {"datasource": handlers.show, "data": items.show}
+
+    @action
+    def query(self, parameters):
+        return search.query(self.uses, parameters)
+
+    # --- sources
+    @action
+    def datasource_create(self, parameters):
+        return handlers.create(self.uses, parameters)
+
+    @action
+    def datasource_simulate(self, parameters):
+        return handlers.simulate(self.uses, parameters)
+
+    @action
+    def datasource_list(self, parameters):
+        return handlers.find(self.uses, parameters)
+
+    @action
+    def datasource_show(self, parameters):
+        return handlers.show(self.uses, parameters)
+
+    @action
+    def datasource_scan(self, parameters):
+        return handlers.scan(self.uses, parameters)
+
+    @action
+    def datasource_suspend(self, parameters):
+        return handlers.suspend(self.uses, parameters)
+
+    @action
+    def datasource_resume(self, parameters):
+        return handlers.resume(self.uses, parameters)
+
+    @action
+    def datasource_shutdown(self, parameters):
+        return handlers.shutdown(self.uses, parameters)
+
+    @action
+    def datasource_destroy(self, parameters):
+        return handlers.destroy(self.uses, parameters)
+
+    @action
+    def datasource_audit(self, parameters):
+        raise AssertionError("answered by the table")
+
+    @action
+    def datasource_reap(self, parameters):
+        raise AssertionError("answered by the table")
+
+    # --- data
+    @action
+    def data_create(self, parameters):
+        return items.create(self.uses, parameters)
+
+    @action
+    def data_list(self, parameters):
+        return items.find(self.uses, parameters)
+
+    @action
+    def data_find(self, parameters):
+        return items.find(self.uses, parameters)
+
+    @action
+    def data_show(self, parameters):
+        return items.show(self.uses, parameters)
+
+    @action
+    def data_destroy(self, parameters):
+        return items.destroy(self.uses, parameters)
+
+    # --- among the services
+    @rpc
+    def claim(self, claims, holder, ttl_s=None):
+        return claiming.claim(self.uses, claims, holder, ttl_s)
+
+    @rpc
+    def release(self, ids=None, holder=None, prefix=""):
+        return claiming.release(self.uses, ids, holder, prefix)
+
+    @rpc
+    def renew(self, holder, ttl_s=None):
+        return claiming.renew(self.uses, holder, ttl_s)
+
+    @rpc
+    def relocate(self, data, source, path):
+        return items.relocate(self.uses, data, source, path)
+
+    @rpc
+    def sources(self, ids):
+        return handlers.sources(self.uses, ids)
+
+    @rpc
+    def data_by_ids(self, ids):
+        return items.by_ids(self.uses, ids)
+
+    @rpc
+    def holders(self, source=None, data=None):
+        return handlers.holders(self.uses, source, data)
+
+    @rpc
+    def scan_cancel(self, scan):
+        return scans.cancel(self.uses, scan)
+
+    @rpc
+    def health(self):
+        return handlers.health(self.uses)
+
+    @timer(interval=2)
+    def sweep(self):
+        handlers.sweep(self.uses)
