@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import math
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -67,7 +68,7 @@ class Server:
         Raises:
             Failure: a problem document, with the exit code of its status; or the server cannot be reached.
         """
-        headers = {} if wait_s is None else {"Prefer": f"wait={wait_s:g}"}
+        headers = {} if wait_s is None else {"Prefer": prefer(wait_s)}
         return self.ask(*request_of(row, parameters), headers=headers, patience_s=wait_s or 0)
 
     def ask(
@@ -164,6 +165,11 @@ class Server:
             "code": "cli.unreachable", "detail": f"No server answers at {self.url} ({error.strerror or error}).",
             "next_step": "Start one with: ./edgemere up – or name another with --url or EDGEMERE_URL.",
         })
+
+
+def prefer(wait_s: float) -> str:
+    """The header's value for a wait; RFC 7240 knows whole seconds only."""
+    return f"wait={math.ceil(wait_s)}"
 
 
 def request_of(row: Action, parameters: Mapping[str, Any]) -> tuple[str, str, bytes | None]:

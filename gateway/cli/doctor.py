@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from gateway.cli.exits import FAILED, OK, UNREACHABLE, Failure
+from gateway.cli.exits import FAILED, OK, Failure
 from gateway.cli.perform import Options
 from gateway.cli.text import bytes_text, clean, pad
 
@@ -112,19 +112,16 @@ def _server(config: Any, options: Options) -> Iterator[Finding]:
     try:
         health = server.ask("GET", "/health/ready").body
     except Failure as failure:
-        # A server that is starting answers 503 with what it waits for; nobody there is another thing.
-        if failure.exit_code == UNREACHABLE and failure.code in ("cli.unreachable", ""):
-            yield from _port(config, server.url, failure)
+        if failure.code == "cli.unreachable":
+            yield from _port(config, server.url)
         else:
+            # A server that is starting, or has lost a part, answers 503 with what it waits for.
             yield Finding("server", "fail", f"{server.url} is not ready: {_told(failure.problem)}", "Wait a moment, or read what it writes.")
         return
     yield Finding("server", "ok", f"{server.url} is ready{_parts(health)}")
 
 
-def _port(config: Any, url: str, failure: Failure) -> Iterator[Finding]:
-    if failure.code == "":
-        yield Finding("server", "fail", f"{url} is not ready: {_told(failure.problem)}", "Wait a moment, or read what it writes.")
-        return
+def _port(config: Any, url: str) -> Iterator[Finding]:
     yield Finding("server", "warn", f"None runs at {url}.", "Start one with: ./edgemere up")
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from marshmallow import fields
 
-from gateway.cli.client import request_of
+from gateway.cli.client import prefer, request_of
 from shared.contracts.action import TREES, Action, schema_of
 from shared.contracts.fields import TextOrObject
 
@@ -50,7 +50,7 @@ def curl_of(row: Action, url: str, parameters: Mapping[str, Any], wait_s: float 
     if row.answer == "stream":
         words.append("-N")
     if wait_s is not None:
-        words += ["-H", shlex.quote(f"Prefer: wait={wait_s:g}")]
+        words += ["-H", shlex.quote(f"Prefer: {prefer(wait_s)}")]
     if body is not None:
         return " ".join([*words, "-X", method, shlex.quote(url + address), "-H", "'Content-Type: application/json'",
                          "-d", shlex.quote(json.dumps(parameters, ensure_ascii=False))])

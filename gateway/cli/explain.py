@@ -90,8 +90,11 @@ def _timeline(steps: Sequence[Mapping[str, Any]], terminal: Terminal) -> list[st
         clock = moment.strftime("%H:%M:%S.%f")[:-3] if moment else "?"
         arrow = "→" if terminal.blocks else "->"
         move = f"{plain(step['from'])} {arrow} {plain(step['to'])}" if step.get("from") and step.get("to") else plain(step.get("to") or "")
-        words = [plain(step[name]) for name in ("detail", "cause") if step.get(name)]
-        rows.append((clock, gap, plain(step.get("object")), plain(step.get("event")), "" if move == "-" else move, "; ".join(words)))
+        # What one cause did to many objects of a class at once comes as one step with their number.
+        count = step.get("count") or 1
+        words = [f"{count} of them"] if count > 1 else []
+        words += [plain(step["detail"])] if step.get("detail") else []
+        rows.append((clock, gap, plain(step.get("object") or step.get("class")), plain(step.get("event")), "" if move == "-" else move, "; ".join(words)))
     widths = [max(width(row[place]) for row in rows) for place in range(5)]
     lines = []
     for row in rows:

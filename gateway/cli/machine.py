@@ -26,11 +26,12 @@ def _config(given: dict[str, Any]) -> Any:
 
 def _up(**given: Any) -> None:
     config = _config(given)
+    replicas = _replicas(given["replicas"])
+    from gateway.service import Gateway
     from shared.hosting import run
 
-    replicas = _replicas(given["replicas"])
     try:
-        code = run.up(config, replicas=replicas) if replicas else run.up(config)
+        code = run.up(config, replicas=replicas or None, gateway=Gateway)
     except OSError as error:
         raise _cannot_listen(error, config.web.host, config.web.port) from error
     _exit(code)
@@ -38,9 +39,10 @@ def _up(**given: Any) -> None:
 
 def _serve(**given: Any) -> None:
     config = _config(given)
+    from gateway.service import Gateway
     from shared.hosting import run
 
-    _exit(run.serve(config, given["name"]))
+    _exit(run.serve(config, given["name"], gateway=Gateway))
 
 
 def _migrate(**given: Any) -> None:

@@ -54,7 +54,7 @@ def _many(body: Mapping[str, Any], noun: str, wide: bool, terminal: Terminal) ->
     """A page, or a document that has items, such as what a provisioning gives."""
     lines = []
     for member, value in body.items():
-        if member not in ("items", "next", "total", "total_is_estimate", "funnel", "warnings"):
+        if member not in ("items", "next", "total", "total_is_estimate", "funnel", "warnings", "operation"):
             lines.append(_headline(member, value, terminal))
     items = body["items"]
     if items:
