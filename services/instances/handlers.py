@@ -52,8 +52,7 @@ def on_provisioning(uses: Uses, message: Any) -> None:
         dataref: Any = obj.get("id") or {key: value for key, value in obj.items() if key not in ("owner", "state")}
     else:
         dataref = obj
-    own = uses.mesh.having(idempotency_key=f"message-{message.id}") if message.id else uses.mesh
-    own.call("requests", "provide", dataref=dataref)
+    uses.mesh.call("requests", "provide", dataref=dataref)
 
 
 def find(uses: Uses, parameters: Parameters) -> dict[str, Any]:

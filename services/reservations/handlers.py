@@ -43,7 +43,9 @@ def _begun(uses: Uses, given: str | Mapping[str, Any]) -> dict[str, Any]:
         Conflict: ``datarequest.illegal_move``, it is Failed or Completed.
     """
     if isinstance(given, Mapping):
-        given = uses.mesh.call("requests", "create", **{**given, "fulfill": True})["id"]
+        # A repeated call finds the request that its first run made.
+        own = uses.mesh.having(idempotency_key=uses.context.idempotency_key)
+        given = own.call("requests", "create", **{**given, "fulfill": True})["id"]
     request = uses.mesh.call("requests", "plain", request=given)
     if request["state"] == "Init":
         uses.mesh.call("requests", "fulfill", id=request["id"])
@@ -98,7 +100,11 @@ def _of_message(uses: Uses, message: Any) -> dict[str, Any]:
 def on_ended(uses: Uses, message: Any) -> None:
     """``datarequest.failed`` and ``.completed``: nothing of the request stays claimed."""
     obj = message.obj
-    current = uses.mesh.call("requests", "plain", request=obj["id"])
+    try:
+        current = uses.mesh.call("requests", "plain", request=obj["id"])
+    except NotFound:
+        freeing.free_all(uses, obj["id"], {"code": "destroyed"})
+        return
     if current["state"] == obj["state"] and current["attempt"] == obj["attempt"]:
         code = (obj.get("reason") or {}).get("code") or obj["state"].lower()
         freeing.free_all(uses, obj["id"], {"code": code})

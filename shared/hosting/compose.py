@@ -116,5 +116,6 @@ def nameko_config(config: Config, services: Sequence[Service]) -> dict[str, Any]
     """What Nameko's containers read, with the parts of our own under keys in capitals."""
     return {
         "AMQP_URI": config.broker.uri, "serializer": "json", "max_workers": config.rpc.max_workers,
+        "rpc_timeout_s": config.rpc.timeout_s, "retry_backoff_s": config.events.retry_backoff_s,
         "parent_calls_tracked": 5, "USES": {service.name: service.uses for service in services}, "CONFIG": config,
     }

@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
+from shared.query.tag_index import ExactNumber
 from shared.storage.schema import Id, Json, Serial, Stamp, Word
 
 revision = "0001_initial"
@@ -207,7 +208,7 @@ def upgrade() -> None:
         sa.Column("n", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("kind", sa.SmallInteger(), nullable=False),
         sa.Column("text", Word, nullable=True),
-        sa.Column("number", shared.query.tag_index.ExactNumber(), nullable=True),
+        sa.Column("number", ExactNumber(), nullable=True),
         sa.Column("long", Word, nullable=True),
         sa.PrimaryKeyConstraint("data_id", "key", "n"),
         sqlite_with_rowid=False,
