@@ -295,6 +295,7 @@ class Connection:
         self.inbox: deque[tuple[Channel, Consumer, int, Entry]] = deque()
         self.bell = Bell()
         self.connected = True
+        self._interrupted = False
         self._numbers = itertools.count(1)
         engine.attach(self)
 
@@ -316,8 +317,9 @@ class Connection:
         while not self.inbox:
             if not self.connected:
                 raise RecoverableConnectionError("Connection closed")
-            left = None if deadline is None else deadline - time.monotonic()
-            if left is not None and left <= 0 and timeout != 0 or not self.bell.wait(left) and not self.inbox:
+            rang = self.bell.wait(None if deadline is None else deadline - time.monotonic())
+            if self._interrupted or not rang and not self.inbox:
+                self._interrupted = False
                 raise socket.timeout("timed out")
         for _ in range(min(len(self.inbox), DRAINED_AT_ONCE)):
             try:
@@ -326,6 +328,11 @@ class Connection:
                 return
             if consumer.callback is not None:
                 consumer.callback(channel.read(tag, entry, consumer))
+
+    def interrupt(self) -> None:
+        """Let who waits in ``drain_events`` go on as if its time were over."""
+        self._interrupted = True
+        self.bell.ring()
 
     def drop(self, which: Callable[[Channel, Consumer], bool]) -> list[tuple[int, Entry]]:
         """Take what was on its way out of the inbox."""

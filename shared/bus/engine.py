@@ -18,6 +18,7 @@ from amqp.exceptions import ConnectionForced, NotFound, PreconditionFailed, Reso
 
 from shared.bus.clock import Clock
 from shared.bus.journal import Journal, Row, pack
+from shared.bus.message import Delivery
 from shared.bus.queues import Consumer, Entry, Queue, death_headers
 from shared.bus.routing import Exchange
 from shared.kernel.errors import EdgemereError
@@ -187,6 +188,14 @@ class Engine:
         """Messages in each queue, waiting or being read."""
         with self._lock:
             return {queue.name: len(queue) + queue.unacked for queue in self._queues.values()}
+
+    def peek(self, name: str, limit: int) -> list[Delivery]:
+        """The first messages that wait in a queue; they stay there, unread."""
+        with self._lock:
+            return [Delivery(name, entry.exchange, entry.key, entry.body,
+                             {key: value for key, value in entry.properties.items() if key != "application_headers"},
+                             dict(entry.properties.get("application_headers") or {}), entry.returned > 0)
+                    for entry in self.queue(name).first(limit)]
 
     def queue(self, name: str, connection: Any = None) -> Queue:
         """A queue by its name.

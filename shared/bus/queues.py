@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
-from shared.bus.journal import Journal, unpack
+from shared.bus.journal import Journal, Row, unpack
 
 WINDOW = 1000
 WINDOW_BYTES = 16 * 1024 * 1024
@@ -142,6 +142,15 @@ class Queue:
                 return consumer
         return None
 
+    def first(self, limit: int) -> list[Entry]:
+        """The first messages that wait, still in the queue."""
+        found = [entry for _, entry in sorted(self._given_back)[:limit]]
+        found += list(self._ready)[:limit - len(found)]
+        if self.beyond and len(found) < limit:
+            rows = self._journal.read(self.number, self._last_read, limit - len(found), WINDOW_BYTES)
+            found += [_from_row(row) for row in rows]
+        return found
+
     def clear(self) -> tuple[int, list[int]]:
         """Drop all that waits: (how many, the seqs of those that are in memory and on disk)."""
         count = len(self)
@@ -155,12 +164,17 @@ class Queue:
 
     def _load(self) -> None:
         rows = self._journal.read(self.number, self._last_read, WINDOW, WINDOW_BYTES)
-        for seq, exchange, key, properties, body, expires_at, returned in rows:
-            self._ready.append(Entry(seq, exchange, key, unpack(properties), body, expires_at, returned, True))
-            self._held_bytes += len(body)
+        for row in rows:
+            self._ready.append(_from_row(row))
+            self._held_bytes += len(row[4])
         self.beyond = self.beyond - len(rows) if rows else 0
         if rows:
             self._last_read = rows[-1][0]
+
+
+def _from_row(row: Row) -> Entry:
+    seq, exchange, key, properties, body, expires_at, returned = row
+    return Entry(seq, exchange, key, unpack(properties), body, expires_at, returned, True)
 
 
 def death_headers(headers: Mapping[str, Any], queue: str, reason: str, entry: Entry) -> dict[str, Any]:

@@ -1,0 +1,344 @@
+"""Calling other services: with a deadline that travels, a context, and errors that keep their code.
+
+A call ends in an answer or an ``EdgemereError``; never in a wait without end, and never in a bare timeout exception.
+"""
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from kombu import Connection, Consumer, Exchange, Queue
+from kombu.message import Message as KombuMessage
+from nameko.constants import AMQP_URI_CONFIG_KEY
+from nameko.containers import WorkerContext
+from nameko.exceptions import MethodNotFound, serialize
+from nameko.extensions import DependencyProvider
+from nameko.rpc import RPC_QUEUE_TEMPLATE
+
+from shared.bus import port
+from shared.bus.clock import Bell
+from shared.bus.encoding import Undecodable, decode_as, encode
+from shared.bus.message import Message
+from shared.bus.topology import RPC
+from shared.kernel.context import Context
+from shared.kernel.errors import DeadlineExceeded, EdgemereError, Invalid, NotYet, Unavailable, from_payload
+
+log = logging.getLogger(__name__)
+
+TIMEOUT_S = 10.0
+PATIENCE_S = 1.0
+HEARTBEAT_S = 20
+RECONNECT_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+_WORDS = ("owner", "request_id", "correlation_id", "causation_id", "idempotency_key")
+
+
+# --- context -------------------------------------------------------------------------------------------------------
+
+def headers_of(context: Context) -> dict[str, Any]:
+    """The context as AMQP headers, as Nameko names them."""
+    found: dict[str, Any] = {f"nameko.{word}": value for word in _WORDS if (value := getattr(context, word))}
+    if context.roles:
+        found["nameko.roles"] = list(context.roles)
+    if context.deadline is not None:
+        found["nameko.deadline"] = context.deadline
+    if context.if_match is not None:
+        found["nameko.if_match"] = context.if_match
+    return found
+
+
+def context_of(data: Mapping[str, Any]) -> Context:
+    """The context in a worker's data; what has the wrong type is left out."""
+    words = {word: data[word] for word in _WORDS if isinstance(data.get(word), str)}
+    roles, deadline, if_match = data.get("roles"), data.get("deadline"), data.get("if_match")
+    return Context(
+        **words,
+        roles=tuple(role for role in roles if isinstance(role, str)) if isinstance(roles, (list, tuple)) else (),
+        deadline=deadline_of(deadline), if_match=if_match if isinstance(if_match, int) else None)
+
+
+def deadline_of(value: Any) -> float | None:
+    """A deadline as it came in a header: seconds since the epoch, also as text; anything else is none."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def current_context(worker_ctx: WorkerContext) -> Context:
+    """The context of the call or event that a worker handles."""
+    return context_of(worker_ctx.data)
+
+
+# --- errors on the wire --------------------------------------------------------------------------------------------
+
+def wire_error(error: BaseException) -> dict[str, Any]:
+    """An error as Nameko callers read it; ours find the whole of it in ``exc_args``."""
+    if isinstance(error, MethodNotFound):
+        return serialize(error)
+    if not isinstance(error, EdgemereError):
+        error = EdgemereError("internal", "Something unforeseen happened; the log of the service has the details.")
+    payload = json.loads(json.dumps(error.payload(), default=str))
+    return {"exc_type": type(error).__name__, "exc_path": f"edgemere.{type(error).__name__}", "exc_args": [payload],
+            "value": str(error)}
+
+
+def error_from_wire(service: str, method: str, error: Mapping[str, Any]) -> EdgemereError:
+    """The error that a service answered with, also one that is not ours."""
+    args = error.get("exc_args")
+    if isinstance(args, list) and len(args) == 1 and isinstance(args[0], Mapping) and "code" in args[0]:
+        return from_payload(args[0])
+    kind, value = error.get("exc_type"), error.get("value")
+    if kind == "MethodNotFound":
+        return NotYet("rpc.method_not_found", f"The service '{service}' has no method '{method}'.")
+    if kind in ("IncorrectSignature", "MalformedRequest"):
+        return Invalid("parameter.invalid", f"The service '{service}' refuses the parameters of '{method}': {value}.")
+    return EdgemereError("internal", f"The service '{service}' failed in '{method}': {kind}.")
+
+
+# --- calling -------------------------------------------------------------------------------------------------------
+
+class _Call:
+    __slots__ = ("bell", "answer", "error")
+
+    def __init__(self) -> None:
+        self.bell = Bell()
+        self.answer: KombuMessage | None = None
+        self.error: EdgemereError | None = None
+
+
+class MeshClient:
+    """Calls services from anywhere: workers, gateway threads, timers. One reply queue for all calls of a client.
+
+    ``timeout_s`` holds for calls that give none. Connects at the first call.
+    """
+
+    def __init__(self, uri: str, *, timeout_s: float = TIMEOUT_S, name: str = "client") -> None:
+        self._broker = port.connect(uri)
+        self._uri = uri
+        self._timeout_s = timeout_s
+        self._name = name
+        self._calls: dict[str, _Call] = {}
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._listening = threading.Event()
+        self._stopping = False
+        self._reply_to = ""
+        self._wire: Any = None
+
+    def call(self, service: str, method: str, /, *args: Any, timeout_s: float | None = None,
+             context: Context | None = None, **parameters: Any) -> Any:
+        """The answer of ``service.method(*args, **parameters)``.
+
+        The deadline is that of the context or ``timeout_s`` from now, whichever is earlier, and travels with the call.
+
+        Raises:
+            Unavailable: the service or the broker is not there. DeadlineExceeded: no answer in time; the call may have
+            been carried out. EdgemereError: what the service answered.
+        """
+        context = context or Context()
+        deadline = time.time() + (self._timeout_s if timeout_s is None else timeout_s)
+        if context.deadline is not None:
+            deadline = min(deadline, context.deadline)
+        self._listen(service, method, deadline)
+        correlation_id, call = uuid.uuid4().hex, _Call()
+        self._calls[correlation_id] = call
+        try:
+            left_s = self._left(service, method, deadline)
+            self._send(service, Message(
+                RPC, f"{service}.{method}", encode({"args": args, "kwargs": parameters}),
+                headers=headers_of(context.having(deadline=deadline)), correlation_id=correlation_id,
+                reply_to=self._reply_to, persistent=False, expires_s=left_s), left_s)
+            answer = self._wait(call, service, method, deadline)
+        finally:
+            self._calls.pop(correlation_id, None)
+        return self._read(service, method, answer)
+
+    def bound(self, context: Context) -> BoundMesh:
+        """The same client, for the calls of one context."""
+        return BoundMesh(self, context)
+
+    def is_ready(self) -> bool:
+        """Whether answers can be received now."""
+        return self._listening.is_set()
+
+    def stop(self) -> None:
+        """End: calls under way fail with ``Unavailable``."""
+        self._stopping = True
+        interrupt = getattr(self._wire, "interrupt", None)
+        if interrupt is not None:
+            interrupt()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(HEARTBEAT_S / 4)
+        self._fail_all("the client was stopped")
+        self._broker.close()
+
+    # --- inside ------------------------------------------------------------------------------------------------
+
+    def _send(self, service: str, message: Message, left_s: float) -> None:
+        try:
+            self._broker.publish(message, mandatory=True, timeout_s=min(left_s, 5))
+        except Unavailable as error:
+            if error.code == port.UNROUTABLE:
+                raise self._not_running(service) from None
+            raise
+
+    def _wait(self, call: _Call, service: str, method: str, deadline: float) -> KombuMessage:
+        left_s = self._left(service, method, deadline)
+        if not call.bell.wait(min(left_s, PATIENCE_S)):
+            # A service that is gone leaves its queue behind; whoever waits for it should know early.
+            if self._broker.readers(RPC_QUEUE_TEMPLATE.format(service)) == 0:
+                raise self._not_running(service)
+            while not call.bell.wait(self._left(service, method, deadline)):
+                pass
+        if call.error is not None:
+            raise call.error
+        assert call.answer is not None
+        return call.answer
+
+    @staticmethod
+    def _left(service: str, method: str, deadline: float) -> float:
+        left_s = deadline - time.time()
+        if left_s <= 0:
+            raise DeadlineExceeded("rpc.deadline_exceeded", f"No answer from '{service}.{method}' in time.",
+                                   next_step="Ask again, perhaps with more time; the work may have been done.")
+        return left_s
+
+    @staticmethod
+    def _not_running(service: str) -> Unavailable:
+        return Unavailable("rpc.service_unavailable", f"The service '{service}' is not running.",
+                           next_step="Try again; /health/ready says when it is back.")
+
+    @staticmethod
+    def _read(service: str, method: str, message: KombuMessage) -> Any:
+        try:
+            body = decode_as(message.body, message.content_type, message.content_encoding)
+        except Undecodable as error:
+            raise EdgemereError("internal", f"The answer of '{service}.{method}' cannot be read: {error}.") from error
+        if not isinstance(body, dict):
+            raise EdgemereError("internal", f"The answer of '{service}.{method}' is no answer.")
+        if body.get("error"):
+            raise error_from_wire(service, method, body["error"])
+        return body.get("result")
+
+    def _listen(self, service: str, method: str, deadline: float) -> None:
+        if self._listening.is_set():
+            return
+        with self._lock:
+            if self._stopping:
+                raise port.unavailable(ConnectionError())
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name=f"mesh-{self._name}", daemon=True)
+                self._thread.start()
+        if not self._listening.wait(min(self._left(service, method, deadline), 5)):
+            raise port.unavailable(ConnectionError())
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._stopping:
+            try:
+                with Connection(self._uri, heartbeat=HEARTBEAT_S, connect_timeout=5) as connection:
+                    connection.connect()
+                    failures = 0
+                    self._receive(connection)
+            except Exception as error:
+                if not self._stopping:
+                    log.warning("the replies to %s are interrupted: %r", self._name, error)
+            self._listening.clear()
+            self._fail_all("the connection to the broker was lost")
+            if not self._stopping:
+                time.sleep(RECONNECT_S[min(failures, len(RECONNECT_S) - 1)])
+                failures += 1
+
+    def _receive(self, connection: Connection) -> None:
+        # A new name each time: what the old queue held belongs to calls that have failed.
+        reply_to = str(uuid.uuid4())
+        channel = connection.default_channel
+        queue = Queue(f"rpc.reply-{self._name}-{reply_to}", Exchange(RPC, type="topic", durable=True),
+                      routing_key=reply_to, durable=False, exclusive=True, auto_delete=True)
+        with Consumer(channel, queues=[queue], on_message=self._on_reply, no_ack=True):
+            self._reply_to, self._wire = reply_to, connection.connection
+            self._listening.set()
+            while not self._stopping:
+                try:
+                    connection.drain_events(timeout=HEARTBEAT_S / 4)
+                except TimeoutError:
+                    connection.heartbeat_check()
+
+    def _on_reply(self, message: KombuMessage) -> None:
+        call = self._calls.pop(message.properties.get("correlation_id"), None)
+        if call is not None:
+            call.answer = message
+            call.bell.ring()
+
+    def _fail_all(self, why: str) -> None:
+        for correlation_id in list(self._calls):
+            call = self._calls.pop(correlation_id, None)
+            if call is not None:
+                call.error = Unavailable(port.UNAVAILABLE, f"The answer will not arrive: {why}.", next_step="Try again.")
+                call.bell.ring()
+
+
+class BoundMesh:
+    """A client for the calls of one context: ``mesh.call("catalog", "query", …)`` or ``mesh.catalog.query(…)``.
+
+    ``timeout_s`` and ``context`` of ``call`` are the client's; everything else is a parameter of the service.
+    """
+
+    def __init__(self, client: MeshClient, context: Context) -> None:
+        self._client = client
+        self._context = context
+
+    def call(self, service: str, method: str, /, *args: Any, timeout_s: float | None = None,
+             context: Context | None = None, **parameters: Any) -> Any:
+        return self._client.call(service, method, *args, timeout_s=timeout_s, context=context or self._context, **parameters)
+
+    def having(self, **changes: Any) -> BoundMesh:
+        """The same, in a changed context."""
+        return BoundMesh(self._client, self._context.having(**changes))
+
+    def __getattr__(self, service: str) -> _Service:
+        if service.startswith("_"):
+            raise AttributeError(service)
+        return _Service(self, service)
+
+
+class _Service:
+    def __init__(self, mesh: BoundMesh, name: str) -> None:
+        self._mesh = mesh
+        self._name = name
+
+    def __getattr__(self, method: str) -> Any:
+        if method.startswith("_"):
+            raise AttributeError(method)
+        return functools.partial(self._mesh.call, self._name, method)
+
+
+class Mesh(DependencyProvider):
+    """Gives each worker the mesh in the context of its call; also usable inside another provider.
+
+    A key for repeated calls and the version that the caller saw belong to the call that carries them, so they do not
+    travel further; ``mesh.having(idempotency_key=…)`` gives one to a call of one's own.
+    """
+
+    def bind(self, container: Any, attr_name: str | None = None) -> Mesh:
+        return super().bind(container, attr_name)
+
+    def setup(self) -> None:
+        config = self.container.config
+        self.client = MeshClient(config[AMQP_URI_CONFIG_KEY], timeout_s=config.get("rpc_timeout_s", TIMEOUT_S),
+                                 name=self.container.service_name)
+
+    def stop(self) -> None:
+        self.client.stop()
+
+    def kill(self) -> None:
+        self.client.stop()
+
+    def get_dependency(self, worker_ctx: WorkerContext) -> BoundMesh:
+        return self.client.bound(current_context(worker_ctx).having(idempotency_key="", if_match=None))
