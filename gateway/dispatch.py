@@ -72,7 +72,8 @@ class Dispatcher:
     def _wait(self, wait: Wait, body: Any, context: Context, patience: Patience,
               is_connected: Callable[[], bool]) -> Outcome:
         object_id = member(body, wait.id_path)
-        wanted = wait.default_s if patience.seconds is None else patience.seconds
+        default_s = self._settings.wait_s if wait.default_s and self._settings.wait_s is not None else wait.default_s
+        wanted = default_s if patience.seconds is None else patience.seconds
         seconds = 0.0 if patience.respond_async and patience.seconds is None else min(wanted, self._settings.max_wait_s)
         if not isinstance(object_id, str) or _has_ended(wait, body):
             return Outcome(body, waited_s=seconds)

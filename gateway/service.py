@@ -8,8 +8,8 @@ from __future__ import annotations
 import errno
 import logging
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import eventlet
@@ -17,10 +17,14 @@ from eventlet import wsgi
 from eventlet.green import socket
 from nameko.extensions import DependencyProvider
 
+from gateway.app import create_app
 from gateway.auth import check_binding
+from gateway.live import Live
 from gateway.problems import MEDIA_TYPE, AddressTooLong, BadHttp, HeadersTooLarge, problem
-from gateway.settings import Settings
+from gateway.settings import Settings, from_config
 from gateway.wire import dumps
+from shared.hosting.live import LiveFeeds
+from shared.hosting.rpc import MeshClient
 from shared.kernel.errors import Conflict, EdgemereError, Unavailable
 
 log = logging.getLogger(__name__)
@@ -32,15 +36,24 @@ _LINGER_BYTES = 16 * 1024 * 1024
 
 @dataclass
 class Front:
-    """What the composition root puts under ``GATEWAY`` into the container's config.
+    """What the gateway serves: a WSGI application with a ``close()`` that ends its waits and streams.
 
-    ``make_app(container)`` gives the WSGI application (see ``gateway.app.create_app``), with a ``close()`` that ends
-    waits and streams. ``port`` is the one that is really listened on, once the service is set up.
+    ``starts`` are called before the first request, ``stops`` after the last.
     """
 
     settings: Settings
-    make_app: Callable[[Any], Any]
-    port: int = 0
+    app: Any
+    starts: list[Callable[[], Any]] = field(default_factory=list)
+    stops: list[Callable[[], Any]] = field(default_factory=list)
+
+
+def front_of(config: Mapping[str, Any]) -> Front:
+    """The whole gateway on the mesh that ``config`` describes: Nameko's keys, and the product's under ``CONFIG``."""
+    settings = from_config(config["CONFIG"])
+    live = Live()
+    mesh = MeshClient(config["AMQP_URI"], timeout_s=settings.query_timeout_s, name="gateway")
+    feeds = LiveFeeds(config["AMQP_URI"], live)
+    return Front(settings, create_app(mesh, live, settings), [feeds.start], [feeds.close, mesh.stop])
 
 
 def listen(settings: Settings) -> Any:
@@ -163,14 +176,18 @@ def linger(connection: Any, wfile: Any = None) -> None:
 
 
 class Web(DependencyProvider):
-    """Listens, accepts and serves, for as long as the service runs."""
+    """Listens, accepts and serves, for as long as the service runs.
+
+    The container's config may bring a ``Front`` under ``GATEWAY``; without one it is made from the config. The port
+    that is really listened on is put there as ``GATEWAY_PORT``.
+    """
 
     def setup(self) -> None:
-        self.front: Front = self.container.config["GATEWAY"]
-        settings = self.front.settings
-        self._settings = settings
+        config = self.container.config
+        self._front: Front = config.get("GATEWAY") or front_of(config)
+        settings = self._settings = self._front.settings
         self._listener = listen(settings)
-        self.front.port = self._listener.getsockname()[1]
+        config["GATEWAY_PORT"] = self._listener.getsockname()[1]
         self._connections: dict[int, list[Any]] = {}
         self._pool = eventlet.GreenPool(settings.max_connections)
         self._full = eventlet.GreenPool(16)
@@ -178,9 +195,10 @@ class Web(DependencyProvider):
 
     def start(self) -> None:
         settings = self._settings
-        self._app = self.front.make_app(self.container)
+        for start in self._front.starts:
+            start()
         self._server = wsgi.Server(
-            self._listener, self._listener.getsockname(), self._app, protocol=Protocol, keepalive=settings.socket_timeout_s,
+            self._listener, self._listener.getsockname(), self._front.app, protocol=Protocol, keepalive=settings.socket_timeout_s,
             socket_timeout=settings.socket_timeout_s, url_length_limit=settings.max_url_bytes, log_output=False, debug=False)
         # Headers are written as the application names them.
         self._server.capitalize_response_headers = False
@@ -189,8 +207,7 @@ class Web(DependencyProvider):
     def stop(self) -> None:
         """No new connection; waits and streams end; what is under way gets a moment."""
         self._close_listener()
-        if getattr(self, "_app", None) is not None:
-            self._app.close()
+        self._front.app.close()
         for connection in tuple(self._connections.values()):
             idle = connection[2] == wsgi.STATE_IDLE
             connection[2] = wsgi.STATE_CLOSE
@@ -204,6 +221,8 @@ class Web(DependencyProvider):
         self._close_listener()
         for connection in tuple(self._connections.values()):
             _shut(connection[1])
+        while self._front.stops:
+            self._front.stops.pop(0)()
 
     def _close_listener(self) -> None:
         self._stopping = True

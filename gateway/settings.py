@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 ROLES = ("DataScientist", "ApplicationDeveloper", "DataEngineer", "Administrator")
 
@@ -14,7 +15,7 @@ class Settings:
     where it listens; a host that is not the loopback interface needs ``authenticated``. ``allowed_hosts`` are
     further names that the ``Host`` header may have (with or without port), ``allowed_origins`` further origins whose
     pages may change something. ``services`` must answer ``health`` before the gateway is ready; empty means every
-    service of the action table.
+    service of the action table. ``wait_s`` replaces the wait of the rows that wait without being asked to.
     """
 
     owner: str
@@ -29,6 +30,7 @@ class Settings:
     query_timeout_s: float = 10
     command_timeout_s: float = 30
     health_timeout_s: float = 2
+    wait_s: float | None = None
     max_wait_s: float = 300
     recheck_s: float = 5
     heartbeat_s: float = 15
@@ -39,3 +41,15 @@ class Settings:
     max_connections: int = 1000
     max_streams: int = 500
     stop_s: float = 3
+
+
+def from_config(config: Any) -> Settings:
+    """The gateway's settings out of those of the product (``shared.hosting.settings.Config``)."""
+    web = config.web
+    return Settings(
+        owner=config.owner.default, host=web.host, port=web.port, allowed_hosts=web.allowed_hosts,
+        allowed_origins=web.allowed_origins, query_timeout_s=config.rpc.timeout_s,
+        command_timeout_s=max(config.rpc.timeout_s, Settings.command_timeout_s), wait_s=config.requests.wait_s,
+        socket_timeout_s=web.socket_timeout_s, max_body_bytes=web.max_body_bytes, max_depth=web.max_depth,
+        max_connections=web.max_connections,
+    )

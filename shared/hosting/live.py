@@ -11,12 +11,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import orjson
-from kombu import Connection, Consumer, Exchange, Queue
+from kombu import Connection, Consumer, Queue
+
+from shared.bus.port import prepare
+from shared.bus.topology import BASE, INTERNAL, PUBLIC, declare
 
 log = logging.getLogger(__name__)
 
-PUBLIC = Exchange("edgemere.events", type="topic", durable=True)
-INTERNAL = Exchange("edgemere.internal", type="topic", durable=True)
 LOG_ADVANCED = "log.advanced"
 _DRAIN_S = 1.0
 _HEARTBEAT_S = 10
@@ -41,8 +42,9 @@ class LiveFeed:
     first one included. Both run in the feed's thread and must return at once.
     """
 
-    def __init__(self, uri: str, bindings: Sequence[tuple[Exchange, str]], heard: Callable[[str, Any], None],
+    def __init__(self, uri: str, bindings: Sequence[tuple[str, str]], heard: Callable[[str, Any], None],
                  resumed: Callable[[], None]) -> None:
+        prepare(uri)
         self._uri, self._bindings = uri, tuple(bindings)
         self._heard, self._resumed = heard, resumed
         self._closed = threading.Event()
@@ -69,23 +71,22 @@ class LiveFeed:
         while not self._closed.is_set():
             try:
                 with Connection(self._uri, heartbeat=_HEARTBEAT_S, connect_timeout=5) as connection:
-                    failures = 0 if self._listen(connection) else failures
+                    self._listen(connection)
             except Exception as error:
                 # Whatever is wrong with the broker or on the way to it, the ear comes back.
                 if not self._closed.is_set():
-                    log.warning("the bus is not heard (%s); trying again", error)
-            was_heard = self._listening.is_set()
+                    log.warning("the bus is not heard (%r); trying again", error)
+            failures = 0 if self._listening.is_set() else min(failures + 1, len(_PAUSES_S) - 1)
             self._listening.clear()
-            failures = 1 if was_heard else failures + 1
-            self._closed.wait(_PAUSES_S[min(failures, len(_PAUSES_S)) - 1])
+            self._closed.wait(_PAUSES_S[failures])
 
-    def _listen(self, connection: Connection) -> bool:
+    def _listen(self, connection: Connection) -> None:
         with connection.channel() as channel:
+            declare(channel, BASE)
             queue = Queue("", exclusive=True, auto_delete=True, durable=False, channel=channel)
             queue.queue_declare()
             for exchange, key in self._bindings:
-                exchange(channel).declare()
-                queue.bind_to(exchange.name, key)
+                queue.bind_to(exchange, key)
             with Consumer(channel, [Queue(queue.name, no_declare=True)], no_ack=True, on_message=self._on_message,
                           auto_declare=False):
                 self._listening.set()
@@ -97,7 +98,6 @@ class LiveFeed:
                         pass
                     if connection.supports_heartbeats:
                         connection.heartbeat_check()
-        return True
 
     def _on_message(self, message: Any) -> None:
         try:

@@ -1,0 +1,82 @@
+"""The gateway on a Nameko mesh: calls, waits and streams over the real bus, and what happens when a part is away."""
+from __future__ import annotations
+
+import time
+
+import requests
+
+from shared.contracts.table import ACTIONS
+
+SHOW = ACTIONS["do.datarequest.show"].address
+CREATE = ACTIONS["do.datarequest.create"].address
+STREAM = ACTIONS["do.event.stream"].address
+
+
+def test_a_call_goes_through_and_comes_back(mesh):
+    made = requests.post(f"{mesh.url}{CREATE}", json={"query": "owner:darren", "name": "a"}, timeout=10)
+    assert (made.status_code, made.headers["ETag"]) == (201, '"1"')
+    shown = requests.get(mesh.url + made.headers["Location"], timeout=10)
+    assert shown.json() == made.json()
+    again = requests.get(mesh.url + made.headers["Location"], headers={"If-None-Match": '"1"'}, timeout=10)
+    assert (again.status_code, again.content) == (304, b"")
+
+
+def test_a_message_on_the_bus_ends_a_wait(mesh):
+    began = time.monotonic()
+    answer = requests.post(f"{mesh.url}{CREATE}", json={"query": "a", "name": "quick"}, headers={"Prefer": "wait=20"}, timeout=30)
+    assert (answer.status_code, answer.json()["state"]) == (201, "Satisfied")
+    assert answer.headers["Preference-Applied"] == "wait=20"
+    assert time.monotonic() - began < 10
+
+
+def test_the_end_of_a_wait_names_the_operation(mesh):
+    answer = requests.post(f"{mesh.url}{CREATE}", json={"query": "a"}, headers={"Prefer": "wait=1"}, timeout=30)
+    assert answer.status_code == 202
+    assert answer.headers["Location"].endswith(f"/operation/show?id=oper_{answer.json()['id'][5:]}")
+
+
+def test_a_stream_hears_what_is_said(mesh):
+    with requests.get(f"{mesh.url}{STREAM}?event=datarequest.*", stream=True, timeout=20) as answer:
+        lines = answer.iter_lines(chunk_size=1)
+        next(lines)
+        mesh.do("say", event="datasource.ready", obj={"id": "dsrc_1"})
+        mesh.do("say", event="datarequest.needed", obj={"id": "dreq_1"})
+        found = next(line for line in lines if line.startswith(b"event:"))
+        assert found == b"event: datarequest.needed"
+
+
+def test_readiness_names_who_is_away(mesh_to_break):
+    mesh = mesh_to_break
+    assert requests.get(f"{mesh.url}/health/ready", timeout=10).status_code == 200
+    mesh.do("stop", service="events")
+    time.sleep(1.1)
+    answer = requests.get(f"{mesh.url}/health/ready", timeout=10)
+    assert (answer.status_code, answer.json()["detail"]) == (503, "Not ready: events.")
+    assert answer.json()["services"]["requests"]["ok"]
+
+
+def test_a_service_that_is_away_is_a_503_in_seconds(mesh_to_break):
+    mesh = mesh_to_break
+    mesh.do("stop", service="requests")
+    began = time.monotonic()
+    answer = requests.get(f"{mesh.url}{SHOW}?id=a", timeout=30)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert time.monotonic() - began < 8
+
+
+def test_a_service_that_fails_unforeseen_tells_no_secret(mesh):
+    answer = requests.get(f"{mesh.url}{SHOW}?id=unknown", timeout=10)
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal")
+    assert "KeyError" not in answer.text or "unknown" not in answer.json()["detail"]
+
+
+def test_show_is_quick(mesh):
+    mesh.do("put", row={"id": "dreq_x", "name": "x", "version": 1})
+    with requests.Session() as session:
+        took = []
+        for _ in range(30):
+            began = time.perf_counter()
+            session.get(f"{mesh.url}{SHOW}?id=dreq_x", timeout=10)
+            took.append(time.perf_counter() - began)
+    assert sorted(took)[15] < 0.1
