@@ -31,7 +31,7 @@ from shared.bus.event import EventMessage, delivery_of, event_of
 from shared.bus.failures import after_failure, is_permanent, later
 from shared.bus.message import Delivery, Message
 from shared.bus.topology import (
-    BASE, DEAD_QUEUE, INTERNAL, PUBLIC, RETRY_DELAYS_S, RPC, Topology, declare, event_queue, retry_queue,
+    BASE, DEAD_QUEUE, INTERNAL, RETRY_DELAYS_S, RPC, Topology, declare, event_queue, retry_queue,
 )
 from shared.hosting.rpc import deadline_of, wire_error
 from shared.kernel.errors import EdgemereError, Invalid, Malformed
@@ -127,6 +127,16 @@ class Receiver(QueueConsumer):
         else:
             # Waits for a worker in a thread of its own, so that others are not kept waiting behind it.
             self.container.spawn_managed_thread(partial(provider.handle, message), identifier=provider.queue.name)
+
+
+def exchange_of(source: str, internal: bool) -> str:
+    """The exchange of a source: Nameko's ``<source>.events``, or the one among the services."""
+    return INTERNAL if internal else f"{source}.events"
+
+
+def delays_in(config: dict[str, Any]) -> Sequence[float]:
+    """The pauses before further attempts, as the config says."""
+    return config.get("retry_backoff_s") or RETRY_DELAYS_S
 
 
 # --- rpc -----------------------------------------------------------------------------------------------------------
@@ -232,7 +242,7 @@ class OnEvent(Entrypoint, HeaderDecoder):
 
     ``source`` and ``event`` as in Nameko: the exchange is ``<source>.events``; ``internal`` takes the exchange among the
     services instead. The queue is ``<consumer>.<event>``, the consumer being the service unless named. A failed handler
-    gets the message again after each of ``delays_s``; errors that another attempt cannot mend (``EdgemereError`` that is
+    gets the message again after each of ``delays_s`` (default: ``retry_backoff_s`` of the config); errors that another attempt cannot mend (``EdgemereError`` that is
     not retryable, unless in ``retry_on``) and the last attempt make it a dead letter. ``prefetch``: how many at once.
     """
 
@@ -241,19 +251,19 @@ class OnEvent(Entrypoint, HeaderDecoder):
     declares_queue = False
 
     def __init__(self, source: str, event: str, *, internal: bool = False, consumer: str | None = None,
-                 delays_s: Sequence[float] = RETRY_DELAYS_S, retry_on: tuple[type[BaseException], ...] = (),
+                 delays_s: Sequence[float] | None = None, retry_on: tuple[type[BaseException], ...] = (),
                  prefetch: int | None = None, **options: Any) -> None:
         super().__init__(**{"expected_exceptions": (EdgemereError,), **options})
         self.event = event
-        self.exchange = INTERNAL if internal else PUBLIC if source == "edgemere" else f"{source}.events"
+        self.exchange = exchange_of(source, internal)
         self.consumer = consumer
-        self.delays_s = tuple(delays_s)
+        self.delays_s = delays_s
         self.retry_on = retry_on
         self._prefetch = prefetch
 
-    def topology_for(self, service: str) -> Topology:
+    def topology_for(self, service: str, delays_s: Sequence[float] = RETRY_DELAYS_S) -> Topology:
         """What has to be declared before the first publish."""
-        return event_queue(self.queue_name(service), [(self.exchange, self.event)], delays_s=self.delays_s)
+        return event_queue(self.queue_name(service), [(self.exchange, self.event)], delays_s=self.delays_s or delays_s)
 
     def queue_name(self, service: str) -> str:
         return f"{self.consumer or service}.{self.event}"
@@ -263,6 +273,7 @@ class OnEvent(Entrypoint, HeaderDecoder):
         return self._prefetch or self.container.max_workers
 
     def setup(self) -> None:
+        self.delays_s = tuple(self.delays_s or delays_in(self.container.config))
         self.topology = self.topology_for(self.container.service_name)
         self.queue = Queue(self.queue_name(self.container.service_name), durable=True)
         self.receiver.register_provider(self)
@@ -318,33 +329,40 @@ class BatchEvent(Entrypoint):
     """A method that handles many messages at once: ``method(self, messages)``, up to ``batch`` in order, without waiting
     for a full batch. One consumer at a time has the queue.
 
-    ``bindings`` are (exchange, pattern) pairs; with ``raw`` the method gets ``Delivery`` objects, undecoded, otherwise
-    ``EventMessage``. The batch is acked after the method returned. A failed batch is repeated: without end while the
+    ``source`` and ``internal`` as for ``on_event``; ``patterns`` such as ``data.*`` or ``#``. ``queue`` defaults to
+    ``<service>.<method>``; the dead letters are ``batch_event(queue=DEAD_QUEUE, raw=True)``. With ``raw`` the method gets
+    ``Delivery`` objects, undecoded, otherwise ``EventMessage``. The batch is acked after the method returned. A failed batch is repeated: without end while the
     error is one that passes (``retryable``), else three times, and then one message at a time, so that a bad one is
     retried and dead-lettered alone.
     """
 
     bus = Bus()
 
-    def __init__(self, queue: str, bindings: Iterable[tuple[str, str]] = (), *, raw: bool = False, batch: int = BATCH,
-                 prefetch: int = BATCH_PREFETCH, delays_s: Sequence[float] = RETRY_DELAYS_S,
-                 pauses_s: Sequence[float] = BATCH_PAUSES_S, **options: Any) -> None:
+    def __init__(self, source: str = "", patterns: Iterable[str] = (), *, queue: str | None = None,
+                 internal: bool = False, raw: bool = False, batch: int = BATCH, prefetch: int = BATCH_PREFETCH,
+                 delays_s: Sequence[float] | None = None, pauses_s: Sequence[float] = BATCH_PAUSES_S,
+                 **options: Any) -> None:
         super().__init__(**{"expected_exceptions": (EdgemereError,), **options})
         self.queue_name = queue
-        self.bindings = tuple(bindings)
+        self.bindings = tuple((exchange_of(source, internal), pattern) for pattern in patterns)
         self.raw = raw
         self.batch = batch
         self.prefetch = prefetch
-        self.delays_s = tuple(delays_s)
+        self.delays_s = delays_s
         self.pauses_s = tuple(pauses_s)
 
-    def topology_for(self, service: str) -> Topology:
+    def topology_for(self, service: str, delays_s: Sequence[float] = RETRY_DELAYS_S, method: str = "") -> Topology:
         """What has to be declared before the first publish."""
+        delays_s = self.delays_s or delays_s
         if self.queue_name == DEAD_QUEUE:
-            return BASE + retry_queue(self.delays_s[-1])
-        return event_queue(self.queue_name, self.bindings, single=True, delays_s=self.delays_s)
+            return BASE + retry_queue(delays_s[-1])
+        name = self.queue_name or f"{service}.{method}"
+        return event_queue(name, self.bindings, single=True, delays_s=delays_s)
 
     def setup(self) -> None:
+        self.delays_s = tuple(self.delays_s or delays_in(self.container.config))
+        self.topology = self.topology_for(self.container.service_name, method=self.method_name)
+        self.queue_name = self.queue_name or f"{self.container.service_name}.{self.method_name}"
         port.prepare(self.container.config[AMQP_URI_CONFIG_KEY])
         self._stopping = threading.Event()
         self._waiting: list[KombuMessage] = []
@@ -383,7 +401,7 @@ class BatchEvent(Entrypoint):
 
     def _consume(self, connection: Connection) -> None:
         channel = connection.default_channel
-        declare(channel, self.topology_for(self.container.service_name))
+        declare(channel, self.topology)
         self._waiting = []
         consumer = Consumer(channel, queues=[Queue(self.queue_name, durable=True)], auto_declare=False,
                             on_message=self._waiting.append, prefetch_count=self.prefetch)
@@ -453,13 +471,18 @@ class BatchEvent(Entrypoint):
             self.bus.broker.publish(after_failure(delivery, error, self.delays_s), mandatory=True)
 
 
-def topology_of(service: type) -> Topology:
-    """Everything that the entrypoints of a service class need on the broker, to be declared before the first publish."""
+def topology_of(service: type, delays_s: Sequence[float] = RETRY_DELAYS_S) -> Topology:
+    """Everything that the entrypoints of a service class need on the broker, to be declared before the first publish.
+
+    ``delays_s`` is the ``retry_backoff_s`` that the service will find in its config.
+    """
     found = BASE
-    for _, method in inspect.getmembers(service, inspect.isfunction):
+    for name, method in inspect.getmembers(service, inspect.isfunction):
         for entrypoint in getattr(method, "nameko_entrypoints", ()):
-            if isinstance(entrypoint, (OnEvent, BatchEvent)):
-                found += entrypoint.topology_for(service.name)
+            if isinstance(entrypoint, OnEvent):
+                found += entrypoint.topology_for(service.name, delays_s)
+            elif isinstance(entrypoint, BatchEvent):
+                found += entrypoint.topology_for(service.name, delays_s, name)
     return found
 
 

@@ -1,0 +1,195 @@
+"""From the outbox to the broker: publishes what transactions said, in order per object, and forgets it when confirmed.
+
+Published at least once: a crash between the confirm and the deletion publishes again. The one place where storage and
+bus meet. Decides nothing about content; nobody else publishes events.
+"""
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from shared.bus.message import Message
+from shared.bus.port import Broker
+from shared.bus.topology import EXCHANGES
+from shared.kernel.errors import EdgemereError
+from shared.kernel.ids import ALPHABET
+from shared.storage.database import Database
+from shared.storage.outbox import Outbox
+
+log = logging.getLogger(__name__)
+
+BATCH = 400
+BATCH_BYTES = 8 * 1024 * 1024
+IDLE_S = 1.0
+LEASE_S = 30.0
+PUBLISH_S = 10.0
+PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+SOURCE = "/edgemere/diml/dml/do"
+
+
+class Relay:
+    """Publishes the outbox of the service ``name``. ``wake`` at each commit; looks by itself once a second besides.
+
+    Several relays may serve one outbox: a shard belongs to one at a time, by a lease.
+    Counters: ``published`` messages, ``lag_s`` age of the oldest that waits, ``failures`` of the broker or database.
+    """
+
+    def __init__(self, database: Database, outbox: Outbox, broker: Broker, *, name: str, holder: str | None = None,
+                 batch: int = BATCH, idle_s: float = IDLE_S, lease_s: float = LEASE_S) -> None:
+        self._database = database
+        self._outbox = outbox
+        self._broker = broker
+        self._service = name
+        self._holder = holder or f"{name}-{uuid.uuid4().hex[:12]}"
+        self._batch = batch
+        self._idle_s = idle_s
+        self._lease_s = lease_s
+        self._held: dict[int, float] = {}
+        self._first = 0
+        self._woken = threading.Event()
+        self._stop_by: float | None = None
+        self._thread: threading.Thread | None = None
+        self.published = 0
+        self.failures = 0
+        self.lag_s = 0.0
+
+    def start(self) -> None:
+        self._thread = threading.Thread(target=self._run, name=f"relay-{self._service}", daemon=True)
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Something was committed; returns at once."""
+        self._woken.set()
+
+    def stop(self, limit_s: float = 5) -> bool:
+        """Publish what is there, within ``limit_s``, then end; whether the outbox was emptied."""
+        self._stop_by = time.monotonic() + limit_s
+        self._woken.set()
+        if self._thread is not None:
+            self._thread.join(limit_s + PUBLISH_S)
+        try:
+            self._release()
+            return self.depth() == 0
+        except EdgemereError:
+            return False
+
+    def depth(self) -> int:
+        """Messages that wait to be published."""
+        with self._database.reading() as connection:
+            return self._outbox.depth(connection)
+
+    def _run(self) -> None:
+        failed = 0
+        while self._stop_by is None or time.monotonic() < self._stop_by:
+            self._woken.clear()
+            try:
+                moved = self.turn()
+                failed = 0
+            except Exception as error:
+                moved = 0
+                self.failures += 1
+                if not isinstance(error, EdgemereError):
+                    log.exception("the relay of %s failed", self._service)
+                elif not failed:
+                    log.warning("the relay of %s waits: %s", self._service, error)
+                # Commits go on waking the relay while the broker is away; they do not shorten its pause.
+                time.sleep(PAUSES_S[min(failed, len(PAUSES_S) - 1)])
+                failed += 1
+            if moved:
+                # Calls come first; without this, a big backlog would keep the process from everything else.
+                time.sleep(0)
+            elif self._stop_by is not None:
+                return
+            elif not failed:
+                self._woken.wait(self._idle_s)
+
+    def turn(self) -> int:
+        """One batch, a fair part from each shard; how many messages were published and forgotten."""
+        with self._database.reading() as connection:
+            shards = self._outbox.busy_shards(connection)
+        mine = self._holding(shards)
+        if not mine:
+            self.lag_s = 0.0
+            return 0
+        self._first += 1
+        cut = self._first % len(mine)
+        rows = self._read([*mine[cut:], *mine[:cut]])
+        taken = set(self._broker.publish_many([self._message(row) for row in rows], timeout_s=PUBLISH_S)) if rows else ()
+        done, stopped = [], set()
+        for row in rows:
+            if row.id not in taken:
+                stopped.add(row.shard)
+            elif row.shard not in stopped:
+                done.append(row.seq)
+        if done:
+            with self._database.transaction() as uow:
+                self._outbox.confirmed(uow.connection, done)
+            self.published += len(done)
+        self.lag_s = max(0.0, time.time() - min(_born(row.id) for row in rows)) if rows else 0.0
+        if stopped:
+            self.failures += 1
+            time.sleep(PAUSES_S[0])
+        return len(done)
+
+    def _read(self, shards: Sequence[int]) -> list[Any]:
+        part = max(1, self._batch // len(shards))
+        rows: list[Any] = []
+        size = 0
+        with self._database.reading() as connection:
+            for shard in shards:
+                for row in self._outbox.pending(connection, shard, part):
+                    if rows and size + len(row.body) > BATCH_BYTES:
+                        return rows
+                    rows.append(row)
+                    size += len(row.body)
+        return rows
+
+    def _holding(self, shards: Sequence[int]) -> list[int]:
+        """Those of the shards that are ours, for longer than a publish may take."""
+        now = time.monotonic()
+        ending = [shard for shard in shards if self._held.get(shard, 0) - now < self._lease_s / 2]
+        if ending:
+            with self._database.transaction() as uow:
+                for shard in ending:
+                    if self._outbox.lease(uow.connection, shard, self._holder, self._lease_s):
+                        self._held[shard] = now + self._lease_s
+                    else:
+                        self._held.pop(shard, None)
+        return [shard for shard in shards if self._held.get(shard, 0) - now > min(PUBLISH_S, self._lease_s / 3)]
+
+    def _release(self) -> None:
+        if self._held:
+            with self._database.transaction() as uow:
+                for shard in self._held:
+                    self._outbox.release(uow.connection, shard, self._holder)
+            self._held.clear()
+
+    def _message(self, row: Any) -> Message:
+        headers = orjson.loads(row.headers)
+        headers["cloudEvents_specversion"] = "1.0"
+        headers["cloudEvents_id"] = row.id
+        headers["cloudEvents_type"] = row.name
+        headers["cloudEvents_source"] = f"{SOURCE}/{self._service}"
+        headers["cloudEvents_subject"] = row.object_id
+        headers["cloudEvents_datacontenttype"] = "application/json"
+        body = row.body
+        # The tail of the body is ours: its time is the message's, and need not be parsed to be found.
+        place = body.rfind('"time":"')
+        if place >= 0:
+            headers["cloudEvents_time"] = body[place + 8:body.index('"', place + 8)]
+        return Message(EXCHANGES[row.exchange], row.name, body.encode(), id=row.id, headers=headers,
+                       correlation_id=headers.get("nameko.correlation_id"))
+
+
+def _born(message_id: str) -> float:
+    """When a message id was made, in seconds since the epoch: the first ten characters of its ULID are milliseconds."""
+    value = 0
+    for character in message_id[-26:-16]:
+        value = value * 32 + ALPHABET.index(character)
+    return value / 1000
