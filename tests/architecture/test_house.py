@@ -82,6 +82,12 @@ def test_the_code_is_clean_to_ruff():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_every_folder_of_tests_is_a_package():
+    """Without this, pytest would call ``tests/unit/gateway`` just ``gateway``, and shadow the product's own."""
+    folders = {parent for path in modules("tests") for parent in path.parents if parent.parts}
+    assert [str(folder) for folder in sorted(folders) if not (ROOT / folder / "__init__.py").exists()] == []
+
+
 def test_no_service_folder_can_shadow_a_package():
     """``services`` itself must never be on the path: ``services/requests`` has the name of a package."""
     assert not [entry for entry in sys.path if Path(entry).resolve() in {ROOT / name for name in CODE}]
