@@ -22,6 +22,11 @@ _GENERAL = {
     "sort.invalid": "The sort order names a field that the class does not have.",
     "host_not_allowed": "The Host header names an address that this server does not answer for.",
     "origin_not_allowed": "The page that sent this may not use the server.",
+    "rpc.service_unavailable": "A service that is needed is not running; /health/ready says when it is back.",
+    "rpc.deadline_exceeded": "A service did not answer in time; the work may have been done.",
+    "rpc.method_not_found": "The service that is running does not know this action.",
+    "bus.unavailable": "The message broker does not answer.",
+    "bus.unroutable": "Nobody receives the message.",
     "idempotency.mismatch": "The Idempotency-Key was used before for something else.",
     "idempotency.invalid": "The Idempotency-Key is longer than 255 characters, or empty.",
 }
