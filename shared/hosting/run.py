@@ -18,6 +18,7 @@ from nameko.runners import ServiceRunner
 
 from shared.bus.embedded import embedded_uri
 from shared.bus.port import connect
+from shared.bus.topology import BASE
 from shared.hosting.compose import SERVICES, Service, compose, nameko_config, open_database
 from shared.hosting.data_folder import DataFolder
 from shared.hosting.logs import set_up_logging
@@ -44,7 +45,7 @@ class Mesh:
 
     def start(self) -> None:
         """Declare the topology, then start relays, services and gateway."""
-        self.broker.declare_topology()
+        self.broker.declare(BASE)
         for service in self.services:
             _serve_bytes(service)
         self.runner.start()

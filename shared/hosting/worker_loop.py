@@ -1,7 +1,7 @@
-"""The worker's side of ``workers.py``: reads jobs from the inherited socket and runs each in a thread of its lane.
+"""The wire of the worker processes, and their side of it: reads jobs from the inherited socket and runs each in a thread of its lane.
 
 The process ends when the socket does, however the parent ended, and at once: what a job leaves behind then is what it
-leaves after a ``kill -9``. Imports neither eventlet nor nameko, and runs only in worker processes.
+leaves after a ``kill -9``. Imports neither eventlet nor nameko.
 """
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import orjson
 
-from shared.hosting.workers import FD_VARIABLE
 from shared.kernel.errors import EdgemereError, Invalid
 
+FD_VARIABLE = "EDGEMERE_WORKER_FD"
 ORPHAN_CHECK_S = 10.0
 WINDOW = 4
 
@@ -117,7 +117,7 @@ def serve(ops: Mapping[str, tuple[Lane, Callable[[Job], None]]]) -> None:
     connection = socket.socket(fileno=int(os.environ.pop(FD_VARIABLE)))
     connection.setblocking(True)
     channel, jobs, parent = Channel(connection), {}, os.getppid()
-    for line in _lines(connection, parent):
+    for line in whole_lines(_pieces(connection, parent)):
         body = orjson.loads(line)
         op, job = body.get("op"), jobs.get(body.get("id"))
         if op == "cancel":
@@ -152,11 +152,11 @@ def _run(job: Job, run: Callable[[Job], None], jobs: dict[str, Job]) -> None:
         jobs.pop(job.id, None)
 
 
-def _lines(connection: socket.socket, parent: int) -> Any:
-    # A poll with a timeout, not one on the socket itself: other threads send on it and must not time out.
+def _pieces(connection: socket.socket, parent: int) -> Iterator[bytes]:
     import select
 
-    poll, rest = select.poll(), []
+    # A poll with a timeout, not one on the socket itself: other threads send on it and must not time out.
+    poll = select.poll()
     poll.register(connection, select.POLLIN)
     while True:
         if not poll.poll(ORPHAN_CHECK_S * 1000):
@@ -169,9 +169,17 @@ def _lines(connection: socket.socket, parent: int) -> Any:
             return
         if not piece:
             return
-        head, *lines = piece.split(b"\n")
-        rest.append(head)
-        if lines:
-            yield b"".join(rest)
-            yield from lines[:-1]
-            rest = [lines[-1]]
+        yield piece
+
+
+def whole_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The lines in a stream that comes in pieces; what follows the last newline is dropped. Linear in long lines."""
+    begun: list[bytes] = []
+    for piece in pieces:
+        *ends, rest = piece.split(b"\n")
+        for end in ends:
+            begun.append(end)
+            yield b"".join(begun)
+            begun = []
+        if rest:
+            begun.append(rest)

@@ -32,9 +32,9 @@ from typing import Any
 
 import orjson
 
+from shared.hosting.worker_loop import FD_VARIABLE, whole_lines
 from shared.kernel.errors import DeadlineExceeded, Unavailable, from_payload
 
-FD_VARIABLE = "EDGEMERE_WORKER_FD"
 YOUNG_S = 5.0
 BACK_OFF_S = (0.0, 0.1, 0.5, 2.0, 5.0)
 
@@ -74,7 +74,8 @@ class WorkerPool:
             worker = self._pick(handle)
             if worker.send({**job, "id": handle.id}):
                 return handle
-            worker.take(handle.id)
+            if worker.take(handle.id) is None:
+                return handle  # Its worker was buried meanwhile, and the handle has been told.
         raise _died(self.name, "it takes no job")
 
     def pids(self) -> list[int]:
@@ -189,7 +190,9 @@ class Handle:
         """
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._messages)
+                self._changed.wait_for(lambda: self._messages or self._end is not None)
+                if not self._messages:
+                    return
                 message = self._messages.popleft()
             if "failed" in message:
                 raise from_payload(message["failed"])
@@ -271,19 +274,20 @@ class _Worker:
         idle = threading.Timer(self.pool.idle_s, self._retire_if_idle)
         idle.daemon = True
         idle.start()
-        rest = b""
+        for line in whole_lines(self._pieces()):
+            self._hand_out(orjson.loads(line))
+        idle.cancel()
+        self._end()
+
+    def _pieces(self) -> Iterator[bytes]:
         while True:
             try:
                 piece = self._connection.recv(1 << 18)
             except OSError:
-                break
+                return
             if not piece:
-                break
-            *lines, rest = (rest + piece).split(b"\n") if b"\n" in piece else (rest + piece,)
-            for line in lines:
-                self._hand_out(orjson.loads(line))
-        idle.cancel()
-        self._end()
+                return
+            yield piece
 
     def _hand_out(self, message: Message) -> None:
         job_id = message.pop("id", "")
