@@ -12,6 +12,7 @@ from gateway.cli.exits import Failure
 from gateway.cli.find import Find
 from gateway.cli.machine import COMMANDS
 from gateway.cli.tree import Words, general_options, of_tree
+from shared.contracts import table
 from shared.kernel.errors import EdgemereError
 
 ABOUT = """edgemere: say what data you need, and it is found, reserved, placed and made available.
@@ -40,6 +41,15 @@ class Root(Words):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self._more)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """An unknown first word is often the second one of a tree: say so."""
+        if args and args[0] not in self._more:
+            trees = [row.tree for row in table.ACTIONS.values() if row.path[0] == args[0]]
+            if trees:
+                raise Failure(exits.USAGE, {"code": "usage", "detail": f"No such command '{args[0]}' here.",
+                                            "next_step": f"Did you mean: edgemere {trees[0]} {' '.join(args)}"})
+        return super().resolve_command(ctx, args)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         formatter.write("\n" + FIRST_STEPS)

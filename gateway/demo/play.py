@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import sys
 import time
 from collections.abc import Mapping
@@ -21,7 +22,7 @@ from gateway.demo.files import ARCHIVE, default_folder, lay_out
 from gateway.demo.stage import Stage, port_for
 from shared.contracts import table
 
-WEATHER, LARGE, NOTHING = "weather", "large-tables", "parquet"
+WEATHER, LARGE, NOTHING = "weather", "large-tables", "darrens-diffusion"
 
 
 class Narrator:
@@ -70,6 +71,8 @@ def play(port: int | None, data: str | None, stays: bool) -> int:
     Raises:
         Failure: a step did not; the server is ended all the same.
     """
+    # A demo that is told to end must take its server along.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     begun = time.monotonic()
     folder = Path(data).expanduser().absolute() if data else default_folder()
     again = (folder / "state").exists()

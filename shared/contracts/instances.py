@@ -64,15 +64,15 @@ ACTIONS = (
            summary="Try a broken instance again.", noun="datainstance", positional="id", wait=_INSTANCE_READY,
            errors=("datainstance.not_found", "datainstance.illegal_move"), example={"id": "training-0"}, **_DO),
     Action(path=("datainstance", "renew"), method="renew", kind="command", parameters=One,
-           summary="Let an instance live longer.", noun="datainstance", positional="id", built=False, errors=("not_yet",), **_DO),
+           summary="Let an instance live longer.", noun="datainstance", positional="id", built=False, errors=("not_yet",), example={"id": "training-0"}, **_DO),
     Action(path=("datainstance", "pin"), method="pin", kind="command", parameters=One,
-           summary="Keep an instance whatever happens.", noun="datainstance", positional="id", built=False, errors=("not_yet",), **_DO),
+           summary="Keep an instance whatever happens.", noun="datainstance", positional="id", built=False, errors=("not_yet",), example={"id": "training-0"}, **_DO),
     Action(path=("datainstance", "unpin"), method="unpin", kind="command", parameters=One,
            summary="No longer keep an instance whatever happens.", noun="datainstance", positional="id", built=False,
-           errors=("not_yet",), **_DO),
+           errors=("not_yet",), example={"id": "training-0"}, **_DO),
     Action(path=("datainstance", "undo"), method="undo", kind="command", parameters=One,
            summary="Bring a destroyed instance back within the grace time.", noun="datainstance", positional="id",
-           built=False, errors=("not_yet",), **_DO),
+           built=False, errors=("not_yet",), example={"id": "training-0"}, **_DO),
 )
 
 ERRORS = {

@@ -71,7 +71,7 @@ def member(body: Any, path: str) -> Any:
     if path == ".":
         return body
     found = body
-    for place, part in enumerate(_PART.finditer(path)):
+    for part in _PART.finditer(path):
         name = part["name"]
         if name == "*" and isinstance(found, list):
             rest = path[part.end():]

@@ -1,0 +1,61 @@
+"""The command line as a process: how fast it starts, what it never loads, how it ends when it is cut off."""
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.interface.cli.conftest import Told
+from tests.support.servers import ROOT, project_environment, run_edgemere
+
+HEAVY = ("nameko", "kombu", "sqlalchemy", "eventlet", "rich", "requests", "yaml")
+
+
+def test_help_is_there_in_half_a_second() -> None:
+    seconds = []
+    for _ in range(3):
+        begun = time.perf_counter()
+        assert run_edgemere("--help").returncode == 0
+        seconds.append(time.perf_counter() - begun)
+    assert min(seconds) < 0.5
+
+
+@pytest.mark.parametrize("words", [["--help"], ["do", "datarequest", "list", "--url", "http://127.0.0.1:9"]])
+def test_no_command_loads_what_only_the_mesh_needs(words: list[str]) -> None:
+    program = ("import sys; from gateway.__main__ import main; main(sys.argv[1:]); "
+               f"print([name for name in {HEAVY!r} if name in sys.modules])")
+    done = subprocess.run([sys.executable, "-c", program, *words], env=project_environment(), cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_ctrl_c_ends_it_with_130_and_no_traceback(told: Told) -> None:
+    told.tell("GET do/event/stream", (200, b""))
+    process = subprocess.Popen([sys.executable, "-m", "gateway", "do", "event", "stream"], env=project_environment(EDGEMERE_URL=told.url), cwd=ROOT,
+                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 20
+    while not told.asked and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 130 and "Traceback" not in said
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(told: Told) -> None:
+    told.tell("GET fmdm/data/list", (200, {"items": [{"id": f"data_{n}", "name": "x" * 100} for n in range(3000)], "next": None, "total": 3000}))
+    done = subprocess.run(f"{sys.executable} -m gateway fmdm data list -o jsonl | head -1", shell=True, cwd=ROOT,
+                          env=project_environment(EDGEMERE_URL=told.url), capture_output=True, text=True, timeout=60)
+    assert len(done.stdout.splitlines()) == 1 and done.stderr == ""
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_there_is_a_completion_for_each_shell(shell: str) -> None:
+    assert "_EDGEMERE_COMPLETE" in run_edgemere("completion", shell).stdout
+
+
+def test_the_completion_knows_the_tables_words_and_options() -> None:
+    words = run_edgemere(_EDGEMERE_COMPLETE="bash_complete", COMP_WORDS="edgemere do datai", COMP_CWORD="2").stdout
+    options = run_edgemere(_EDGEMERE_COMPLETE="bash_complete", COMP_WORDS="edgemere do datainstance find --st", COMP_CWORD="4").stdout
+    assert "datainstance" in words and "--state" in options

@@ -1,0 +1,115 @@
+"""Tables, figures and explanations as a terminal shows them."""
+from __future__ import annotations
+
+import pytest
+
+from gateway.cli.client import frames
+from gateway.cli.columns import columns_of
+from gateway.cli.explain import explanation, funnel_lines
+from gateway.cli.follow import progress_text
+from gateway.cli.output import rendered, table
+from gateway.cli.terminal import Terminal
+from gateway.cli.text import age_text, bytes_text, clean, cut, pad, seconds_text, width
+from shared.contracts.objects import OBJECTS
+
+PIPE = Terminal(looks=False, talks=False, colour=False, columns=None)
+
+
+def narrow(columns: int) -> Terminal:
+    return Terminal(looks=True, talks=True, colour=False, columns=columns)
+
+
+@pytest.mark.parametrize(("size", "text"), [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (3 * 2**30, "3.0 GiB"), (None, "-"), (True, "-")])
+def test_bytes_are_told_for_people(size, text):
+    assert bytes_text(size) == text
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.25, "250 ms"), (42, "42 s"), (180, "3 min"), (5 * 3600, "5 h"), (12 * 86400, "12 d")])
+def test_spans_are_told_in_their_largest_unit(seconds, text):
+    assert seconds_text(seconds) == text
+
+
+def test_what_is_not_a_time_has_no_age():
+    assert age_text(None) == age_text("yesterday") == "-"
+
+
+@pytest.mark.parametrize("text", ["a\nb", "a\x1b[31mb", "a\u202eb", "a\x00b", "a\udcffb", "a\x9bb"])
+def test_nothing_in_a_name_can_act_on_the_terminal(text):
+    safe = clean(text)
+    assert safe.isprintable() and safe.startswith("a\\") and safe.endswith("b")
+
+
+def test_wide_and_combining_characters_take_the_room_that_they_take():
+    assert (width("日本"), width("e\u0301"), pad("日本", 6), cut("日本語", 5)) == (4, 1, "日本  ", "日本…")
+
+
+def test_a_cut_in_the_middle_keeps_the_end_of_a_path():
+    assert cut("/data/lab/2026/sales.csv", 16, middle=True).endswith("sales.csv")
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_a_table_fits_the_terminal_where_it_can(columns):
+    items = [{"id": "dins_1", "name": "日本" * 30, "state": "Ready", "access": [{"path": "/a" * 100, "action": "leave"}], "bytes_total": 5}]
+    lines = table(items, columns_of("datainstance", False), narrow(columns)).splitlines()
+    assert max(map(width, lines)) <= max(columns, 60)
+
+
+def test_wide_shows_more_and_shortens_nothing():
+    items = [{"id": "dins_1", "name": "n" * 300, "state": "Ready", "access": []}]
+    shown = table(items, columns_of("datainstance", True), narrow(60))
+    assert "n" * 300 in shown and "dins_1" in shown
+
+
+@pytest.mark.parametrize("noun", OBJECTS)
+def test_every_class_has_columns_that_show_an_object_with_nothing_in_it(noun):
+    columns = columns_of(noun, True)
+    assert columns and [column.shows({}) for column in columns]
+
+
+def test_an_object_is_shown_with_what_it_has():
+    shown = rendered({"name": "a", "state": "Ready", "reason": None, "bytes_total": 2048, "tags": {"owner": "darren"},
+                      "access": [{"path": "/x", "action": "copy", "state": "ready", "size": 5}]}, "", "datainstance", "table", PIPE)
+    assert "reason" not in shown and "2.0 KiB (2048 bytes)" in shown and "owner: darren" in shown and "/x  (copy, ready, 5 B)" in shown
+
+
+def test_colour_is_for_terminals_that_want_it():
+    body = {"items": [{"name": "a", "state": "Failed"}]}
+    assert "\x1b[31m" in rendered(body, "", "datarequest", "table", Terminal(True, True, True, 80))
+    assert "\x1b" not in rendered(body, "", "datarequest", "table", narrow(80))
+
+
+def test_the_funnel_says_at_which_clause_nothing_is_left():
+    lines = funnel_lines({"base": 61, "steps": [{"clause": "owner:darren", "remaining": 12}, {"clause": "filetypes:parquet", "remaining": 0}]}, PIPE)
+    assert [line.split()[1] for line in lines] == ["61", "12", "0"]
+    assert [("nothing is left here" in line) for line in lines] == [False, False, True]
+    assert lines[0].count("█") > lines[1].count("█") > lines[2].count("█")
+
+
+def test_a_funnel_over_nothing_at_all_blames_no_clause():
+    assert not any("left here" in line for line in funnel_lines({"base": 0, "steps": [{"clause": "a:1", "remaining": 0}]}, PIPE))
+
+
+def test_an_explanation_begins_with_the_reason():
+    shown = explanation({
+        "request": {"id": "dreq_1", "name": "scans", "state": "Needed"}, "sentence": "It waits because nothing matches.",
+        "funnel": {"base": 2, "steps": []}, "warnings": [{"detail": "No data has the tag 'ownr'."}],
+        "reservations": {"total": 3, "by_state": {"Confirmed": 2, "Rejected": 1}}, "instances": {},
+        "timeline": [{"time": "2026-11-24T18:33:14.000000Z", "object": {"name": "scans"}, "event": "fulfill", "from": "Init", "to": "Needed"},
+                     {"time": "2026-11-24T18:33:14.250000Z", "class": "datareservation", "event": "create", "to": "Created", "count": 3}],
+        "blocked_by": {"code": "no_match", "unstick": ["Register a source that has it."]}}, PIPE)
+    lines = shown.splitlines()
+    assert lines[0] == "scans is Needed: It waits because nothing matches."
+    assert "Register a source that has it." in shown and "2 Confirmed, 1 Rejected" in shown
+    assert "+250 ms" in shown and "Init → Needed" in shown and "3 of them" in shown and "No data has the tag 'ownr'." in shown
+
+
+def test_progress_tells_bytes_and_what_is_left():
+    said = progress_text({"status": "running", "progress": {"files_done": 3, "files_total": 12, "bytes_done": 2**30, "bytes_total": 2**32}}, 10)
+    assert said == "running: 3 of 12 files, 1.0 GiB of 4.0 GiB, about 30 s left"
+
+
+def test_frames_of_the_stream_are_read_as_they_are_defined():
+    lines = b": heartbeat\n\nid: 7\nevent: data.create\ndata: {\"a\":\ndata: 1}\n\ndata: text\r\n\r\n".splitlines(keepends=True)
+    first, second = frames(iter(lines))
+    assert (first.id, first.event, first.data) == ("7", "data.create", {"a": 1})
+    assert (second.id, second.event, second.data) == ("7", "message", "text")
