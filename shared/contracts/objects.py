@@ -180,6 +180,7 @@ DEADLETTER = ObjectType("deadletter", "A message that could not be handled.", (
     Attribute("attempts", "number", "How often it was tried."),
     Attribute("time", "time", "When it was given up."),
     Attribute("body", "json", "The message."),
+    Attribute("encoding", "text", "How the body is shown: json, text, base64, or cut when it is long."),
     Attribute("headers", "json", "Its headers."),
     Attribute("replayed_at", "time", "When it was last replayed."),
 ), "id")

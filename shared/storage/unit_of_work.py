@@ -82,7 +82,7 @@ class UnitOfWork:
             self._made.add(row["id"])
             names = [f"{record.noun}.create", *(f"{record.noun}.{to.lower()}" for _, _, to in states)]
             self._say(record, row, names, [])
-        self._remember(record, made[0]["id"])
+        self.remember(record.noun, made[0]["id"])
         return made
 
     def move(self, record: Record, rows: Sequence[Row], *events: str, changes: Changes = None,
@@ -155,9 +155,9 @@ class UnitOfWork:
         """Say a message of the event table about an object as it is in this transaction."""
         self._say(record, row, [name], [])
 
-    def tell(self, name: str, object_id: str, body: Mapping[str, Any]) -> None:
-        """Say an internal fact that is about no row of this service; ordered with others of ``object_id``."""
-        self._append(name, object_id, orjson.dumps(body).decode(), [])
+    def tell(self, name: str, object_id: str, body: Any) -> str:
+        """Say a message that is about no row of this service; ordered with others of ``object_id``. Returns its id."""
+        return self._append(name, object_id, orjson.dumps(body).decode(), [])
 
     def first_time(self, consumer: str, message_id: str | None) -> bool:
         """Whether ``consumer`` has not handled this message yet; remembers it with this transaction."""
@@ -230,7 +230,7 @@ class UnitOfWork:
                 f"{record.noun}.version_conflict",
                 f"{len(rows) - count} of {len(rows)} {record.noun} objects were changed by somebody else meanwhile.",
                 next_step="Read the object again and repeat.")
-        self._remember(record, rows[0]["id"])
+        self.remember(record.noun, rows[0]["id"])
         return moved
 
     def _check_match(self, record: Record, rows: Sequence[Row]) -> None:
@@ -240,14 +240,14 @@ class UnitOfWork:
                 f"{record.noun}.changed", f"{record.noun} {record.handle(rows[0])} has version {rows[0]['version']}, not {wanted}.",
                 next_step="Read it again, and repeat with its ETag.", version=rows[0]["version"])
 
-    def _remember(self, record: Record, object_id: str) -> None:
-        # The key of a repeated call commits with the first thing that the call does.
+    def remember(self, noun: str, object_id: str) -> None:
+        """Tie the key of a repeated call to the first thing that the call does; changes of rows do so by themselves."""
         if self._remembered:
             return
         self._remembered = True
         table = self._table("idempotency")
         statement = self._insert(table).values(
-            key=self.context.idempotency_key, fingerprint=self.context.fingerprint, noun=record.noun,
+            key=self.context.idempotency_key, fingerprint=self.context.fingerprint, noun=noun,
             object_id=object_id, at=clock.stamp())
         if self.connection.execute(statement.on_conflict_do_nothing()).rowcount != 1:
             raise Conflict("idempotency.in_progress", "The same call is being carried out right now.")
@@ -266,7 +266,7 @@ class UnitOfWork:
         for name in names:
             self._append(name, row["id"], obj, changed)
 
-    def _append(self, name: str, object_id: str, obj: str, changed: list[str]) -> None:
+    def _append(self, name: str, object_id: str, obj: str, changed: list[str]) -> str:
         event = EVENTS[name]
         message_id = new_id("event")
         now = clock.stamp()
@@ -283,3 +283,4 @@ class UnitOfWork:
             # The object is encoded once for all messages about it.
             "body": f'{{"obj":{obj},{tail[1:]}',
         })
+        return message_id

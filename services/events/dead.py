@@ -1,0 +1,105 @@
+"""Dead letters: kept when they arrive, listed, and handed to the queue they came from again."""
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from services.events import repository, rules
+from services.events.models import render_deadletter
+from shared.bus.message import Delivery
+from shared.hosting.uses import Uses
+from shared.kernel import clock
+from shared.kernel.errors import Invalid, NotFound, Unavailable, did_you_mean
+from shared.kernel.ids import is_id, new_id
+from shared.lists import envelope
+from shared.storage.record import Row
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 500
+MOST = 10_000
+SHOWN = 1000
+
+
+def keep(uses: Uses, messages: Sequence[Delivery]) -> None:
+    """Write dead letters down. One that the broker may be handing out again is kept once."""
+    now = clock.stamp()
+    with uses.db.transaction(uses.context) as uow:
+        rows = []
+        for message in messages:
+            row = rules.death_of(message, now)
+            if not (message.redelivered and repository.has_death(uow, row["death"])):
+                rows.append({"id": new_id("deadletter"), **row})
+        if rows:
+            repository.keep_dead(uow, rows)
+    for row in rows:
+        log.error("dead letter %s: %s of %s: %s", row["id"], row["event"], row["queue"], row["reason"])
+
+
+def find(uses: Uses, parameters: dict[str, Any]) -> dict[str, Any]:
+    """A page of dead letters."""
+    with uses.db.reading() as connection:
+        return repository.deadletters.answer(connection, parameters)
+
+
+def replay(uses: Uses, parameters: dict[str, Any]) -> dict[str, Any]:
+    """Publish dead letters to the queues they came from, as if they had never been tried.
+
+    A crash in the middle may replay one twice; handlers are made for that.
+
+    Raises:
+        Invalid: ``deadletter.unnamed``, nothing says which.
+        NotFound: ``deadletter.not_found``.
+        Unavailable: the broker is away, or the queue of one of them is gone; those before it were replayed.
+    """
+    if not any(parameters.get(name) for name in ("id", "event", "queue", "all")):
+        raise Invalid("deadletter.unnamed", "No dead letter was named.",
+                      next_step="Give its id, an event, a queue, or all: true. 'event dead list' shows them.",
+                      errors=[{"pointer": f"/{name}", "detail": "One of id, event, queue and all is needed."}
+                              for name in ("id", "event", "queue", "all")])
+    moment = clock.stamp()
+    done: list[Row] = []
+    while len(done) < MOST:
+        with uses.db.reading() as connection:
+            rows = repository.to_replay(connection, parameters, AT_ONCE)
+        if not rows and parameters.get("id"):
+            raise _not_found(uses, parameters["id"])
+        _replay(uses, rows, moment)
+        done += rows
+        if len(rows) < AT_ONCE or parameters.get("id"):
+            break
+        time.sleep(0)
+    return envelope((render_deadletter({**row, "replayed_at": moment}) for row in done[:SHOWN]), None, len(done))
+
+
+def _replay(uses: Uses, rows: Sequence[Row], moment: str) -> None:
+    taken: list[str] = []
+    try:
+        for row in rows:
+            uses.parts["broker"].publish(rules.replay_of(row), mandatory=True)
+            taken.append(row["id"])
+    except Unavailable as error:
+        raise Unavailable(error.code, f"The queue '{row['queue']}' did not take the dead letter {row['id']}: {error.detail}",
+                          next_step="Try again when the service that reads the queue runs.") from error
+    finally:
+        if taken:
+            with uses.db.transaction(uses.context) as uow:
+                repository.replayed(uow, taken, moment)
+                uow.remember("deadletter", moment)
+
+
+def replayed(uses: Uses, parameters: dict[str, Any]) -> dict[str, Any]:
+    """What a repeated replay answers: the dead letters of the first one, named by its moment."""
+    with uses.db.reading() as connection:
+        rows = repository.replayed_at(connection, parameters["id"])
+    return envelope(map(render_deadletter, rows), None, len(rows))
+
+
+def _not_found(uses: Uses, ref: str) -> NotFound:
+    if is_id(ref, "deadletter"):
+        return NotFound("deadletter.not_found", f"There is no dead letter with the id {ref}.",
+                        next_step="'event dead list' shows what there is.")
+    return NotFound("deadletter.not_found", f"'{ref[:200]}' is not the id of a dead letter.{did_you_mean(ref, ['all'])}",
+                    next_step="'event dead list' shows what there is.")
