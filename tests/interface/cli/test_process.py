@@ -1,6 +1,7 @@
 """The command line as a process: how fast it starts, what it never loads, how it ends when it is cut off."""
 from __future__ import annotations
 
+import resource
 import signal
 import subprocess
 import sys
@@ -14,12 +15,14 @@ from tests.support.servers import ROOT, project_environment, run_edgemere
 HEAVY = ("nameko", "kombu", "sqlalchemy", "eventlet", "rich", "requests", "yaml")
 
 
-def test_help_is_there_in_half_a_second() -> None:
+def test_help_costs_less_than_half_a_second_of_a_processor() -> None:
+    # The clock on the wall depends on what else the machine does; what the process itself uses does not.
     seconds = []
     for _ in range(3):
-        begun = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         assert run_edgemere("--help").returncode == 0
-        seconds.append(time.perf_counter() - begun)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     assert min(seconds) < 0.5
 
 
