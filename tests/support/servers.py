@@ -51,19 +51,20 @@ class EdgemereServer:
     """``./edgemere up`` on a free port with a data folder of its own.
 
     ``folder`` receives the data (``folder/data``) and the log (``folder/server.log``), which is appended to by each
-    start. ``options`` follow the command line's own; ``environment`` is added to the child's. The port stays the
-    same over restarts.
+    start. ``options`` follow the command line's own; ``environment`` is added to the child's; ``program`` is what is run.
+    The port stays the same over restarts.
     """
 
     def __init__(
         self, folder: Path, *, options: Sequence[str] = (), environment: Mapping[str, str] | None = None,
-        command: str = "up",
+        command: str = "up", program: Sequence[str] = (sys.executable, "-m", "gateway"),
     ) -> None:
         self.data = folder / "data"
         self.log_path = folder / "server.log"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.process: subprocess.Popen | None = None
+        self.program = list(program)
         self._arguments = [command, "--port", str(self.port), "--data", str(self.data), *options]
         self._environment = dict(environment or {})
 
@@ -82,7 +83,7 @@ class EdgemereServer:
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "gateway", *self._arguments], env=project_environment(**self._environment),
+                [*self.program, *self._arguments], env=project_environment(**self._environment),
                 cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
             )
         reaper.watch_group(self.process.pid)

@@ -1,0 +1,164 @@
+"""Looks at a data folder after everything has come to rest and says what is wrong with it.
+
+Independent of the product: reads the database files with the standard library's SQLite, and the files themselves. Run it
+by hand with ``python -m tests.support.invariants DATA_FOLDER``.
+"""
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+ENDS = ("Satisfied", "Failed", "Completed")
+
+
+class Folder:
+    """The databases of a data folder, read only."""
+
+    def __init__(self, data: Path) -> None:
+        self._data = data
+
+    def rows(self, service: str, statement: str) -> list[sqlite3.Row]:
+        connection = sqlite3.connect(f"file:{self._data / (service + '.db')}?mode=ro", uri=True, timeout=10)
+        try:
+            connection.row_factory = sqlite3.Row
+            return connection.execute(statement).fetchall()
+        finally:
+            connection.close()
+
+
+def broken_promises(data: Path) -> list[str]:
+    """Every promise that the folder breaks, as a sentence; an empty list is what is wanted."""
+    folder = Folder(data)
+    checks = (_requests, _instances, _files, _claims, _outboxes, _log, _dead_letters)
+    return [sentence for check in checks for sentence in check(folder)]
+
+
+def _requests(folder: Folder) -> Iterator[str]:
+    """Every request has ended, and a failed one says why and holds nothing."""
+    held = Counter()
+    for row in folder.rows("reservations", "SELECT request_id, state FROM datareservation WHERE destroyed_at IS NULL"):
+        held[row["request_id"], row["state"]] += 1
+    for row in folder.rows("requests", "SELECT * FROM datarequest WHERE destroyed_at IS NULL"):
+        name = row["name"]
+        if row["state"] not in ENDS and not row["blocked_by"]:
+            yield f"request {name} has not ended: {row['state']}"
+        if row["state"] == "Failed" and not json.loads(row["reason"] or "{}").get("code"):
+            yield f"request {name} failed without a reason"
+        open_ones = held[row["id"], "Created"] + held[row["id"], "Confirmed"] + held[row["id"], "Init"]
+        if row["state"] in ("Failed", "Completed") and open_ones:
+            yield f"request {name} is {row['state']} and still has {open_ones} reservations"
+        if row["state"] == "Satisfied" and held[row["id"], "Created"]:
+            yield f"request {name} is Satisfied with undecided reservations"
+
+
+def _instances(folder: Folder) -> Iterator[str]:
+    """No instance is lost or doubled: each confirmed reservation is in exactly one live instance."""
+    confirmed: dict[str, Counter] = defaultdict(Counter)
+    for row in folder.rows("reservations", "SELECT request_id, data_id FROM datareservation WHERE state = 'Confirmed'"):
+        confirmed[row["request_id"]][row["data_id"]] += 1
+    live: dict[str, Counter] = defaultdict(Counter)
+    for row in folder.rows("instances", """SELECT a.request_id, a.data_id, a.state, i.state AS instance, i.name FROM access a
+                           JOIN datainstance i ON i.id = a.instance_id WHERE i.state <> 'Destroyed'"""):
+        live[row["request_id"]][row["data_id"]] += 1
+        if row["instance"] == "Ready" and row["state"] != "ready":
+            yield f"instance {row['name']} is Ready with an entry that is {row['state']}"
+    states = {row["id"]: row["state"] for row in folder.rows("requests", "SELECT id, state FROM datarequest")}
+    for request in set(confirmed) | set(live):
+        if states.get(request) == "Satisfied" and confirmed[request] != live[request]:
+            yield f"request {request}: confirmed {dict(confirmed[request])}, live {dict(live[request])}"
+        if states.get(request) in ("Failed", "Completed", None) and live[request]:
+            yield f"request {request} is {states.get(request)} and has {sum(live[request].values())} live entries"
+    for row in folder.rows("instances", """SELECT name, count(*) AS n FROM datainstance WHERE destroyed_at IS NULL
+                           GROUP BY owner, name HAVING n > 1"""):
+        yield f"{row['n']} live instances are named {row['name']}"
+
+
+def _files(folder: Folder) -> Iterator[str]:
+    """Every ready byte can be read and is right; no target holds anything else."""
+    sources = {row["id"]: json.loads(row["parameters"] or "{}").get("rootdir")
+               for row in folder.rows("catalog", "SELECT id, parameters FROM datasource")}
+    kept: dict[str, set[Path]] = defaultdict(set)
+    for row in folder.rows("instances", """SELECT a.*, i.name AS instance FROM access a
+                           JOIN datainstance i ON i.id = a.instance_id WHERE i.state = 'Ready'"""):
+        if row["verified"] == "simulated":
+            continue
+        path = Path(row["path"])
+        if not path.is_file():
+            yield f"instance {row['instance']}: {path} is not there"
+            continue
+        content = path.read_bytes()
+        if len(content) != row["size"]:
+            yield f"instance {row['instance']}: {path} has {len(content)} bytes, not {row['size']}"
+        if row["action"] == "copy":
+            kept[row["target_id"]].add(path)
+            of = Path(sources[row["source_id"]]) / row["source_path"]
+            if content != of.read_bytes() or row["checksum"] != "sha256:" + hashlib.sha256(content).hexdigest():
+                yield f"instance {row['instance']}: {path} is not what its source has"
+    for row in folder.rows("catalog", "SELECT id, name, writable FROM datasource WHERE writable"):
+        for path in Path(sources[row["id"]]).rglob("*"):
+            inside = path.relative_to(sources[row["id"]]).parts
+            if path.is_file() and inside[0] != ".edgemere-trash" and path not in kept[row["id"]]:
+                yield f"target {row['name']} holds {path}, which no instance has"
+
+
+def _claims(folder: Folder) -> Iterator[str]:
+    """What is used is what is claimed, never more than there is, and nothing is claimed for what has ended."""
+    claimed: dict[str, Counter] = defaultdict(Counter)
+    states = {row["id"]: row["state"] for row in folder.rows("requests", "SELECT id, state FROM datarequest")}
+    for row in folder.rows("catalog", "SELECT source_id, kind, amount, holder FROM claim"):
+        claimed[row["source_id"]][row["kind"]] += row["amount"]
+        if states.get(row["holder"]) in ("Failed", "Completed"):
+            yield f"a claim is left of request {row['holder']}, which is {states[row['holder']]}"
+    for row in folder.rows("catalog", "SELECT id, name, used, capacity FROM datasource"):
+        used, capacity = json.loads(row["used"] or "{}"), json.loads(row["capacity"] or "{}")
+        for kind in ("bytes", "readers"):
+            if (used.get(kind) or 0) != claimed[row["id"]][kind]:
+                yield f"source {row['name']}: used {kind} {used.get(kind)}, claimed {claimed[row['id']][kind]}"
+            if capacity.get(kind) is not None and (used.get(kind) or 0) > capacity[kind]:
+                yield f"source {row['name']}: {used[kind]} {kind} of {capacity[kind]}"
+
+
+def _outboxes(folder: Folder) -> Iterator[str]:
+    """Nothing is left to be said."""
+    for service in ("requests", "reservations", "instances", "catalog", "events"):
+        waiting = folder.rows(service, "SELECT count(*) AS n FROM outbox")[0]["n"]
+        if waiting:
+            yield f"{waiting} messages of {service} were never published"
+
+
+def _log(folder: Folder) -> Iterator[str]:
+    """Every committed move is in the event log, once, and those of one object in their order."""
+    said: dict[str, list[tuple[str, dict[str, Any]]]] = defaultdict(list)
+    for row in folder.rows("events", "SELECT name, object_id, body FROM event ORDER BY sequence"):
+        said[row["object_id"]].append((row["name"], json.loads(row["body"])))
+    for object_id, messages in said.items():
+        versions = [body["obj"].get("version") for _, body in messages if isinstance(body.get("obj"), dict)]
+        if versions != sorted(versions):
+            yield f"the messages of {object_id} are out of order: {versions}"
+        if len({body["id"] for _, body in messages}) != len(messages):
+            yield f"a message of {object_id} is in the log twice"
+    for service in ("requests", "reservations", "instances", "catalog"):
+        for row in folder.rows(service, "SELECT object_id, noun, to_state, event, version FROM history"):
+            name = f"{row['noun']}.destroy" if row["event"] == "destroy" else f"{row['noun']}.{row['to_state'].lower()}"
+            found = [body for said_name, body in said[row["object_id"]]
+                     if said_name == name and body["obj"]["version"] == row["version"]]
+            if len(found) != 1:
+                yield f"{name} of {row['object_id']} version {row['version']} was said {len(found)} times"
+
+
+def _dead_letters(folder: Folder) -> Iterator[str]:
+    """No message was given up."""
+    for row in folder.rows("events", "SELECT event, queue, reason FROM deadletter WHERE replayed_at IS NULL"):
+        yield f"dead letter {row['event']} of {row['queue']}: {row['reason']}"
+
+
+if __name__ == "__main__":
+    found = broken_promises(Path(sys.argv[1]))
+    print("\n".join(found) or "Every promise is kept.")
+    sys.exit(1 if found else 0)
