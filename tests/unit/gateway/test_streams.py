@@ -192,3 +192,19 @@ def test_the_header_of_a_reconnecting_browser_wins():
     assert sse.position_of({}, 3) == 3
     with pytest.raises(Invalid):
         sse.position_of({"HTTP_LAST_EVENT_ID": "x7"}, 3)
+
+
+def test_a_filter_that_matches_nothing_far_back_reads_the_log_once(world, monkeypatch):
+    monkeypatch.setattr(sse, "MEMORY", 4)
+    live = world.stream()
+    for _ in range(20):
+        world.say()
+    assert collect(live, 20) == list(range(1, 21))
+    keeper = world.stream()
+    chunks = iter(world.stream(after=0, event="nothing.at_all", heartbeat_s=0.3))
+    next(chunks)
+    next(chunks)
+    before = len(world.mesh.calls)
+    assert next(chunks) == b": still here\nid: 20\n\n"
+    assert len(world.mesh.calls) - before <= 2
+    keeper.close()
