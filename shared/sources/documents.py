@@ -1,0 +1,169 @@
+"""Reading what people write beside their data: YAML, JSON, CSV and Parquet, with bounds on everything.
+
+YAML is safe-loaded, with a bound on its nesting and its aliases ("billion laughs" is refused before it is built), and a key
+written twice is an error, not a silent choice. Knows nothing of what the documents mean.
+"""
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import orjson
+import yaml
+
+DEPTH_LIMIT = 64
+ALIAS_LIMIT = 1_000
+LISTING_BYTES = 64 * 1024 * 1024
+PARQUET_BYTES = 512 * 1024 * 1024
+ROW_LIMIT = 1_000_000
+SIDECAR_BYTES = 1024 * 1024
+
+_Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class BadDocument(ValueError):
+    """A document that cannot be read; the text says where and why."""
+
+
+class _Loader(_Base):
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value != "<<":
+                if (key.tag, key.value) in seen:
+                    raise yaml.constructor.ConstructorError(None, None, f"'{key.value[:80]}' is written twice", key.start_mark)
+                seen.add((key.tag, key.value))
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(text: str | bytes) -> Any:
+    """The value of a YAML (or JSON) text.
+
+    Raises:
+        BadDocument: with line and column.
+    """
+    try:
+        stripped = text.lstrip()[:1]
+        if stripped in ("{", "[", b"{", b"["):
+            try:
+                return orjson.loads(text)
+            except orjson.JSONDecodeError:
+                pass  # YAML's own flow style, or a mistake that YAML's message describes as well.
+        _check_shape(text)
+        return yaml.load(text, _Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise BadDocument(f"{where}{error.problem or error.context}") from None
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError, OverflowError) as error:
+        raise BadDocument(str(error).splitlines()[0][:200] if str(error) else "it is nested too deeply") from None
+
+
+def _check_shape(text: str | bytes) -> None:
+    # The parser of libyaml is a loop, the composer is recursive: depth and aliases are counted before anything is composed.
+    # Nothing short enough can be deep, and nothing without a '*' has an alias.
+    star = "*" if isinstance(text, str) else b"*"
+    brackets = sum(text.count(mark) for mark in ("[{" if isinstance(text, str) else (b"[", b"{")))
+    if star not in text and brackets < DEPTH_LIMIT and not _indents_deeply(text):
+        return
+    depth = aliases = 0
+    for event in yaml.parse(text, _Base):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > DEPTH_LIMIT:
+                raise BadDocument(f"it is nested deeper than {DEPTH_LIMIT}")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        elif isinstance(event, yaml.AliasEvent):
+            aliases += 1
+            if aliases > ALIAS_LIMIT:
+                raise BadDocument(f"it has more than {ALIAS_LIMIT} aliases")
+
+
+def _indents_deeply(text: str | bytes) -> bool:
+    # Block nesting grows by one column or by one "- " or "? " a level.
+    space, dash, ask = (" " * DEPTH_LIMIT, "- - - -", "? ? ? ?") if isinstance(text, str) else (b" " * DEPTH_LIMIT, b"- - - -", b"? ? ? ?")
+    return space in text or dash in text or ask in text
+
+
+def rows_of(value: Any) -> Iterator[tuple[str, Any]]:
+    """``(where, row)`` of a listing: a mapping from path to description, or a list of rows that hold their path."""
+    if isinstance(value, Mapping):
+        for key, row in value.items():
+            yield f"'{key}'", row if not isinstance(row, Mapping) else {**row, "path": key}
+    elif isinstance(value, list):
+        for number, row in enumerate(value):
+            yield f"row {number + 1}", row
+    elif value is not None:
+        raise BadDocument(f"it holds {type(value).__name__}, where a mapping from path to description is expected")
+
+
+def csv_rows(text: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The rows of a CSV with a header that names a column ``path``; an empty cell is no tag.
+
+    Raises:
+        BadDocument: not UTF-8, no such column, or a cell beyond the reader's bounds.
+    """
+    from shared.sources.tags import plain_value
+
+    try:
+        reader = csv.reader(io.StringIO(text.decode("utf-8-sig"), newline=""), strict=True)
+        header = [name.strip() for name in next(reader, [])]
+        if "path" not in header:
+            raise BadDocument(f"its header has no column 'path', but {', '.join(header[:10]) or 'nothing'}")
+        for cells in reader:
+            if not cells:
+                continue
+            where = f"line {reader.line_num}"
+            if len(cells) != len(header):
+                yield where, {"": f"it has {len(cells)} cells where the header has {len(header)}"}
+                continue
+            row = {name: cell if name == "path" else plain_value(cell) for name, cell in zip(header, cells) if cell != ""}
+            yield where, row
+    except UnicodeDecodeError as error:
+        raise BadDocument(f"byte {error.start} is not UTF-8") from None
+    except csv.Error as error:
+        raise BadDocument(f"line {reader.line_num}: {error}") from None
+
+
+def parquet_rows(fd: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The rows of the Parquet file behind a descriptor; it needs a column ``path``. Reads it a few thousand rows at a time.
+
+    Raises:
+        BadDocument: it is not Parquet, or has no such column.
+    """
+    import duckdb
+
+    # By descriptor: the name could hold characters that mean a pattern, and could be another file by now.
+    name = f"/proc/self/fd/{fd}"
+    with duckdb.connect(config={"threads": 1, "memory_limit": "256MB", "autoinstall_known_extensions": False}) as engine:
+        try:
+            engine.execute("SELECT * FROM read_parquet(?)", [name])
+            header = [column[0] for column in engine.description]
+            if "path" not in header:
+                raise BadDocument(f"it has no column 'path', but {', '.join(header[:10])}")
+            number = 0
+            while rows := engine.fetchmany(2_000):
+                for cells in rows:
+                    number += 1
+                    yield f"row {number}", {name: cell for name, cell in zip(header, cells) if cell is not None}
+        except duckdb.Error as error:
+            raise BadDocument(str(error).splitlines()[0][:200]) from None
+
+
+def read_bounded(fd: int, limit: int) -> bytes:
+    """Everything behind a descriptor, which stays open.
+
+    Raises:
+        BadDocument: it holds more than ``limit`` bytes.
+    """
+    pieces, left = [], limit + 1
+    while left > 0 and (piece := os.read(fd, min(left, 1 << 20))):
+        pieces.append(piece)
+        left -= len(piece)
+    if left <= 0:
+        raise BadDocument(f"it is larger than {limit:,} bytes")
+    return b"".join(pieces)
