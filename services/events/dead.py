@@ -8,19 +8,22 @@ from typing import Any
 
 from services.events import repository, rules
 from services.events.models import render_deadletter
+from shared.bus import dead_letters
 from shared.bus.message import Delivery
 from shared.hosting.uses import Uses
 from shared.kernel import clock
-from shared.kernel.errors import Invalid, NotFound, Unavailable, did_you_mean
-from shared.kernel.ids import is_id, new_id
+from shared.kernel.errors import Invalid, NotFound, Unavailable
+from shared.kernel.ids import new_id
 from shared.lists import envelope
+from shared.query.values import clean
 from shared.storage.record import Row
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 500
-MOST = 10_000
+AT_ONCE = 100
 SHOWN = 1000
+# What is not replayed by then is told as `left`: the caller waits for an answer.
+LONGEST_S = 8.0
 
 
 def keep(uses: Uses, messages: Sequence[Delivery]) -> None:
@@ -45,7 +48,7 @@ def find(uses: Uses, parameters: dict[str, Any]) -> dict[str, Any]:
 
 
 def replay(uses: Uses, parameters: dict[str, Any]) -> dict[str, Any]:
-    """Publish dead letters to the queues they came from, as if they had never been tried.
+    """Publish dead letters to the queues they came from, as if they had never been tried; ``left`` says how many more.
 
     A crash in the middle may replay one twice; handlers are made for that.
 
@@ -59,26 +62,31 @@ def replay(uses: Uses, parameters: dict[str, Any]) -> dict[str, Any]:
                       next_step="Give its id, an event, a queue, or all: true. 'event dead list' shows them.",
                       errors=[{"pointer": f"/{name}", "detail": "One of id, event, queue and all is needed."}
                               for name in ("id", "event", "queue", "all")])
+    parameters = {name: clean(value) if isinstance(value, str) else value for name, value in parameters.items()}
     moment = clock.stamp()
+    until = time.monotonic() + uses.context.seconds_left(LONGEST_S + 1) - 1
     done: list[Row] = []
-    while len(done) < MOST:
+    while True:
         with uses.db.reading() as connection:
             rows = repository.to_replay(connection, parameters, AT_ONCE)
         if not rows and parameters.get("id"):
-            raise _not_found(uses, parameters["id"])
+            raise _not_found(parameters["id"])
         _replay(uses, rows, moment)
         done += rows
-        if len(rows) < AT_ONCE or parameters.get("id"):
+        if len(rows) < AT_ONCE or time.monotonic() > until:
             break
         time.sleep(0)
-    return envelope((render_deadletter({**row, "replayed_at": moment}) for row in done[:SHOWN]), None, len(done))
+    with uses.db.reading() as connection:
+        left = 0 if parameters.get("id") else repository.left_to_replay(connection, parameters)
+    shown = (render_deadletter({**row, "replayed_at": moment}) for row in done[:SHOWN])
+    return {**envelope(shown, None, len(done)), "left": left}
 
 
 def _replay(uses: Uses, rows: Sequence[Row], moment: str) -> None:
     taken: list[str] = []
     try:
         for row in rows:
-            uses.parts["broker"].publish(rules.replay_of(row), mandatory=True)
+            dead_letters.replay(uses.parts["broker"], rules.letter_of(row))
             taken.append(row["id"])
     except Unavailable as error:
         raise Unavailable(error.code, f"The queue '{row['queue']}' did not take the dead letter {row['id']}: {error.detail}",
@@ -97,9 +105,6 @@ def replayed(uses: Uses, parameters: dict[str, Any]) -> dict[str, Any]:
     return envelope(map(render_deadletter, rows), None, len(rows))
 
 
-def _not_found(uses: Uses, ref: str) -> NotFound:
-    if is_id(ref, "deadletter"):
-        return NotFound("deadletter.not_found", f"There is no dead letter with the id {ref}.",
-                        next_step="'event dead list' shows what there is.")
-    return NotFound("deadletter.not_found", f"'{ref[:200]}' is not the id of a dead letter.{did_you_mean(ref, ['all'])}",
+def _not_found(ref: str) -> NotFound:
+    return NotFound("deadletter.not_found", f"There is no dead letter '{ref[:200]}'.",
                     next_step="'event dead list' shows what there is.")

@@ -56,7 +56,6 @@ deadletter_table = Table(
     # {message_id, correlation_id, content_type, content_encoding}
     Column("properties", Json, nullable=False),
     Column("exchange", Word, nullable=False),
-    Column("routing_key", Word, nullable=False),
     Column("replayed_at", Stamp),
     Index("deadletter_by_event", "event", "id"),
     Index("deadletter_by_queue", "queue", "id"),

@@ -157,13 +157,21 @@ def keep_dead(uow: UnitOfWork, rows: Sequence[Row]) -> None:
 def to_replay(connection: Connection, parameters: dict[str, Any], limit: int) -> list[Row]:
     """The dead letters that were named: one by its id, also again; otherwise those not replayed yet, oldest first."""
     table = deadletter_table
-    if parameters.get("id"):
-        conditions = [table.c.id == parameters["id"]]
-    else:
-        conditions = [table.c.replayed_at.is_(None)]
-        conditions += [table.c[name] == parameters[name] for name in ("event", "queue") if parameters.get(name)]
+    conditions = [table.c.id == parameters["id"]] if parameters.get("id") else _not_replayed(parameters)
     return [dict(row) for row in connection.execute(
         select(table).where(*conditions).order_by(table.c.id).limit(limit)).mappings()]
+
+
+def left_to_replay(connection: Connection, parameters: dict[str, Any]) -> int:
+    """How many of those that were named are still not replayed."""
+    return connection.execute(
+        select(func.count()).select_from(deadletter_table).where(*_not_replayed(parameters))).scalar_one()
+
+
+def _not_replayed(parameters: dict[str, Any]) -> list[ColumnElement[bool]]:
+    table = deadletter_table
+    named = [table.c[name] == parameters[name] for name in ("event", "queue") if parameters.get(name)]
+    return [table.c.replayed_at.is_(None), *named]
 
 
 def replayed(uow: UnitOfWork, ids: Sequence[str], now: str) -> None:

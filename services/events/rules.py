@@ -6,9 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from shared.bus.dead_letters import DeadLetter, dead_letter_of
 from shared.bus.encoding import Undecodable, decode_as, encode
-from shared.bus.event import ATTEMPT, ORIGINAL_EXCHANGE, ORIGINAL_KEY, original_key
-from shared.bus.message import Delivery, Message
+from shared.bus.event import original_key
+from shared.bus.message import Delivery
 from shared.contracts.event import EVENTS, HANDLED
 from shared.kernel import clock, ids
 from shared.kernel.errors import Invalid, did_you_mean, nearest
@@ -19,13 +20,8 @@ NAME_LENGTH = 512
 REPLAY = "x-replay-of"
 # Counted up by brokers at each delivery, so no part of what a message is.
 COUNTERS = ("x-delivery-count", "x-acquired-count")
-_OF_DEATH = (ATTEMPT, "x-attempts", "x-error", "x-error-code", "x-queue", *COUNTERS)
-_BROKER_REASONS = {
-    "delivery_limit": "It was given to consumers that died, as often as the queue allows.",
-    "rejected": "Its consumer rejected it.",
-    "expired": "It waited longer than the queue allows.",
-    "maxlen": "The queue was full.",
-}
+# What of the AMQP properties goes along with a replay.
+KEPT = ("message_id", "correlation_id", "content_type", "content_encoding")
 
 
 # --- the log -------------------------------------------------------------------------------------------------------
@@ -108,40 +104,24 @@ def _digest(name: str, body: bytes, headers: Mapping[str, Any]) -> str:
 
 def death_of(delivery: Delivery, now: str) -> dict[str, Any]:
     """The row of a dead letter, but for its id: what died where, and why."""
-    headers = delivery.headers
-    broker_says = (headers.get("x-death") or [{}])[0] if isinstance(headers.get("x-death"), list) else {}
-    queue = headers.get("x-queue") or delivery.routing_key or broker_says.get("queue") or ""
-    if headers.get("x-error"):
-        reason, code = str(headers["x-error"]), str(headers.get("x-error-code") or "internal")
-    else:
-        word = str(headers.get("x-first-death-reason") or broker_says.get("reason") or "unknown")
-        reason, code = _BROKER_REASONS.get(word, f"The broker gave the message up ({word})."), f"broker.{word}"
-    keys = broker_says.get("routing-keys") or [""]
-    name = headers.get(ORIGINAL_KEY) or keys[0] or delivery.routing_key
-    attempts = headers.get("x-attempts") or broker_says.get("count") or 1
+    letter = dead_letter_of(delivery)
+    like = {key: value for key, value in letter.headers.items() if key not in COUNTERS}
     return {
-        "death": _digest(str(queue), delivery.body, {
-            **{key: value for key, value in headers.items() if key not in COUNTERS}, "": delivery.properties.get("message_id")}),
-        "event": _column(str(name)), "queue": _column(str(queue)), "reason": clean(reason), "code": clean(code),
-        "attempts": attempts if isinstance(attempts, int) else 1, "time": now, "body": delivery.body,
-        "headers": storable(dict(headers)),
-        "properties": storable({key: delivery.properties.get(key) for key in (
-            "message_id", "correlation_id", "content_type", "content_encoding")}),
-        "exchange": _column(str(headers.get(ORIGINAL_EXCHANGE) or broker_says.get("exchange") or "")),
-        "routing_key": _column(str(name)), "replayed_at": None,
+        "death": _digest(letter.queue, letter.body, {**like, "": letter.id}),
+        "event": _column(letter.event), "queue": _column(letter.queue), "reason": clean(letter.reason),
+        "code": _column(letter.code), "attempts": letter.attempts, "time": now, "body": letter.body,
+        "headers": storable(dict(letter.headers)),
+        "properties": storable({key: letter.properties.get(key) for key in KEPT}),
+        "exchange": _column(letter.exchange), "replayed_at": None,
     }
 
 
-def replay_of(row: Mapping[str, Any]) -> Message:
-    """The message of a dead letter, for the queue it came from and that queue alone, as if it had never been tried."""
-    headers = {key: value for key, value in row["headers"].items() if key not in _OF_DEATH and not key.startswith("x-death")
-               and not key.startswith(("x-first-death", "x-last-death"))}
-    properties = row["properties"]
-    return Message(
-        "", row["queue"], row["body"], id=properties.get("message_id"), correlation_id=properties.get("correlation_id"),
-        content_type=properties.get("content_type"), content_encoding=properties.get("content_encoding"),
-        # Straight to the queue it would be known by the queue's name, so its own name and exchange go along.
-        headers={**headers, ORIGINAL_KEY: row["routing_key"], ORIGINAL_EXCHANGE: row["exchange"], REPLAY: row["id"]})
+def letter_of(row: Mapping[str, Any]) -> DeadLetter:
+    """A dead letter as it came, from its row; its headers say which one it was."""
+    return DeadLetter(
+        id=row["properties"].get("message_id"), queue=row["queue"], event=row["event"], exchange=row["exchange"],
+        code=row["code"], reason=row["reason"], attempts=row["attempts"], body=row["body"],
+        headers={**row["headers"], REPLAY: row["id"]}, properties=row["properties"])
 
 
 # --- what is asked of the log --------------------------------------------------------------------------------------

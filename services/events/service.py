@@ -4,7 +4,7 @@ from __future__ import annotations
 from nameko.timer import timer
 
 from services.events import dead, handlers, log, operations
-from shared.bus.topology import DEAD_QUEUE, PUBLIC
+from shared.bus.topology import DEAD_QUEUE
 from shared.hosting.entrypoints import batch_event, rpc
 from shared.hosting.serving import UsesProvider, action
 
@@ -58,11 +58,11 @@ class Events:
     def health(self):
         return handlers.health(self.uses)
 
-    @batch_event(handlers.QUEUE, [(PUBLIC, "#")], raw=True)
+    @batch_event("edgemere", ["#"], queue=handlers.QUEUE, raw=True)
     def logged(self, messages):
         log.append(self.uses, messages)
 
-    @batch_event(DEAD_QUEUE, raw=True)
+    @batch_event(queue=DEAD_QUEUE, raw=True)
     def died(self, messages):
         dead.keep(self.uses, messages)
 

@@ -52,8 +52,8 @@ class Lister:
              owner: str | None = None, total: int | None = None) -> tuple[list[Row], str | None, int]:
         """The rows of one page, the cursor of the next (None at the end), and how many there are in all.
 
-        ``parameters`` are those of ``listing(noun)``, checked. ``where`` narrows the list further, ``owner`` to what
-        is theirs. A caller who has counted already gives the ``total``. Destroyed objects are left out unless ``state``
+        ``parameters`` are those of ``listing(noun)``, checked. ``where`` narrows the list further, ``owner`` (unless
+        empty) to what is theirs. A caller who has counted already gives the ``total``. Destroyed objects are left out unless ``state``
         asks for them. A page may be short, and still have
         a next, when the query needs memory to decide; its total is then an ``Estimate`` where counting was given up.
 
@@ -62,6 +62,7 @@ class Lister:
             Malformed: ``attr1`` is no query over the class, or ``cursor.invalid``.
             Invalid: ``parameter.invalid``, ``sort.invalid`` or ``cursor.invalid``.
         """
+        owner = owner or None
         of = cursors.fingerprint(self.record.noun, owner, {
             name: value for name, value in parameters.items() if name not in ("limit", "cursor", "sort")})
         text = parameters.get("sort") or None

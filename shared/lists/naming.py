@@ -16,7 +16,7 @@ LOOKED_THROUGH = 300
 
 
 def resolve(connection: Connection, record: Record, ref: str, owner: str | None = None, *, destroyed: bool = False) -> Row:
-    """The row that ``ref`` means, among those of ``owner`` when one is given.
+    """The row that ``ref`` means, among those of ``owner`` unless that is empty.
 
     With ``destroyed`` an id may also name a destroyed object, and a name that no living one has means the one
     destroyed last.
@@ -25,7 +25,7 @@ def resolve(connection: Connection, record: Record, ref: str, owner: str | None 
         NotFound: ``<noun>.not_found``; ``nearest`` lists names that were probably meant.
         Conflict: ``<noun>.ambiguous``; ``candidates`` lists ``{id, name}``.
     """
-    table = record.table
+    table, owner = record.table, owner or None
     mine = [table.c.owner == owner] if owner is not None and "owner" in table.c else []
     if is_id(ref):
         row = connection.execute(select(table).where(table.c.id == ref, *mine)).mappings().first()

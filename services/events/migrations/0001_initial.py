@@ -24,7 +24,6 @@ def upgrade() -> None:
         sa.Column("headers", Json, nullable=False),
         sa.Column("properties", Json, nullable=False),
         sa.Column("exchange", Word, nullable=False),
-        sa.Column("routing_key", Word, nullable=False),
         sa.Column("replayed_at", Stamp, nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
