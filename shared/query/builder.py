@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import re2
@@ -131,7 +132,7 @@ class Builder:
         except re2.error as error:
             reason = error.args[0] if error.args else "it cannot be compiled"
             reason = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
-            code = "regex_too_costly" if "too large" in reason or "too complex" in reason else "bad_regex"
+            code = "regex_too_costly" if re.search("too large|too complex|repetition size", reason) else "bad_regex"
             raise fault(code, where, f"the regular expression is refused: {reason}",
                         "RE2 syntax has no look-around and no back-references.") from None
         if program.programsize > self.limits.regex_program:

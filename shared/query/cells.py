@@ -69,6 +69,9 @@ class Cell:
         """A date as text, to be compared as an instant."""
         raise NotInSql
 
+    def times(self, values: list[str]) -> ColumnElement[bool]:
+        raise NotInSql
+
     def prefix(self, value: str) -> ColumnElement[bool]:
         raise NotInSql
 
@@ -110,7 +113,8 @@ class Cell:
             found.append(self.texts(texts))
         if numbers:
             found.append(self.numbers(numbers))
-        found.extend(self.time("$eq", value) for value in dates)
+        if dates:
+            found.append(self.times(dates))
         found.extend(self.boolean(value) for value in {value for value in values if isinstance(value, bool)})
         if any(value is None for value in values):
             found.append(self.null())
@@ -145,6 +149,9 @@ class ColumnCell(Cell):
 
     def time(self, op: str, value: str) -> ColumnElement[bool]:
         return self.text(op, stamp_of(instant(value) or 0))
+
+    def times(self, values: list[str]) -> ColumnElement[bool]:
+        return self.column.in_([stamp_of(instant(value) or 0) for value in values])
 
     def prefix(self, value: str) -> ColumnElement[bool]:
         return prefix(self.column, value, self.dialect)
@@ -194,13 +201,17 @@ class TagCell(Cell):
 
     def texts(self, values: list[str]) -> ColumnElement[bool]:
         short = [value for value in values if cut(value) == value]
-        found = [self.text("$eq", value) for value in values if cut(value) != value]
-        if short:
-            found.append(self._text.in_(short))
-        return or_(*found)
+        long = [value for value in values if cut(value) != value]
+        if not long:
+            return self._text.in_(short)
+        found = and_(self._text.in_([cut(value) for value in long]), self.index.c.long.in_(long))
+        return or_(self._text.in_(short), found) if short else found
 
     def time(self, op: str, value: str) -> ColumnElement[bool]:
         return and_(self._is(tags.TIME), SQL_ORDER[op](self._number, exact(instant(value) or 0)))
+
+    def times(self, values: list[str]) -> ColumnElement[bool]:
+        return and_(self._is(tags.TIME), self._number.in_([exact(instant(value) or 0) for value in values]))
 
     def prefix(self, value: str) -> ColumnElement[bool]:
         if len(value) <= tags.TEXT_BOUND:

@@ -12,7 +12,12 @@ from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 from shared.query.cells import Cell, NotInSql, PostgresJsonCell, SqliteJsonCell
 
 # Every way to cut a dotted name into keys is asked for; beyond this many parts the matcher does it better.
-MOST_SEGMENTS = 4
+MOST_SEGMENTS = 3
+
+
+def json_cost(below: tuple[str, ...], value: Any) -> int:
+    """How much a condition weighs in a statement: the ways to cut its name, times the values compared with."""
+    return 2 ** max(len(below) - 1, 0) * (len(value) // 16 + 1 if isinstance(value, tuple) else 1)
 
 
 def json_condition(

@@ -13,18 +13,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
-    ColumnElement, Connection, Text, and_, cast, exists, false, func, not_, or_, select, true, type_coerce, union_all,
+    ColumnElement, Connection, Text, and_, any_, cast, exists, false, func, not_, or_, select, true, type_coerce, union_all,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
 from shared.query.cells import ColumnCell, NotInSql, TagCell
-from shared.query.json_values import json_condition
+from shared.query.json_values import json_condition, json_cost
 from shared.query.mapping import Json, Place, Plain, Ref, Refs, RefVia, TableMapping
 from shared.query.matcher import predicate
 from shared.query.tag_index import index_key
 from shared.query.tree import And, Clause, Node, Not, Or, Query, conjunction
 
 PROBE_ROWS = 1000
+# What a statement may hold before the databases' own limits (terms, variables, length) come near.
+MOST_DRIVING_TERMS = 100
+MOST_JSON_COST = 100
 _RANK = {"$eq": 0, "$all": 0, "$in": 1, "$prefix": 2, "$like": 3, "$gt": 4, "$gte": 4, "$lt": 4, "$lte": 4, "$size": 5, "$exists": 6}
 
 
@@ -49,11 +52,14 @@ def dialect_name(dialect: Any) -> str:
     return name
 
 
-def compile_sql(query: Query, mapping: TableMapping, dialect: Any, *, driver: int | None = None) -> Compiled:
+def compile_sql(
+    query: Query, mapping: TableMapping, dialect: Any, *, driver: int | None = None, few: bool = False
+) -> Compiled:
     """``query`` as a condition on ``mapping.table``.
 
     ``driver``: the conjunct by which rows are found through the tag index, while the others are asked about each
-    row found; without one the first of the most selective kind. ``plan`` chooses by counting.
+    row found; without one the first of the most selective kind, with -1 none. ``few`` says that it was counted
+    and selects few rows. ``plan`` finds out both.
     """
     compiler = _Compiler(mapping, dialect_name(dialect))
     nodes = query.conjuncts
@@ -64,7 +70,7 @@ def compile_sql(query: Query, mapping: TableMapping, dialect: Any, *, driver: in
     left: list[Node] = []
     for at, node in enumerate(nodes):
         try:
-            conditions.append(compiler.driving(node) if at == driver else compiler.condition(node))
+            conditions.append(compiler.driving(node, few) if at == driver else compiler.condition(node))
         except NotInSql:
             conditions.append(None)
             left.append(node)
@@ -77,13 +83,13 @@ def plan(conn: Connection, query: Query, mapping: TableMapping) -> Compiled:
     counts = selectivities(conn, query, mapping)
     known = [(count, at) for at, count in enumerate(counts) if count is not None]
     best = min(known)[1] if known and min(known)[0] < PROBE_ROWS else None
-    return compile_sql(query, mapping, conn, driver=best)
+    return compile_sql(query, mapping, conn, driver=best, few=best is not None)
 
 
 def selectivities(conn: Connection, query: Query, mapping: TableMapping, bound: int = PROBE_ROWS) -> list[int | None]:
     """For each conjunct how many index rows it selects, counted up to ``bound``; None where no index drives it.
 
-    A lone candidate is not counted, it drives anyway: its count is 0.
+    A lone candidate drives anyway: where the count decides nothing else (SQLite) it is given as 0.
     """
     compiler = _Compiler(mapping, dialect_name(conn))
     probes: dict[int, Any] = {}
@@ -91,7 +97,7 @@ def selectivities(conn: Connection, query: Query, mapping: TableMapping, bound: 
         if compiler.rank(node) is not None:
             probes[at] = compiler.owners(node)
     counts: list[int | None] = [None] * len(query.conjuncts)
-    if len(probes) <= 1:
+    if not probes or len(probes) == 1 and compiler.dialect == "sqlite":
         for at in probes:
             counts[at] = 0
         return counts
@@ -111,6 +117,7 @@ def conditions_of(query: Query, mapping: TableMapping, dialect: Any) -> list[Col
 class _Compiler:
     def __init__(self, mapping: TableMapping, dialect: str) -> None:
         self.mapping, self.dialect = mapping, dialect
+        self._json_cost = 0
 
     # A conjunct can drive when every row it selects is named by rows of the tag index.
 
@@ -118,7 +125,8 @@ class _Compiler:
         """How selective conjuncts of this form usually are (less is better); None when it cannot drive."""
         if isinstance(node, Or):
             ranks = [self.rank(item) for item in node.items]
-            return None if None in ranks else max(rank for rank in ranks if rank is not None) + 1
+            terms = sum(5 if isinstance(item, Clause) and item.op == "$in" else 1 for item in node.items)
+            return None if None in ranks or terms > MOST_DRIVING_TERMS else max(rank for rank in ranks if rank is not None) + 1
         if not isinstance(node, Clause) or node.name.kind != "tag" or self.mapping.tags is None or node.name.base:
             return None
         if node.op == "$exists" and not node.value:
@@ -141,10 +149,15 @@ class _Compiler:
         op, value = ("$eq", node.value[0]) if node.op == "$all" else (node.op, node.value)
         return [base.where(condition) for condition in TagCell(index, self.dialect, aside=False).conditions(op, value)]
 
-    def driving(self, node: Node) -> ColumnElement[bool]:
+    def driving(self, node: Node, few: bool) -> ColumnElement[bool]:
         if self.rank(node) is None:
             return self.condition(node)
-        found = self.mapping.tags.local.in_(self.owners(node))
+        local = self.mapping.tags.local
+        if few and self.dialect == "postgresql":
+            # Its statistics know nothing of numbers under one key, and as a join it may read the whole table.
+            found = local == any_(func.array(self.owners(node).scalar_subquery()))
+        else:
+            found = local.in_(self.owners(node))
         # The index found only the first of the values; all of them are asked about.
         return and_(found, self.condition(node)) if isinstance(node, Clause) and node.op == "$all" else found
 
@@ -193,6 +206,9 @@ class _Compiler:
         name = clause.name
         if clause.op == "$exists" and not name.below:
             return self._has_value(place)
+        self._json_cost += json_cost(name.below, clause.value)
+        if self._json_cost > MOST_JSON_COST:
+            raise NotInSql
         refs = name.kind in ("ref", "refs", "list") and not name.below
         return json_condition(place.column, name.below, refs, clause.op, clause.value, self.dialect)
 

@@ -46,6 +46,9 @@ class ExactNumber(UserDefinedType[Any]):
         # As text with its shortest digits, never as a double that PostgreSQL would round on its own.
         return lambda value: Decimal(repr(value)) if isinstance(value, float) else value
 
+    def literal_processor(self, dialect: Any) -> Any:
+        return repr
+
 
 _CodePoints = Text().with_variant(Text(collation="C"), "postgresql")
 
