@@ -63,7 +63,7 @@ class Exchange:
         if self.kind == "fanout":
             return self._bindings.values()
         if self.kind == "topic":
-            words = key.split(".")
+            words = key.split(".") if key else []
             return [queue for (_, pattern), queue in self._bindings.items()
-                    if pattern == key or matches(pattern.split("."), words)]
+                    if pattern == key or matches(pattern.split(".") if pattern else [], words)]
         return [queue for (_, wanted), queue in self._bindings.items() if wanted == key]

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
+from eventlet import spawn_after
 from eventlet.event import Event as GreenEvent
 from eventlet.semaphore import Semaphore
 from kombu import Connection, Consumer, Exchange, Queue
@@ -101,8 +102,13 @@ class Receiver(QueueConsumer):
             self._wake()
 
     def unregister_provider(self, provider: Any) -> None:
-        self.container.spawn_managed_thread(self._wake)
+        spawn_after(0, self._wake)
         super().unregister_provider(provider)
+
+    def kill(self) -> None:
+        # The consumer looks up only when something comes, or its time is over.
+        spawn_after(0, self._wake)
+        super().kill()
 
     def settle(self, settle: Callable[[KombuMessage], None], message: KombuMessage) -> None:
         """Ack, reject or requeue; on a connection that is gone the broker has taken the message back by itself."""
@@ -374,14 +380,14 @@ class BatchEvent(Entrypoint):
         self._ready.wait()
 
     def stop(self) -> None:
-        self._stopping.set()
-        interrupt = getattr(self._wire, "interrupt", None)
-        if interrupt is not None:
-            interrupt()
+        self.kill()
         self._thread.wait()
 
     def kill(self) -> None:
         self._stopping.set()
+        interrupt = getattr(self._wire, "interrupt", None)
+        if interrupt is not None:
+            interrupt()
 
     def _run(self) -> None:
         config = self.container.config

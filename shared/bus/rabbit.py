@@ -1,0 +1,227 @@
+"""The broker port on RabbitMQ 3.10 or newer, over py-amqp. Every wait has a limit; connects at first use and again later.
+
+Publishing uses a few connections of its own: a publish takes one, waits for its confirm, and gives it back. Channels are
+never shared between threads, because py-amqp's are not made for that.
+"""
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
+
+import amqp
+from amqp.exceptions import AMQPError, ChannelError, MessageNacked, NotFound
+from kombu import Connection
+from kombu.exceptions import OperationalError
+
+from shared.bus.event import delivery_of
+from shared.bus.message import Delivery, Message
+from shared.bus.port import unavailable, unroutable
+from shared.bus.topology import Topology, declare
+
+T = TypeVar("T")
+CONNECT_S = 3
+PROBE_S = 2
+IDLE_CONNECTIONS = 10
+KEEPALIVE = {"TCP_USER_TIMEOUT": 10_000, "TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
+
+AWAY = (AMQPError, MessageNacked, OperationalError, OSError)
+
+
+class _Line:
+    """One connection with one channel for publishing; ``sent`` and ``settled`` count as the broker counts."""
+
+    def __init__(self, uri: str, timeout_s: float, confirm_each: bool) -> None:
+        self.connection = Connection(uri, connect_timeout=min(CONNECT_S, timeout_s), transport_options={
+            "confirm_publish": confirm_each, "socket_settings": KEEPALIVE})
+        self.connection.connect()
+        self.channel = self.connection.channel()
+        self.sent = 0
+        self.acked: set[int] = set()
+        self.refused: set[int] = set()
+        self._settled = 0
+        if not confirm_each:
+            self.channel.confirm_select()
+            self.channel.events["basic_ack"].add(lambda tag, multiple: self._settle(self.acked, tag, multiple))
+            self.channel.events["basic_nack"].add(lambda tag, multiple: self._settle(self.refused, tag, multiple))
+
+    def _settle(self, into: set[int], tag: int, multiple: bool) -> None:
+        if multiple:
+            into.update(number for number in range(self._settled + 1, tag + 1)
+                        if number not in self.acked and number not in self.refused)
+            self._settled = tag
+        else:
+            into.add(tag)
+
+    def close(self) -> None:
+        with suppress(Exception):
+            # Without a word to a broker that may not answer.
+            self.connection.collect(socket_timeout=0.2)
+
+
+class RabbitBroker:
+    """See ``shared.bus.port.Broker``."""
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+        self._singles: list[_Line] = []
+        self._batches: list[_Line] = []
+        self._queues: dict[str, None] = {}
+        self._lock = threading.Lock()
+
+    def publish(self, message: Message, *, mandatory: bool = False, timeout_s: float = 5) -> None:
+        deadline = time.monotonic() + timeout_s
+
+        def send(line: _Line) -> None:
+            left_s = max(0.05, deadline - time.monotonic())
+            line.channel.basic_publish(_amqp(message), exchange=message.exchange, routing_key=message.routing_key,
+                                       mandatory=mandatory, timeout=left_s, confirm_timeout=left_s)
+
+        try:
+            self._sending(self._singles, True, timeout_s, send)
+        except (NotFound, ChannelError) as error:
+            if mandatory and (isinstance(error, NotFound) or "NO_ROUTE" in str(error)):
+                raise unroutable(message) from None
+            if isinstance(error, NotFound):
+                return
+            raise unavailable(error) from error
+        except AWAY as error:
+            raise unavailable(error) from error
+
+    def publish_many(self, messages: Sequence[Message], *, timeout_s: float = 10) -> list[str]:
+        deadline = time.monotonic() + timeout_s
+
+        def send(line: _Line) -> list[str]:
+            first = line.sent + 1
+            line.acked.clear()
+            line.refused.clear()
+            for message in messages:
+                line.sent += 1
+                line.channel.basic_publish(_amqp(message), exchange=message.exchange, routing_key=message.routing_key,
+                                           timeout=max(0.05, deadline - time.monotonic()))
+            while len(line.acked) + len(line.refused) < len(messages):
+                left_s = deadline - time.monotonic()
+                if left_s <= 0:
+                    break
+                try:
+                    line.connection.drain_events(timeout=left_s)
+                except TimeoutError:
+                    break
+            taken = [message.id for number, message in enumerate(messages, first)
+                     if number in line.acked and message.id is not None]
+            if len(line.acked) + len(line.refused) < len(messages):
+                # Confirms that come later would be counted for the next batch.
+                line.close()
+            return taken
+
+        if not messages:
+            return []
+        try:
+            return self._sending(self._batches, False, timeout_s, send)
+        except AWAY as error:
+            raise unavailable(error) from error
+
+    def declare(self, topology: Topology) -> None:
+        with self._asking() as channel:
+            declare(channel, topology)
+        self._queues.update(dict.fromkeys(queue.name for queue in topology.queues))
+
+    def depths(self) -> dict[str, int]:
+        found = {}
+        for queue in list(self._queues):
+            answer = self._ask(queue)
+            if answer is not None:
+                found[queue] = answer.message_count
+        return found
+
+    def readers(self, queue: str) -> int:
+        answer = self._ask(queue)
+        return answer.consumer_count if answer is not None else 0
+
+    def peek(self, queue: str, limit: int) -> list[Delivery]:
+        found: list[Delivery] = []
+        try:
+            with self._asking() as channel:
+                while len(found) < limit:
+                    message = channel.basic_get(queue)
+                    if message is None:
+                        break
+                    found.append(delivery_of(queue, channel.message_to_python(message)))
+                # The channel closes, and what it holds goes back to its place.
+        except NotFound:
+            return []
+        return found
+
+    def is_reachable(self) -> bool:
+        try:
+            with Connection(self.uri, connect_timeout=PROBE_S) as connection:
+                connection.connect()
+            return True
+        except AWAY:
+            return False
+
+    def close(self) -> None:
+        with self._lock:
+            lines = [*self._singles, *self._batches]
+            self._singles.clear()
+            self._batches.clear()
+        for line in lines:
+            line.close()
+
+    # --- inside ------------------------------------------------------------------------------------------------
+
+    def _sending(self, idle: list[_Line], confirm_each: bool, timeout_s: float, send: Callable[[_Line], T]) -> T:
+        with self._lock:
+            line = idle.pop() if idle else None
+        kept = line is not None
+        try:
+            if line is None:
+                line = _Line(self.uri, timeout_s, confirm_each)
+            try:
+                answer = send(line)
+            except TimeoutError:
+                raise
+            except (AMQPError, OSError) as error:
+                if not kept or isinstance(error, ChannelError):
+                    raise
+                # It had been idle, and the broker was restarted meanwhile: the others are no better.
+                line.close()
+                self.close()
+                line = _Line(self.uri, timeout_s, confirm_each)
+                answer = send(line)
+        except BaseException:
+            if line is not None:
+                line.close()
+            raise
+        with self._lock:
+            if line.connection.connected and len(idle) < IDLE_CONNECTIONS:
+                idle.append(line)
+                return answer
+        line.close()
+        return answer
+
+    @contextmanager
+    def _asking(self) -> Iterator[Any]:
+        try:
+            with Connection(self.uri, connect_timeout=CONNECT_S, transport_options={"read_timeout": CONNECT_S}) as connection:
+                connection.connect()
+                yield connection.channel()
+        except NotFound:
+            raise
+        except AWAY as error:
+            raise unavailable(error) from error
+
+    def _ask(self, queue: str) -> Any:
+        try:
+            with self._asking() as channel:
+                return channel.queue_declare(queue=queue, passive=True)
+        except NotFound:
+            return None
+
+
+def _amqp(message: Message) -> amqp.Message:
+    properties = message.properties()
+    properties["application_headers"] = dict(properties["application_headers"])
+    return amqp.Message(message.body, **properties)

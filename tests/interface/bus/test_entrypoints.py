@@ -1,0 +1,40 @@
+"""The scenarios of ``scenarios.py``, run in one green process; each is a test here."""
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.servers import ROOT, project_environment
+
+MODULE = Path(__file__).with_name("scenarios.py")
+NAMES = [node.name for node in ast.parse(MODULE.read_text()).body
+         if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
+RUN_S = 240
+
+
+def run_scenarios(folder: Path, address: str) -> dict[str, str | None]:
+    """What went wrong in each scenario, by its name."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "tests.interface.bus.green", "tests.interface.bus.scenarios", str(folder),
+         address], cwd=ROOT, env=project_environment(), capture_output=True, text=True, timeout=RUN_S)
+    results = dict(json.loads(line) for line in done.stdout.splitlines() if line.startswith("["))
+    for name in NAMES:
+        results.setdefault(name, f"The process ended with {done.returncode} before it.\n{done.stderr[-5000:]}")
+    return results
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str | None]]:
+    yield run_scenarios(tmp_path_factory.mktemp("mesh"), "embedded")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_on_the_embedded_broker(results: dict[str, str | None], name: str) -> None:
+    if results[name]:
+        pytest.fail(results[name], pytrace=False)

@@ -1,0 +1,1 @@
+"""Suites of promises, each run against every adapter that makes them."""
