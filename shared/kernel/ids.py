@@ -58,7 +58,7 @@ def derived_id(noun: str, parent_id: str, *key: object) -> str:
     the first instead of doubling them. The time part is the parent's, the rest a hash of parent and key.
     """
     time_part = parent_id.split("_", 1)[1][:10]
-    text = "\x1f".join([parent_id, *map(str, key)])
+    text = "\x1f".join([noun, parent_id, *map(str, key)])
     digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=10).digest()
     return f"{PREFIXES[noun]}_{time_part}{_encode(int.from_bytes(digest, 'big'))[10:]}"
 
