@@ -1,0 +1,8 @@
+"""Entry of the scan worker; see the package for what it says and hears."""
+from __future__ import annotations
+
+from services.catalog.scanner.scanning import scan
+from shared.hosting.worker_loop import Lane, serve
+
+if __name__ == "__main__":
+    serve({"scan": (Lane(4), scan)})

@@ -1,0 +1,81 @@
+"""The kinds of source by name: judging what a user wrote, and opening one. Imports an adaptor when it is first opened."""
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+from shared.kernel.errors import Invalid, did_you_mean
+from shared.sources.port import Source, SourcePolicy
+
+ADAPTORS = {
+    "file": "shared.sources.file",
+    "http": "shared.sources.http",
+    "simulated": "shared.sources.simulated",
+}
+
+
+def _module(adaptor: object) -> Any:
+    if adaptor not in ADAPTORS:
+        raise Invalid("source.unknown_adaptor", f"There is no adaptor '{adaptor}'.{did_you_mean(str(adaptor), ADAPTORS)}",
+                      next_step=f"Use one of {', '.join(ADAPTORS)}.", errors=[{"pointer": "/adaptor", "detail": "unknown"}])
+    return importlib.import_module(ADAPTORS[str(adaptor)])
+
+
+def check_parameters(adaptor: str, parameters: Mapping[str, Any], policy: SourcePolicy) -> dict[str, Any]:
+    """The parameters in the form that is kept: defaults filled in, a folder as its real absolute path.
+
+    Looks at the folder (for ``file``) and parses an inline listing; reads no data and connects to nothing.
+
+    Raises:
+        Invalid: ``source.unknown_adaptor``, ``source.bad_parameters``, ``source.rootdir_missing``, ``source.rootdir_unreadable``,
+            ``source.rootdir_not_allowed``, ``source.bad_listing``; ``errors`` holds pointers below ``/parameters``.
+    """
+    module = _module(adaptor)
+    if not isinstance(parameters, Mapping):
+        raise bad_parameters("", "is not an object")
+    for name in parameters:
+        if name not in module.PARAMETERS:
+            raise bad_parameters(name, f"is no parameter of the adaptor {adaptor}.{did_you_mean(name, module.PARAMETERS)}")
+    return module.check(parameters, policy)
+
+
+def open_source(adaptor: str, parameters: Mapping[str, Any], policy: SourcePolicy) -> Source:
+    """The open source; the caller closes it. The rules of ``policy`` are applied again, for the world may have changed.
+
+    Raises:
+        EdgemereError: as ``check_parameters``.
+    """
+    return _module(adaptor).open_source(dict(parameters), policy)
+
+
+def bad_parameters(name: str, why: str) -> Invalid:
+    """``source.bad_parameters`` with a pointer to the parameter."""
+    return Invalid("source.bad_parameters", f"The parameter '{name}' {why}." if name else f"What stands as parameters {why}.",
+                   errors=[{"pointer": f"/parameters/{name}".rstrip("/"), "detail": why}])
+
+
+def optional(parameters: Mapping[str, Any], name: str, kind: type | tuple[type, ...], default: Any) -> Any:
+    """A parameter of a kind, or its default where it is missing or null.
+
+    Raises:
+        Invalid: ``source.bad_parameters``.
+    """
+    value = parameters.get(name)
+    if value is None:
+        return default
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        words = kind.__name__ if isinstance(kind, type) else " or ".join(one.__name__ for one in kind)
+        raise bad_parameters(name, f"is not of the kind {words}")
+    if isinstance(value, str) and ("\0" in value or not value.isprintable() and any("\ud800" <= c <= "\udfff" for c in value)):
+        raise bad_parameters(name, "holds a NUL or half a character")
+    return value
+
+
+def texts(parameters: Mapping[str, Any], name: str) -> list[str]:
+    """A list of texts (one alone stands for itself), empty where it is missing."""
+    value = optional(parameters, name, (str, list), [])
+    value = [value] if isinstance(value, str) else value
+    if not all(isinstance(one, str) and one and len(one) <= 1024 for one in value) or len(value) > 1000:
+        raise bad_parameters(name, "is not a list of at most 1,000 short texts")
+    return list(value)
