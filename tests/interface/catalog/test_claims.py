@@ -1,0 +1,139 @@
+"""Claims never grant more than there is, and say what they refuse."""
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from services.catalog import claims
+from shared.kernel.errors import Conflict, Invalid, NoCapacity, NotFound, VersionConflict
+from tests.interface.catalog.world import Catalogue
+
+
+def test_claims_are_counted_and_given_back(catalogue: Catalogue) -> None:
+    source = catalogue.source(capacity={"readers": 3})
+    assert catalogue.claim(source, "a", "b") == {"claimed": 2}
+    assert catalogue.used(source) == {"bytes": 0, "readers": 2}
+    assert claims.release(catalogue.uses, ids=["a", "gone"]) == {"released": 1}
+    assert claims.release(catalogue.uses, holder="dreq_1") == {"released": 1}
+    assert claims.release(catalogue.uses, holder="dreq_1") == {"released": 0}
+    assert catalogue.used(source)["readers"] == 0
+
+
+def test_the_same_claim_twice_is_one(catalogue: Catalogue) -> None:
+    source = catalogue.source(capacity={"readers": 2})
+    catalogue.claim(source, "a", "b")
+    assert catalogue.claim(source, "a", "b") == {"claimed": 2}
+    assert catalogue.used(source)["readers"] == 2
+
+
+def test_all_or_nothing_is_claimed(catalogue: Catalogue) -> None:
+    roomy, tight = catalogue.source("roomy"), catalogue.source("tight", capacity={"readers": 1})
+    with pytest.raises(NoCapacity) as refusal:
+        claims.claim(catalogue.uses, [{"id": "a", "source": roomy["id"], "kind": "readers", "amount": 1},
+                                      {"id": "b", "source": tight["id"], "kind": "readers", "amount": 2}], "dreq_1")
+    assert refusal.value.code == "source.no_capacity" and refusal.value.next_step
+    assert refusal.value.extra == {"source": {"id": tight["id"], "name": "tight"}, "kind": "readers", "wanted": 2, "free": 1}
+    assert catalogue.used(roomy)["readers"] == catalogue.used(tight)["readers"] == 0
+
+
+def test_a_source_that_is_not_ready_or_not_writable_takes_no_claims(catalogue: Catalogue) -> None:
+    read_only = catalogue.source("read-only", writable=False)
+    with pytest.raises(Conflict, match="datasource.not_writable"):
+        catalogue.claim(read_only, "a", kind="bytes", amount=10)
+    catalogue.call("datasource_suspend", id="read-only")
+    with pytest.raises(Conflict, match="datasource.not_ready"):
+        catalogue.claim(read_only, "a")
+    with pytest.raises(NotFound, match="datasource.not_found"):
+        catalogue.claim({"id": "dsrc_01M87HEZH066AESBS7QVCT04P4"}, "a")
+
+
+@pytest.mark.parametrize("change", [{"amount": -1}, {"amount": True}, {"kind": "riders"}, {"amount": 2**63}])
+def test_a_malformed_claim_is_named(catalogue: Catalogue, change: dict) -> None:
+    source = catalogue.source()
+    with pytest.raises(Invalid) as refusal:
+        catalogue.claim(source, "a", **change)
+    assert refusal.value.errors[0]["pointer"] == "/claims/0"
+
+
+def test_an_id_that_stands_for_another_claim_is_refused(catalogue: Catalogue) -> None:
+    source = catalogue.source()
+    catalogue.claim(source, "a")
+    with pytest.raises(Invalid):
+        catalogue.claim(source, "a", amount=2)
+    assert catalogue.used(source)["readers"] == 1
+
+
+def test_what_was_claimed_for_a_time_comes_back_with_a_message(catalogue: Catalogue) -> None:
+    source = catalogue.source(capacity={"readers": 1})
+    catalogue.claim(source, "a", ttl_s=0)
+    catalogue.messages()
+    assert claims.sweep(catalogue.uses) == 1
+    freed, = catalogue.messages("capacity.freed")
+    assert freed["obj"]["source"]["name"] == "lab" and freed["obj"]["why"] == "released"
+    assert catalogue.used(source)["readers"] == 0
+
+
+def test_a_claim_that_is_over_makes_room_before_the_sweep(catalogue: Catalogue) -> None:
+    source = catalogue.source(capacity={"readers": 1})
+    catalogue.claim(source, "a", ttl_s=0)
+    assert catalogue.claim(source, "b", holder="dreq_2") == {"claimed": 1}
+    assert catalogue.used(source)["readers"] == 1
+
+
+def test_a_renewed_claim_stays(catalogue: Catalogue) -> None:
+    source = catalogue.source(capacity={"readers": 1})
+    catalogue.claim(source, "a", ttl_s=0)
+    assert claims.renew(catalogue.uses, "dreq_1", None) == {"renewed": 1}
+    assert claims.sweep(catalogue.uses) == 0
+    assert catalogue.used(source)["readers"] == 1
+
+
+def test_room_that_comes_free_is_said_once_per_call(catalogue: Catalogue) -> None:
+    source = catalogue.source(capacity={"readers": 100})
+    catalogue.claim(source, *(f"c{number}" for number in range(50)))
+    catalogue.messages()
+    claims.release(catalogue.uses, holder="dreq_1", prefix="c1")
+    names = [message["name"] for message in catalogue.messages()]
+    assert sorted(names) == ["capacity.freed", "datasource.updated"]
+    assert catalogue.used(source)["readers"] == 39
+
+
+def test_ten_thousand_claims_are_one_call(catalogue: Catalogue) -> None:
+    source = catalogue.source()
+    ids = [f"c{number}" for number in range(10_000)]
+    assert catalogue.claim(source, *ids) == {"claimed": 10_000}
+    assert catalogue.claim(source, *ids) == {"claimed": 10_000}
+    assert catalogue.used(source)["readers"] == 10_000
+    assert claims.release(catalogue.uses, holder="dreq_1") == {"released": 10_000}
+
+
+def test_replicas_together_never_claim_more_than_there_is(fresh_database: Callable[[], str], tmp_path: Path) -> None:
+    url = fresh_database()
+    replicas = [Catalogue(url, tmp_path / "home") for _ in range(2)]
+    source = replicas[0].source(capacity={"readers": 10})
+    granted: list[int] = []
+    refused: list[int] = []
+
+    def ask(number: int) -> None:
+        for _ in range(20):
+            try:
+                replicas[number % 2].claim(source, f"c{number}", holder=f"r{number}")
+                granted.append(number)
+            except NoCapacity:
+                refused.append(number)
+            except VersionConflict:
+                continue
+            return
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(40)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(granted), len(refused)) == (10, 30)
+    assert replicas[0].used(source)["readers"] == 10
+    for replica in replicas:
+        replica.close()

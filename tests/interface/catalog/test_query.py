@@ -1,0 +1,104 @@
+"""What a query finds, counts and warns of."""
+from __future__ import annotations
+
+import pytest
+
+from shared.kernel.errors import Invalid, Malformed
+from tests.interface.catalog.world import Catalogue
+
+
+@pytest.fixture
+def lab(catalogue: Catalogue) -> Catalogue:
+    source = catalogue.source(location="Oslo", cost={"per_gib_out": 1.5})
+    catalogue.holding(source, *({"path": f"d{number % 3}/f{number}.csv", "size": number, "tags": {
+        "owner": "darren" if number % 2 else "ada", "n": number}} for number in range(30)))
+    return catalogue
+
+
+def test_the_funnel_adds_up_to_the_total(lab: Catalogue) -> None:
+    page = lab.call("query", expression="owner:darren n>=20 name:f2*", limit=2)
+    assert page["funnel"]["base"] == 30
+    assert [(step["clause"], step["remaining"]) for step in page["funnel"]["steps"]] == [
+        ("owner:darren", 15), ("n>=20", 5), ("name:f2*", 5)]
+    assert page["total"] == 5 and len(page["items"]) == 2 and page["next"]
+
+
+def test_pages_give_everything_once_in_one_order(lab: Catalogue) -> None:
+    for sort in (None, "-size", "path,size"):
+        seen, cursor = [], None
+        while True:
+            page = lab.call("query", expression="owner:darren", limit=4, cursor=cursor, sort=sort, funnel=cursor is None)
+            seen += [item["id"] for item in page["items"]]
+            assert page["total"] == 15
+            cursor = page["next"]
+            if cursor is None:
+                break
+        assert len(seen) == len(set(seen)) == 15
+
+
+def test_a_cursor_belongs_to_its_query(lab: Catalogue) -> None:
+    cursor = lab.call("query", expression="owner:darren", limit=4)["next"]
+    with pytest.raises(Invalid, match="cursor.invalid"):
+        lab.call("query", expression="owner:ada", limit=4, cursor=cursor)
+    with pytest.raises(Malformed, match="cursor.invalid"):
+        lab.call("query", cursor="nonsense")
+
+
+def test_an_item_says_where_it_lies_and_the_page_what_its_sources_are(lab: Catalogue) -> None:
+    page = lab.call("query", expression={"n": 7})
+    item, = page["items"]
+    assert item["name"] == "f7.csv" and item["location"] == "Oslo" and item["tags"] == {"owner": "darren", "n": 7}
+    source = page["sources"][item["source"]["id"]]
+    assert (source["name"], source["cost"], source["writable"], source["state"]) == ("lab", {"per_gib_out": 1.5}, True, "Ready")
+
+
+def test_a_source_is_named_by_name_or_id(lab: Catalogue) -> None:
+    source = lab.call("datasource_show", id="lab")
+    assert len(lab.found("source:lab")) == len(lab.found({"source": source["id"]})) == 30
+    assert lab.found("source:other") == []
+
+
+def test_a_tag_that_no_data_has_is_a_warning(lab: Catalogue) -> None:
+    page = lab.call("query", expression="ownr:darren")
+    assert page["total"] == 0
+    warning, = page["warnings"]
+    assert (warning["code"], warning["field"], warning["nearest"]) == ("unknown_tag", "ownr", ["owner"])
+
+
+def test_data_of_a_source_out_of_use_does_not_match(lab: Catalogue) -> None:
+    other = lab.source("other")
+    lab.holding(other, {"path": "x.csv", "tags": {"owner": "darren"}})
+    lab.call("datasource_suspend", id="lab")
+    page = lab.call("query", expression="owner:darren")
+    assert [item["path"] for item in page["items"]] == ["x.csv"]
+    assert page["funnel"]["base"] == 1 and page["total"] == 1
+    warning, = page["warnings"]
+    assert warning["code"] == "source_out_of_use" and "'lab' (Suspended)" in warning["detail"]
+    lab.messages()
+    lab.call("datasource_resume", id="lab")
+    assert [message["name"] for message in lab.messages("capacity.freed")] == ["capacity.freed"]
+    assert lab.call("query")["total"] == 31
+    lab.call("datasource_shutdown", id="lab")
+    assert lab.call("query")["total"] == 1
+
+
+def test_a_regular_expression_looks_at_what_the_rest_leaves(lab: Catalogue) -> None:
+    page = lab.call("query", expression={"owner": "ada", "name": {"$regex": "^f1.\\."}})
+    assert page["total"] == 5 and page["funnel"]["steps"][-1]["remaining"] == 5 and not page["funnel"]["estimate"]
+
+
+def test_an_error_names_the_place_and_what_was_meant(lab: Catalogue) -> None:
+    with pytest.raises(Malformed) as refusal:
+        lab.call("query", expression={"name": {"$regx": "a"}})
+    assert refusal.value.code == "query.unknown_operator" and "$regex" in str(refusal.value)
+    assert refusal.value.errors[0]["pointer"] == "/name/$regx"
+    with pytest.raises(Invalid, match="sort.invalid"):
+        lab.call("query", sort="siz")
+
+
+def test_data_is_listed_and_found_by_name_id_and_query(lab: Catalogue) -> None:
+    assert lab.call("data_list", limit=5)["total"] == 30
+    one, = lab.call("data_find", attr1="f7.csv")["items"]
+    assert lab.call("data_find", attr1=one["id"])["items"] == [one] == [lab.call("data_show", id="f7.csv")]
+    assert lab.call("data_find", attr1="owner:ada n<4", source="lab")["total"] == 2
+    assert lab.call("data_list", path="d1/f7.csv")["total"] == 1
