@@ -132,5 +132,5 @@ def _check_texts(parameters: Mapping[str, Any]) -> None:
 def _check_names(connection: Any, event: str | None) -> None:
     for pattern in rules.patterns(event):
         refusal = rules.mistaken(pattern)
-        if refusal is not None and (rules.is_pattern(pattern) or not repository.has_name(connection, pattern)):
+        if refusal is not None and not repository.has_named(connection, pattern):
             raise refusal

@@ -10,6 +10,7 @@ from sqlalchemy import Column, Index, Integer, LargeBinary, MetaData, String, Ta
 
 from shared.bus.encoding import decode
 from shared.kernel.secrets import redacted
+from shared.query.values import storable
 from shared.storage.record import Record
 from shared.storage.schema import Id, Json, Serial, Stamp, Word, service_tables
 
@@ -85,7 +86,7 @@ def shown_body(body: bytes) -> tuple[Any, str]:
     if len(body) > SHOWN_BYTES:
         return body[:SHOWN_BYTES].decode("utf-8", "replace"), "cut"
     try:
-        return redacted(decode(body)), "json"
+        return redacted(storable(decode(body))), "json"
     except (ValueError, RecursionError):
         pass
     try:

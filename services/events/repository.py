@@ -50,10 +50,10 @@ def head(connection: Connection) -> int:
     return connection.execute(select(func.max(event_table.c.sequence))).scalar() or 0
 
 
-def has_name(connection: Connection, name: str) -> bool:
-    """Whether the log has a message of this name."""
-    return connection.execute(select(event_table.c.sequence).where(
-        event_table.c.noun == name.partition(".")[0], event_table.c.name == name).limit(1)).first() is not None
+def has_named(connection: Connection, pattern: str) -> bool:
+    """Whether the log has a message that this name or pattern covers."""
+    return connection.execute(
+        select(event_table.c.sequence).where(named_like(connection, pattern)).limit(1)).first() is not None
 
 
 def named_like(connection: Connection, pattern: str) -> ColumnElement[bool]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 from shared.bus.dead_letters import DeadLetter, dead_letter_of
@@ -137,9 +138,10 @@ def is_pattern(text: str) -> bool:
 
 
 def mistaken(pattern: str) -> Invalid | None:
-    """The refusal of a name that no message has and that is near one which many have; None when it may be meant so."""
+    """The refusal of a name or pattern that none of our messages has and that is near one; None when it may be meant so."""
     known = [*EVENTS, *dict.fromkeys(f"{event.noun}.*" for event in EVENTS.values())]
-    if pattern in known or not nearest(pattern, known):
+    glob = pattern.replace("#", "*")
+    if any(fnmatchcase(name, glob) for name in EVENTS) or not nearest(pattern, known):
         return None
     detail = f"There is no message '{pattern}' in the log.{did_you_mean(pattern, known)}"
     return Invalid("parameter.invalid", detail, next_step="Name a message, or a class as in datarequest.*",
