@@ -28,9 +28,8 @@ def funnel(
 ) -> dict[str, Any]:
     """``{"base", "steps": [{"clause", "json", "remaining"}], "estimate"}``: the rows that remain after each conjunct.
 
-    ``base`` counts the rows of ``base_where`` (or is ``base_rows``, where the caller keeps count); the last step counts
-    the matches. The steps are in the query's
-    order. From the first conjunct that SQL cannot say onward, at most ``max_rows`` rows are looked at, for
+    ``base`` counts the rows of ``base_where`` (or is ``base_rows``, where the caller keeps count); the last step
+    counts the matches. The steps are in the query's order. From the first conjunct that SQL cannot say onward, at most ``max_rows`` rows are looked at, for
     ``max_seconds``; when that is not all, these steps are scaled up and ``estimate`` is true.
     """
     base = true() if base_where is None else base_where
@@ -60,7 +59,8 @@ def _count(conn: Connection, mapping: TableMapping, base: Any, conditions: list[
     step = case(*fails, else_=len(conditions)) if fails else literal(1)
     failed = select(step.label("step"), mapping.key).where(base, conditions[0]).subquery()
     by_step = select(failed.c.step, func.count()).group_by(failed.c.step)
-    found = dict(conn.execute(by_step if base_rows is not None else union_all(total, by_step)).tuples().all())
+    counted = conn.execute(by_step if base_rows is not None else union_all(total, by_step))
+    found = {at: rows for at, rows in counted}
     passed_first = sum(rows for at, rows in found.items() if at >= 1)
     # Where another statement counted the base, a commit may lie between the two.
     counts = [found.get(-1, 0) if base_rows is None else max(base_rows, passed_first)]

@@ -22,11 +22,11 @@ from shared.query.json_values import json_condition, json_cost
 from shared.query.mapping import Json, Place, Plain, Ref, Refs, RefVia, TableMapping
 from shared.query.matcher import predicate
 from shared.query.tag_index import index_key
-from shared.query.tree import And, Clause, Node, Not, Or, Query, conjunction
+from shared.query.tree import And, Clause, Node, Not, Or, Query, conjunction, disjunction
 
 PROBE_ROWS = 1000
 # What a statement may hold before the databases' own limits (terms, variables, length) come near.
-MOST_DRIVING_TERMS = 100
+MOST_DRIVING_TERMS = 400
 MOST_JSON_COST = 100
 _RANK = {"$eq": 0, "$all": 0, "$in": 1, "$prefix": 2, "$like": 3, "$gt": 4, "$gte": 4, "$lt": 4, "$lte": 4, "$size": 5, "$exists": 6}
 
@@ -62,7 +62,7 @@ def compile_sql(
     and selects few rows. ``plan`` finds out both.
     """
     compiler = _Compiler(mapping, dialect_name(dialect))
-    nodes = query.conjuncts
+    nodes = [_gathered(node) for node in query.conjuncts]
     if driver is None:
         ranked = [(rank, at) for at, node in enumerate(nodes) if (rank := compiler.rank(node)) is not None]
         driver = min(ranked)[1] if ranked else None
@@ -93,7 +93,7 @@ def selectivities(conn: Connection, query: Query, mapping: TableMapping, bound: 
     """
     compiler = _Compiler(mapping, dialect_name(conn))
     probes: dict[int, Any] = {}
-    for at, node in enumerate(query.conjuncts):
+    for at, node in enumerate(map(_gathered, query.conjuncts)):
         if compiler.rank(node) is not None:
             probes[at] = compiler.owners(node)
     counts: list[int | None] = [None] * len(query.conjuncts)
@@ -256,6 +256,23 @@ class _Compiler:
         if not conditions:
             raise NotInSql
         return or_(*conditions)
+
+
+def _gathered(node: Node) -> Node:
+    """The same condition with the equalities of an $or on one name asked as one $in, which is one look-up."""
+    if not isinstance(node, Or):
+        return node
+    equal: dict[str, list[Clause]] = {}
+    others: list[Node] = []
+    for item in node.items:
+        if isinstance(item, Clause) and item.op in ("$eq", "$in"):
+            equal.setdefault(item.name.text, []).append(item)
+        else:
+            others.append(item)
+    for clauses in equal.values():
+        values = [value for clause in clauses for value in (clause.value if clause.op == "$in" else (clause.value,))]
+        others.append(clauses[0] if len(clauses) == 1 else Clause(clauses[0].name, "$in", tuple(values)))
+    return disjunction(others)
 
 
 def _refuted(condition: ColumnElement[bool]) -> ColumnElement[bool]:

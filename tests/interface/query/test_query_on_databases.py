@@ -168,5 +168,6 @@ def test_more_conditions_on_json_than_a_statement_can_hold_are_left_to_the_match
                        {"labels.a.b.c.d": {"$exists": False}}):
         compiled = compile_sql(parse(expression, THINGS), MAPPING, many)
         with many.connect() as conn:
-            found = scan(conn, select(*MAPPING.columns).where(compiled.where), MAPPING.document, compiled.residual)
+            every = select(*MAPPING.columns).where(compiled.where)
+            found = scan(conn, every, MAPPING.document, compiled.residual, max_seconds=600)
         assert found.matched == (0 if "labels.a" in expression else 3000) and not found.is_estimate
