@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 
 from shared.bus.message import Message
+from shared.bus.pace import Pace
 from shared.bus.port import Broker
 from shared.bus.topology import EXCHANGES
 from shared.kernel.errors import EdgemereError
@@ -41,11 +42,12 @@ class Relay:
     """
 
     def __init__(self, database: Database, outbox: Outbox, broker: Broker, *, name: str, holder: str | None = None,
-                 batch: int = BATCH, idle_s: float = IDLE_S, lease_s: float = LEASE_S) -> None:
+                 pace: Pace | None = None, batch: int = BATCH, idle_s: float = IDLE_S, lease_s: float = LEASE_S) -> None:
         self._database = database
         self._outbox = outbox
         self._broker = broker
         self._service = name
+        self._pace = pace or Pace()
         self._holder = holder or f"{name}-{uuid.uuid4().hex[:12]}"
         self._batch = batch
         self._idle_s = idle_s
@@ -88,6 +90,7 @@ class Relay:
         failed = 0
         while self._stop_by is None or time.monotonic() < self._stop_by:
             self._woken.clear()
+            began = time.monotonic()
             try:
                 moved = self.turn()
                 failed = 0
@@ -103,7 +106,7 @@ class Relay:
                 failed += 1
             if moved:
                 # Calls come first; without this, a big backlog would keep the process from everything else.
-                time.sleep(0)
+                self._pace.rest(time.monotonic() - began if moved >= self._batch // 2 else 0)
             elif self._stop_by is not None:
                 return
             elif not failed:

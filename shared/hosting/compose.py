@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from shared.bus.pace import Pace
 from shared.bus.relay import Relay
 from shared.hosting.settings import Config
 from shared.hosting.source_policy import source_policy
@@ -55,14 +56,14 @@ def open_database(config: Config, service: str) -> Database:
     return Database(engine, module.METADATA)
 
 
-def compose(config: Config, name: str, broker: Any) -> Service:
+def compose(config: Config, name: str, broker: Any, pace: Pace) -> Service:
     """One service with its database, relay and workers; nothing of it runs yet.
 
     Raises:
         EdgemereError: its database is of a newer version, or its policy file cannot be used.
     """
     db = open_database(config, name)
-    relay = Relay(db, Outbox(db.metadata), broker, name=name)
+    relay = Relay(db, Outbox(db.metadata), broker, name=name, pace=pace)
     db.on_commit = relay.wake
     uses = Uses(name, db, config)
     service = Service(name, _class_of(name), uses, relay)
@@ -112,10 +113,10 @@ PARTS: dict[str, Callable[[Service, Config, Any], None]] = {
 }
 
 
-def nameko_config(config: Config, services: Sequence[Service]) -> dict[str, Any]:
+def nameko_config(config: Config, services: Sequence[Service], pace: Pace) -> dict[str, Any]:
     """What Nameko's containers read, with the parts of our own under keys in capitals."""
     return {
         "AMQP_URI": config.broker.uri, "serializer": "json", "max_workers": config.rpc.max_workers,
         "rpc_timeout_s": config.rpc.timeout_s, "retry_backoff_s": config.events.retry_backoff_s,
-        "parent_calls_tracked": 5, "USES": {service.name: service.uses for service in services}, "CONFIG": config,
+        "parent_calls_tracked": 5, "USES": {service.name: service.uses for service in services}, "CONFIG": config, "PACE": pace,
     }

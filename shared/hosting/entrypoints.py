@@ -31,6 +31,7 @@ from shared.bus.encoding import Undecodable, decode_as, encode
 from shared.bus.event import EventMessage, delivery_of, event_of
 from shared.bus.failures import after_failure, is_permanent, later
 from shared.bus.message import Delivery, Message
+from shared.bus.pace import Pace
 from shared.bus.topology import (
     BASE, DEAD_QUEUE, INTERNAL, RETRY_DELAYS_S, RPC, Topology, declare, event_queue, retry_queue,
 )
@@ -407,6 +408,7 @@ class BatchEvent(Entrypoint):
 
     def _consume(self, connection: Connection) -> None:
         channel = connection.default_channel
+        pace = self.container.config.get("PACE") or Pace()
         declare(channel, self.topology)
         self._waiting = []
         consumer = Consumer(channel, queues=[Queue(self.queue_name, durable=True)], auto_declare=False,
@@ -425,9 +427,10 @@ class BatchEvent(Entrypoint):
                     connection.heartbeat_check()
                 if self._waiting:
                     batch, self._waiting[:] = self._waiting[:self.batch], self._waiting[self.batch:]
+                    began = time.monotonic()
                     self._handle(connection, batch)
                     # Whoever waits for an answer comes first.
-                    time.sleep(0)
+                    pace.rest(time.monotonic() - began if len(batch) >= self.batch // 2 else 0)
 
     def _handle(self, connection: Connection, batch: list[KombuMessage]) -> None:
         good: list[tuple[Any, Delivery]] = []

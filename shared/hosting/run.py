@@ -17,6 +17,7 @@ import eventlet.wsgi
 from nameko.runners import ServiceRunner
 
 from shared.bus.embedded import embedded_uri
+from shared.bus.pace import Pace
 from shared.bus.port import connect
 from shared.bus.topology import BASE
 from shared.hosting.compose import SERVICES, Service, compose, nameko_config, open_database
@@ -35,8 +36,9 @@ class Mesh:
     def __init__(self, config: Config, names: tuple[str, ...], gateway: type | None) -> None:
         self.config = config
         self.broker = connect(config.broker.uri)
-        self.services = [compose(config, name, self.broker) for name in names]
-        self.settings = nameko_config(config, self.services)
+        pace = Pace()
+        self.services = [compose(config, name, self.broker, pace) for name in names]
+        self.settings = nameko_config(config, self.services, pace)
         self.runner = ServiceRunner(self.settings)
         for service in self.services:
             self.runner.add_service(service.kind)

@@ -17,7 +17,7 @@ from sqlalchemy import select
 
 from shared.contracts.action import Action, load_parameters
 from shared.contracts.table import BY_RPC
-from shared.hosting.entrypoints import rpc
+from shared.hosting.entrypoints import BatchEvent, rpc
 from shared.hosting.rpc import Mesh, current_context
 from shared.hosting.uses import Uses
 from shared.kernel.errors import Conflict, Invalid, NotYet
@@ -27,6 +27,14 @@ class UsesProvider(DependencyProvider):
     """Gives each worker its ``Uses``: the service's own, with the context of the call or message."""
 
     mesh = Mesh()
+
+    def worker_setup(self, worker_ctx: Any) -> None:
+        if not isinstance(worker_ctx.entrypoint, BatchEvent):
+            self.container.config["PACE"].begin()
+
+    def worker_teardown(self, worker_ctx: Any) -> None:
+        if not isinstance(worker_ctx.entrypoint, BatchEvent):
+            self.container.config["PACE"].end()
 
     def get_dependency(self, worker_ctx: Any) -> Uses:
         uses: Uses = self.container.config["USES"][self.container.service_name]

@@ -1,0 +1,28 @@
+"""Who comes first in a process: work that somebody waits for, before the telling of what has happened.
+
+In an embedded mesh one thread does both. A request for 10,000 Data says 70,000 messages; telling them at full speed
+would double the time until its data is ready. So tellers rest after a full batch while somebody is waited for.
+"""
+from __future__ import annotations
+
+import time
+
+REST_FACTOR = 3.0
+MOST_S = 0.25
+
+
+class Pace:
+    """Counts the workers that somebody waits for; one for all services of a process."""
+
+    def __init__(self) -> None:
+        self.busy = 0
+
+    def begin(self) -> None:
+        self.busy += 1
+
+    def end(self) -> None:
+        self.busy -= 1
+
+    def rest(self, worked_s: float) -> None:
+        """Called by who tells, after a full batch that took ``worked_s``."""
+        time.sleep(min(MOST_S, worked_s * REST_FACTOR) if self.busy > 0 else 0)
