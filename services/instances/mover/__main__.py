@@ -1,0 +1,12 @@
+"""Entry of the mover; see the package for what it says and hears."""
+from __future__ import annotations
+
+from services.instances.mover.copying import copy
+from services.instances.mover.looking import verify
+from services.instances.mover.removing import discard, purge, restore
+from shared.hosting.worker_loop import Lane, serve
+
+if __name__ == "__main__":
+    quick, long = Lane(4), Lane(4)
+    serve({"verify": (quick, verify), "discard": (quick, discard), "restore": (quick, restore), "purge": (quick, purge),
+           "copy": (long, copy)})

@@ -1,0 +1,111 @@
+"""``copy``: sorts the items into small ones, which go in batches, and large ones, which go one by one."""
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from services.instances.mover.looking import same_checksum, source_of
+from services.instances.mover.target import Spot, exists
+from services.instances.mover.work import Work
+from shared.hosting.worker_loop import Job
+from shared.kernel.errors import Conflict, EdgemereError, NotFound
+from shared.sources.port import Source, Stat
+
+LARGE = 1 << 20
+
+
+def copy(job: Job) -> None:
+    """Copy every item, small ones first: what is quick is ready soon."""
+    from services.instances.mover.large import copy_large
+    from services.instances.mover.small import copy_small
+
+    with Work(job) as work:
+        small, large = [], []
+        for item in work.items():
+            size = _expected_size(work, item)
+            if size is not None:
+                (large if size >= LARGE else small).append(item)
+        copy_small(work, small)
+        for item in large:
+            work.attempt(item, lambda item: copy_large(work, item))
+        work.done()
+
+
+def _expected_size(work: Work, item: Mapping[str, Any]) -> int | None:
+    """The size by which an item is sorted; None when it already failed. One whose size nobody knows is large."""
+    if isinstance(item.get("size"), int):
+        return item["size"]
+    try:
+        work.check()
+        size = source_of(work, item).stat(item["path"]).size
+        return LARGE if size is None else size
+    except Exception as error:
+        work.failed(item, error)
+        return None
+
+
+def unchanged(source: Source, path: str, before: Stat) -> None:
+    """
+    Raises:
+        NotFound: ``source.vanished``, while it was copied.
+        Conflict: ``source.changed_during_copy``; another attempt can help.
+    """
+    now = source.stat(path)
+    if now != before:
+        raise changed(path)
+
+
+def changed(path: str) -> Conflict:
+    """``source.changed_during_copy``."""
+    error = Conflict("source.changed_during_copy", f"'{path}' changed while it was copied; the copy was thrown away.",
+                     next_step="Scan the source again when nobody writes to it.")
+    error.retryable = True
+    return error
+
+
+def finish(work: Work, item: Mapping[str, Any], size: int, checksum: str, moved: int, **more: Any) -> None:
+    """The result of a copy that is in its place."""
+    place = work.place(item, "target").locate(item["target_path"])
+    work.ok(item, moved=moved, **place, size=size, checksum=checksum, verified="checksum", **more)
+
+
+def already_there(work: Work, item: Mapping[str, Any], spot: Spot) -> tuple[int, str] | None:
+    """Size and checksum of the copy that an earlier attempt under this key put in place; None where nothing is.
+
+    It is read whole, and compared with the source as it is now.
+
+    Raises:
+        Conflict: ``target.exists``: it is not ours, or not what the source holds.
+    """
+    from services.instances.mover.large import hash_stream
+
+    try:
+        folder = spot.folder()
+        os.stat(spot.name, dir_fd=folder.fd, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    if not spot.is_ours(folder, spot.name):
+        raise exists(spot.shown())
+    with work.place(item, "target").open(item["target_path"]) as stream:
+        checksum, size = hash_stream(work, item, stream, item["target_path"])
+    wanted = item.get("checksum")
+    if not wanted:
+        try:
+            with source_of(work, item).open(item["path"]) as stream:
+                wanted, _ = hash_stream(work, item, stream, item["path"])
+        except NotFound:
+            raise
+    if wanted != checksum:
+        raise exists(spot.shown())
+    try:
+        os.unlink(spot.part, dir_fd=folder.fd)
+    except FileNotFoundError:
+        pass
+    same_checksum(item, checksum)
+    return size, checksum
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether a part is worth keeping: the source may answer again."""
+    return isinstance(error, EdgemereError) and error.code in ("source.unreadable", "source.unreachable") and error.retryable

@@ -1,0 +1,299 @@
+"""One large copy, as a pipeline of windows: read and written here, hashed in a second thread, verified in a third.
+
+The verifying thread waits until the device has a window, drops it from the page cache, reads it back and compares it byte
+by byte with what was read from the source and hashed. So the sha256 of the source is that of the copy, and is computed once.
+Memory: WINDOWS x WINDOW bytes and one more, for at most COPIES files at a time.
+"""
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import json
+import os
+import queue
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from services.instances.mover.copying import already_there, changed, finish, is_passing, unchanged
+from services.instances.mover.looking import as_known, read, same_checksum, source_of
+from services.instances.mover.target import Spot, exists, mark, mark_of, remove_empty, rename_new, sync_folders, target_error
+from services.instances.mover.work import Work
+from shared.kernel.errors import Unavailable
+from shared.sources.beneath import Folder, source_error
+from shared.sources.port import Source, Stat
+
+WINDOW = 8 << 20
+WINDOWS = 4
+COPIES = 2
+_places = threading.Semaphore(COPIES)
+_WAIT_WRITE_WAIT = 7
+
+
+def hash_stream(work: Work, item: Mapping[str, Any], stream: Any, path: str) -> tuple[str, int]:
+    """``sha256:…`` and the number of bytes of a stream."""
+    digest, size = hashlib.sha256(), 0
+    while piece := read(stream, 1 << 20, path):
+        digest.update(piece)
+        size += len(piece)
+        work.check()
+        work.progress(item["key"], size, item.get("size"), "verifying")
+    return "sha256:" + digest.hexdigest(), size
+
+
+def copy_large(work: Work, item: Mapping[str, Any]) -> None:
+    """Copy one item; going on with the part that an earlier attempt under its key left.
+
+    Raises:
+        EdgemereError: nothing is left then, but for a part where the source did not answer and may again.
+    """
+    source = source_of(work, item)
+    spot = Spot(work.place(item, "target"), item["key"], item["target_path"])
+    while not _places.acquire(timeout=0.2):
+        work.check()
+    try:
+        there = already_there(work, item, spot)
+        if there is not None:
+            finish(work, item, *there, 0)
+            return
+        folder = spot.folder(create=True)
+        part = _Part(spot, folder)
+        try:
+            size, checksum = _fill(work, item, source, part)
+            _place(work, spot, folder, part)
+        except BaseException as error:
+            part.close(keep=is_passing(error))
+            raise
+        part.close(keep=True)
+        part.forget_state()
+        finish(work, item, size, checksum, size, resumed_bytes=part.resumed)
+    except OSError as error:
+        raise target_error(error, spot.shown()) from None
+    finally:
+        _places.release()
+
+
+def _place(work: Work, spot: Spot, folder: Folder, part: _Part) -> None:
+    os.fsync(part.fd)
+    work.check()
+    try:
+        rename_new(folder.fd, spot.part, folder.fd, spot.name)
+    except FileExistsError:
+        raise exists(spot.shown()) from None
+    sync_folders(spot.root, {spot.folder_path})
+
+
+class _Part:
+    """The file under its temporary name; ``length`` bytes of it are from before."""
+
+    def __init__(self, spot: Spot, folder: Folder) -> None:
+        self._spot, self._folder = spot, folder
+        self.resumed = 0
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        self.fd = os.open(spot.part, flags, 0o666, dir_fd=folder.fd)
+        try:
+            if mark_of(self.fd) != spot.key:
+                os.ftruncate(self.fd, 0)
+                mark(self.fd, spot.key)
+            self.length = os.fstat(self.fd).st_size
+        except BaseException:
+            self.close(keep=False)
+            raise
+
+    def close(self, keep: bool) -> None:
+        os.close(self.fd)
+        if not keep:
+            for name in (self._spot.part, self._spot.part + b".state"):
+                try:
+                    os.unlink(name, dir_fd=self._folder.fd)
+                except FileNotFoundError:
+                    pass
+            remove_empty(self._spot.root, self._spot.folder_path)
+
+    def cut(self, length: int) -> None:
+        """Forget what is beyond ``length``."""
+        if self.length > length:
+            os.ftruncate(self.fd, length)
+            self.length = length
+
+    # A remote source is not read again for what is here already, so its state at the time is kept beside the part.
+
+    def state(self) -> dict[str, Any]:
+        try:
+            fd = os.open(self._spot.part + b".state", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._folder.fd)
+            with os.fdopen(fd, "rb") as stream:
+                return json.loads(stream.read(4096))
+        except (OSError, ValueError):
+            return {}
+
+    def keep_state(self, stat: Stat, synced: int) -> None:
+        name = self._spot.part + b".state"
+        fd = os.open(name + b"~", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666, dir_fd=self._folder.fd)
+        with os.fdopen(fd, "wb") as stream:
+            stream.write(json.dumps({"etag": stat.etag, "size": stat.size, "synced": synced}).encode())
+        os.rename(name + b"~", name, src_dir_fd=self._folder.fd, dst_dir_fd=self._folder.fd)
+
+    def forget_state(self) -> None:
+        try:
+            os.unlink(self._spot.part + b".state", dir_fd=self._folder.fd)
+        except OSError:
+            pass
+
+
+def _fill(work: Work, item: Mapping[str, Any], source: Source, part: _Part) -> tuple[int, str]:
+    path = item["path"]
+    remote = not hasattr(source, "root")
+    known = part.state() if remote and part.length else {}
+    if remote:
+        part.cut(int(known.get("synced") or 0))
+    stream = source.open(path, part.length if remote else 0)
+    try:
+        before: Stat = stream.stat
+        if remote and part.length and (not before.etag or before.etag != known.get("etag") or before.size != known.get("size")):
+            stream.close()
+            part.cut(0)
+            stream = source.open(path)
+            before = stream.stat
+        as_known(item, before)
+        if before.size is not None:
+            part.cut(before.size)
+        pipeline = _Pipeline(work, item, part, before, remote)
+        size = pipeline.run(stream)
+    finally:
+        stream.close()
+    if before.size is not None and size != before.size:
+        raise changed(path)
+    unchanged(source, path, before)
+    checksum = "sha256:" + pipeline.digest.hexdigest()
+    same_checksum(item, checksum)
+    return size, checksum
+
+
+class _Window:
+    __slots__ = ("buffer", "count", "start", "users")
+
+    def __init__(self) -> None:
+        self.buffer = bytearray(WINDOW)
+        self.count = self.start = self.users = 0
+
+
+class _Pipeline:
+    """Windows go round: free, filled and written, hashed and verified, free again."""
+
+    def __init__(self, work: Work, item: Mapping[str, Any], part: _Part, before: Stat, remote: bool) -> None:
+        self.digest = hashlib.sha256()
+        self._work, self._item, self._part, self._before, self._remote = work, item, part, before, remote
+        self._free: queue.SimpleQueue[_Window] = queue.SimpleQueue()
+        for _ in range(WINDOWS if (before.size or WINDOW * 2) > WINDOW else 1):
+            self._free.put(_Window())
+        self._made = self._free.qsize()
+        self._lock = threading.Lock()
+        self._error: BaseException | None = None
+        self._to_hash: queue.SimpleQueue[_Window | None] = queue.SimpleQueue()
+        self._to_verify: queue.SimpleQueue[_Window | None] = queue.SimpleQueue()
+
+    def run(self, stream: Any) -> int:
+        """The number of bytes copied. Raises what any of the threads met, first come."""
+        lines = ((self._to_hash, self._hash), (self._to_verify, self._verify))
+        threads = [threading.Thread(target=self._serve, args=line, daemon=True) for line in lines]
+        for thread in threads:
+            thread.start()
+        try:
+            size = self._copy(stream)
+        except BaseException as error:
+            self._error = self._error or error
+        finally:
+            for line, _ in lines:
+                line.put(None)
+            for thread in threads:
+                thread.join()
+        if self._error is not None:
+            raise self._error
+        self._work.progress(self._item["key"], size, self._before.size, "verifying")
+        return size
+
+    def _serve(self, line: queue.SimpleQueue[_Window | None], do: Any) -> None:
+        while (window := line.get()) is not None:
+            try:
+                if self._error is None:
+                    do(window)
+            except BaseException as error:
+                self._error = self._error or error
+            with self._lock:
+                window.users -= 1
+                if window.users == 0:
+                    self._free.put(window)
+
+    def _copy(self, stream: Any) -> int:
+        position = 0
+        while self._error is None:
+            window = self._free.get()
+            window.start, window.count, window.users = position, 0, 2
+            ended = self._fill(window, stream)
+            position += window.count
+            if window.count:
+                self._to_hash.put(window)
+                self._to_verify.put(window)
+                self._work.progress(self._item["key"], position, self._before.size, "copying")
+            if ended:
+                break
+        return position
+
+    def _fill(self, window: _Window, stream: Any) -> bool:
+        """Read a window from the source and write it to the part; True at the source's end."""
+        view = memoryview(window.buffer)
+        while window.count < WINDOW and self._error is None:
+            self._work.check()
+            at = window.start + window.count
+            piece = view[window.count:min(WINDOW, window.count + (1 << 20))]
+            if self._remote and at < self._part.length:
+                got = os.preadv(self._part.fd, [piece[:self._part.length - at]], at)
+                self._part.resumed += got
+            else:
+                got = _readinto(stream, piece, self._item["path"])
+                if got == 0:
+                    return True
+                self._write(piece[:got], at)
+            window.count += got
+        return False
+
+    def _write(self, piece: memoryview, at: int) -> None:
+        if at + len(piece) <= self._part.length:
+            if os.pread(self._part.fd, len(piece), at) == piece.tobytes():
+                self._part.resumed += len(piece)
+                return
+        while piece:
+            count = os.pwrite(self._part.fd, piece, at)
+            piece, at = piece[count:], at + count
+
+    def _hash(self, window: _Window) -> None:
+        self.digest.update(memoryview(window.buffer)[:window.count])
+
+    def _verify(self, window: _Window) -> None:
+        fd, start, count = self._part.fd, window.start, window.count
+        to_device(fd, start, count)
+        os.posix_fadvise(fd, start, count, os.POSIX_FADV_DONTNEED)
+        done = 0
+        while done < count:
+            piece = os.pread(fd, min(1 << 20, count - done), start + done)
+            # One MiB at a time: a comparison holds the interpreter's lock.
+            if not piece or piece != window.buffer[done:done + len(piece)]:
+                raise Unavailable("checksum_mismatch", f"What was written for '{self._item['path']}' is not what is read back, "
+                                  f"near byte {start + done}.", next_step="Look at the target's disk.")
+            done += len(piece)
+        if self._remote and self._before.etag:
+            self._part.keep_state(self._before, start + count)
+
+
+def _readinto(stream: Any, piece: memoryview, path: str) -> int:
+    try:
+        return stream.readinto(piece) or 0
+    except OSError as error:
+        raise source_error(error, path) from None
+
+
+def to_device(fd: int, start: int, count: int) -> None:
+    """Wait until the device has a range of a file (without the journal, which the final fsync writes). Raises OSError."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.sync_file_range(fd, ctypes.c_int64(start), ctypes.c_int64(count), _WAIT_WRITE_WAIT) != 0:
+        os.fdatasync(fd)  # Not every file system knows it.

@@ -1,0 +1,144 @@
+"""One job of the mover as its ops see it: open places, results in batches, progress in time, cancellation."""
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from shared.hosting.worker_loop import Job, failure
+from shared.kernel.errors import Conflict, EdgemereError, Invalid
+from shared.sources.port import Source, SourcePolicy
+from shared.sources.registry import open_source
+
+BATCH = 500
+BATCH_S = 0.1
+PROGRESS_S = 0.25
+
+_KEY = re.compile(r"^[A-Za-z0-9_.:-]{1,200}$")
+
+
+class Cancelled(Conflict):
+    """The job was cancelled before this item was done."""
+    code = "cancelled"
+
+    def __init__(self) -> None:
+        super().__init__("cancelled", "The work was cancelled before this item was done.")
+
+
+class Work:
+    """A job, used as a context: places are opened once and closed with it. For several threads."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._policy = SourcePolicy.from_json(job.body.get("policy"))
+        self._places = job.body.get("sources") or {}
+        self._open: dict[Any, Source | EdgemereError] = {}
+        self._lock = threading.RLock()
+        self._results: list[dict[str, Any]] = []
+        self._due = time.monotonic() + BATCH_S
+        self._ok = self._failed = self._bytes = 0
+        self._progress_due = time.monotonic() + PROGRESS_S
+        self._progress: dict[Any, dict[str, Any]] = {}
+
+    def __enter__(self) -> Work:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for place in self._open.values():
+            if not isinstance(place, EdgemereError):
+                place.close()
+
+    @property
+    def cancelled(self) -> bool:
+        return self._job.cancelled
+
+    def check(self) -> None:
+        """
+        Raises:
+            Cancelled: the job is.
+        """
+        if self._job.cancelled:
+            raise Cancelled()
+
+    def items(self) -> list[dict[str, Any]]:
+        """The job's items. Raises Invalid ``worker.bad_job`` where they cannot be told apart."""
+        items = self._job.body.get("items")
+        keys = [item.get("key") for item in items] if isinstance(items, list) and all(isinstance(i, dict) for i in items) else None
+        if keys is None or not all(isinstance(key, str) and _KEY.match(key) for key in keys) or len(set(keys)) != len(keys):
+            raise Invalid("worker.bad_job", "The job's items are not a list of objects with a distinct key each, of A-Z a-z 0-9 _ . : -.")
+        return items
+
+    def place(self, item: Mapping[str, Any], role: str) -> Source:
+        """The open source that ``item[role]`` names.
+
+        Raises:
+            EdgemereError: it cannot be opened; the same for each item that names it.
+        """
+        given = item.get(role)
+        with self._lock:
+            described = self._places.get(given) if isinstance(given, str) else given
+            if not isinstance(described, Mapping) or "adaptor" not in described:
+                raise Invalid("source.bad_parameters", f"The item's {role} {str(given)[:80]!r} is neither an object nor a name in 'sources'.")
+            # An inline place is known by its object: those of one job's text live as long as the job.
+            name = given if isinstance(given, str) else id(described)
+            if name not in self._open:
+                try:
+                    self._open[name] = open_source(described["adaptor"], described.get("parameters") or {}, self._policy)
+                except EdgemereError as error:
+                    self._open[name] = error
+            found = self._open[name]
+        if isinstance(found, EdgemereError):
+            raise found
+        return found
+
+    def ok(self, item: Mapping[str, Any], moved: int = 0, **result: Any) -> None:
+        """A good result; ``moved`` bytes count into the total."""
+        with self._lock:
+            self._ok += 1
+            self._bytes += moved
+            self._result({"key": item["key"], "ok": True, **result})
+
+    def failed(self, item: Mapping[str, Any], error: BaseException) -> None:
+        with self._lock:
+            self._failed += 1
+            self._result({"key": item["key"], "ok": False, "error": failure(error)})
+
+    def attempt(self, item: Mapping[str, Any], do: Callable[[Mapping[str, Any]], None]) -> None:
+        """Do one item; what it raises is its result."""
+        try:
+            self.check()
+            do(item)
+        except Exception as error:
+            self.failed(item, error)
+
+    def _result(self, result: dict[str, Any]) -> None:
+        self._results.append(result)
+        self._progress.pop(result["key"], None)
+        if len(self._results) >= BATCH or time.monotonic() >= self._due:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send the results that wait."""
+        with self._lock:
+            results, self._results = self._results, []
+            self._due = time.monotonic() + BATCH_S
+            for first in range(0, len(results), BATCH):
+                self._job.send(results=results[first:first + BATCH])
+
+    def progress(self, key: str | None, done: int, total: int | None, phase: str) -> None:
+        """How far an item is (key None: the small ones together); sent four times a second at most."""
+        with self._lock:
+            self._progress[key] = {"key": key, "bytes_done": done, "bytes_total": total, "phase": phase}
+            now = time.monotonic()
+            if now >= self._progress_due:
+                self._progress_due = now + PROGRESS_S
+                self._job.send(progress=list(self._progress.values()))
+                self._progress.clear()
+
+    def done(self) -> None:
+        """The end of the job."""
+        self.flush()
+        self._job.send(done={"ok": self._ok, "failed": self._failed, "bytes": self._bytes, "elapsed_s": self._job.elapsed_s,
+                             "cancelled": self._job.cancelled})
