@@ -16,7 +16,7 @@ from services.catalog.search import plain_source
 from shared.hosting.uses import Uses
 from shared.kernel import clock
 from shared.kernel.context import Context
-from shared.kernel.errors import Conflict
+from shared.kernel.errors import Conflict, EdgemereError, Invalid
 from shared.kernel.ids import new_id
 from shared.sources import registry
 from shared.storage.record import Row
@@ -24,7 +24,6 @@ from shared.storage.unit_of_work import UnitOfWork
 
 Parameters = Mapping[str, Any]
 DESTROY_PART = 1000
-LISTING_CHARS = 64 * 1024 * 1024
 # A source with more data than this is emptied beside the call.
 AT_ONCE = 5000
 
@@ -41,21 +40,25 @@ def create(uses: Uses, parameters: Parameters) -> dict[str, Any]:
 
 def simulate(uses: Uses, parameters: Parameters) -> dict[str, Any]:
     """Make a source of a listing; it has no bytes. Raises as ``create`` does."""
-    return _create(uses, parameters, "simulated", {"listing": parameters["listing"]})
+    try:
+        return _create(uses, parameters, "simulated", {"listing": parameters["listing"]})
+    except Invalid as error:
+        # Here the listing is a parameter of the action itself.
+        for one in error.errors:
+            one["pointer"] = one["pointer"].replace("/parameters/listing", "/listing", 1)
+        raise
 
 
 def _create(uses: Uses, parameters: Parameters, adaptor: str, given: Mapping[str, Any]) -> dict[str, Any]:
     columns = rules.check_source(parameters)
-    listing = _listing(given) if adaptor == "simulated" else None
-    if listing is None:
-        rules.check_text(given, "/parameters")
-        rules.check_secrets(given)
+    rules.check_text({name: value for name, value in given.items() if name != "listing"}, "/parameters")
+    rules.check_secrets({name: value for name, value in given.items() if name != "listing"})
     # Said before the parameters are judged, which may take a look at a disk.
     with uses.db.reading() as connection:
         _check_free(connection, uses.context.owner, parameters["name"])
-    kept = registry.check_parameters(adaptor, given, uses.parts["policy"])
-    if listing is not None:
-        kept = {name: value for name, value in kept.items() if name != "listing"}
+    kept = _judged(uses, adaptor, given)
+    # A listing written out can be long, and the parameters are part of every message about the source.
+    listing = None if isinstance(kept.get("listing"), str) else kept.pop("listing", None)
     source_id = new_id("datasource")
     scan = scans.begun(uses, source_id)
     row = {
@@ -68,22 +71,20 @@ def _create(uses: Uses, parameters: Parameters, adaptor: str, given: Mapping[str
             made, = uow.create(SOURCE, [row], "create")
             uow.connection.execute(insert(scan_table).values(**scan))
             if listing is not None:
-                uow.connection.execute(insert(listing_table).values(source_id=source_id, body=listing))
+                uow.connection.execute(insert(listing_table).values(source_id=source_id, body=orjson.dumps(listing).decode()))
     except IntegrityError:
         raise _name_taken(row["name"]) from None
     scans.start(uses, scan)
     return render_source(made)
 
 
-def _listing(given: Mapping[str, Any]) -> str | None:
-    """The listing of a simulated source as text; None where there is none, which the kind of source will say."""
-    listing = given.get("listing")
-    if listing is None:
-        return None
-    text = listing if isinstance(listing, str) else orjson.dumps(listing).decode()
-    if len(text) > LISTING_CHARS or "\x00" in text:
-        raise rules.refused("/listing", f"A listing has at most {LISTING_CHARS} characters and no NUL.", code="source.bad_listing")
-    return text
+def _judged(uses: Uses, adaptor: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return dict(registry.check_parameters(adaptor, given, uses.parts["policy"]))
+    except EdgemereError as error:
+        if error.code.startswith("source.rootdir_") and not error.errors:
+            error.errors = [{"pointer": "/parameters/rootdir", "detail": error.detail}]
+        raise
 
 
 def _check_free(connection: Any, owner: str, name: str) -> None:
@@ -221,7 +222,7 @@ def empty(uses: Uses, source_id: str) -> None:
 def sources(uses: Uses, ids: Sequence[str]) -> dict[str, Any]:
     """Sources by id as those who provision need them: ``{id: {…, "parameters"}}``. Unknown ids are left out.
 
-    ``parameters`` name secrets and hold none. The state of a destroyed source is ``Destroyed``.
+    ``parameters`` name secrets and hold none, nor the listing of a simulated source. The state of a destroyed source is ``Destroyed``.
     """
     with uses.db.reading() as connection:
         rows = repository.sources_by_ids(connection, ids)

@@ -42,7 +42,7 @@ source_table = Table(
     Index("datasource_by_state", "state", "id"),
 )
 
-# The text of a simulated source. It can have a million lines, and a source is part of many messages.
+# The listing that was written out in a source's parameters. It can have a million rows, and parameters are in messages.
 listing_table = Table(
     "listing", METADATA,
     Column("source_id", Id, primary_key=True),

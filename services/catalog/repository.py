@@ -93,7 +93,7 @@ def nothing_left(uow: UnitOfWork, source_id: str) -> None:
 
 
 def listing_of(connection: Connection, source_id: str) -> str | None:
-    """The listing of a simulated source."""
+    """The listing that was written out in the parameters of a source, as JSON."""
     return connection.execute(select(listing_table.c.body).where(listing_table.c.source_id == source_id)).scalar()
 
 
@@ -103,7 +103,7 @@ def fingerprints(connection: Connection, places: Sequence[str]) -> dict[str, str
     """What is known of the living data at these places."""
     table = data_table
     return dict(connection.execute(select(table.c.place, table.c.fingerprint).where(
-        table.c.place.in_(list(places)), table.c.destroyed_at.is_(None))).tuples().all())
+        table.c.place.in_(list(places)), table.c.destroyed_at.is_(None))).all())
 
 
 def at_places(uow: UnitOfWork, places: Sequence[str]) -> tuple[dict[str, Row], dict[str, Row]]:
@@ -114,13 +114,13 @@ def at_places(uow: UnitOfWork, places: Sequence[str]) -> tuple[dict[str, Row], d
     return living, {row["id"]: row for row in rows}
 
 
-def known_places(connection: Connection, source_id: str, after: str, limit: int) -> list[tuple[str, str]]:
+def known_places(connection: Connection, source_id: str, after: str, limit: int) -> list[Any]:
     """``(place, path)`` of living data that a scan found, in the order of the places."""
     table = data_table
     return list(connection.execute(
         select(table.c.place, table.c.path).where(
             table.c.source_id == source_id, table.c.destroyed_at.is_(None), table.c.fingerprint.is_not(None),
-            table.c.place > after).order_by(table.c.place).limit(limit)).tuples())
+            table.c.place > after).order_by(table.c.place).limit(limit)))
 
 
 def living(uow: UnitOfWork, source_id: str, limit: int) -> list[Row]:
@@ -242,4 +242,4 @@ def holders(connection: Connection, where: ColumnElement[bool], limit: int = 20)
     alive = or_(table.c.expires_at.is_(None), table.c.expires_at >= clock.stamp())
     return [{"id": holder, "claims": count} for holder, count in connection.execute(
         select(table.c.holder, func.count()).where(where, alive).group_by(table.c.holder)
-        .order_by(table.c.holder).limit(limit)).tuples()]
+        .order_by(table.c.holder).limit(limit))]

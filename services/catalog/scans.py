@@ -14,6 +14,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
 from sqlalchemy import insert, update
 
 from services.catalog import intake, repository
@@ -157,8 +158,9 @@ class _Run:
         with self.uses.db.reading() as connection:
             source = repository.sources_by_ids(connection, [self.source_id])[0]
             parameters = dict(source["parameters"] or {})
-            if source["adaptor"] == "simulated":
-                parameters["listing"] = repository.listing_of(connection, self.source_id)
+            listing = repository.listing_of(connection, self.source_id)
+            if listing is not None:
+                parameters["listing"] = orjson.loads(listing)
         job = {"op": "scan", "adaptor": source["adaptor"], "parameters": parameters,
                "policy": self.uses.parts["policy"].as_json()}
         for attempt in range(1, ATTEMPTS + 1):
