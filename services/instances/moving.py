@@ -122,7 +122,8 @@ def run(uses: Uses, op: str, entries: Sequence[Mapping[str, Any]], sources: Mapp
     """
     movers: Movers = uses.parts["movers"]
     heard: queue.Queue = queue.Queue()
-    places = {place: {"adaptor": source["adaptor"], "parameters": source["parameters"]} for place, source in sources.items()}
+    places = {place: {"adaptor": source["adaptor"], "parameters": _parameters(place, source, entries)}
+              for place, source in sources.items()}
     job = {"op": op, "items": [rules.job_item(entry) for entry in entries] if op in ("verify", "copy") else
            [{"key": rules.key_of(entry), "target": entry["target_id"], "target_path": entry["target_path"]} for entry in entries],
            "sources": places, "policy": movers.policy}
@@ -155,6 +156,15 @@ def run(uses: Uses, op: str, entries: Sequence[Mapping[str, Any]], sources: Mapp
             return results
         elif "failed" in message:
             raise from_payload(message["failed"])
+
+
+def _parameters(place: str, source: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """What opens a source. A simulated one is its listing, which can have a million rows: the rows in question will do."""
+    if source["adaptor"] != "simulated":
+        return source["parameters"]
+    rows = [rules.job_item(entry) for entry in entries if entry.get("source_id") == place]
+    said = ("size", "checksum", "modified_at")
+    return {"listing": {row["path"]: {name: row[name] for name in said if row[name] is not None} for row in rows}}
 
 
 class _Progress:
