@@ -48,12 +48,13 @@ def reservation_row(request: Mapping[str, Any], data: Mapping[str, Any], source:
 
 def reader_claims(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The claims of reservations on their sources: one reader each."""
-    return [{"id": f"{row['id']}.r", "source": row["source_id"], "kind": "readers", "amount": 1} for row in rows]
+    return [{"id": f"{row['id']}.r", "source": row["source_id"], "kind": "readers", "amount": 1, "data": row["data_id"]}
+            for row in rows]
 
 
 def byte_claims(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The claims of copies on their target: their bytes."""
-    return [{"id": f"{row['id']}.b", "source": row["target_id"], "kind": "bytes",
+    return [{"id": f"{row['id']}.b", "source": row["target_id"], "kind": "bytes", "data": row["data_id"],
              "amount": row["snapshot"].get("size") or 0} for row in rows if row["action"] == "copy"]
 
 
