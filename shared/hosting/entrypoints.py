@@ -178,7 +178,7 @@ class RpcReceiver(RpcConsumer):
             self.queue_consumer.settle(KombuMessage.reject, message)
             return
         deadline = deadline_of(message.headers.get("nameko.deadline"))
-        if deadline is not None and time.time() >= deadline:
+        if not self._worker_in_time(deadline):
             log.warning("a call of %s came after its deadline and is dropped", called)
             self.queue_consumer.settle(KombuMessage.ack, message)
             return
@@ -193,6 +193,18 @@ class RpcReceiver(RpcConsumer):
             self.answer(message, None, Invalid("parameter.invalid", f"{called} refuses its parameters: {error}."))
         except Exception as error:
             self.answer(message, None, error)
+
+    def _worker_in_time(self, deadline: float | None) -> bool:
+        """Wait for a free worker; whether there is one before the deadline."""
+        free = self.container._worker_pool.sem
+        left_s = None if deadline is None else deadline - time.time()
+        if left_s is not None and left_s <= 0:
+            return False
+        if free.counter <= 0:
+            if not free.acquire(timeout=left_s):
+                return False
+            free.release()
+        return True
 
     def answer(self, message: KombuMessage, result: Any, error: BaseException | None) -> None:
         """Send the answer, then ack the call; an answer that cannot be sent leaves the call to be run again."""

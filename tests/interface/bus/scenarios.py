@@ -269,17 +269,45 @@ def test_a_call_without_an_answer_ends_at_its_deadline_and_leaves_nothing_behind
 
 
 def test_a_call_whose_deadline_passed_is_not_carried_out(stage):
-    service = callee(stage.tag)
-    stage.run(service, max_workers=1)
+    tag, ran, began, go_on = stage.tag, [], threading.Event(), threading.Event()
+
+    class Slow:
+        name = f"slow-{tag}"
+
+        @on_event("edgemere", f"{tag}.said")
+        def said(self, message):
+            began.set()
+            go_on.wait(10)
+
+        @rpc
+        def hold(self):
+            go_on.wait(10)
+
+        @rpc
+        def note(self, value):
+            ran.append(value)
+
+    stage.run(Slow, max_workers=2)
     client = stage.client()
-    blocker = threading.Thread(target=lambda: client.call(service.name, "slow", seconds=0.6))
+    # One worker for the event, one for the call: the next one has been handed over and waits for a worker.
+    stage.tell(f"{tag}.said", 1)
+    assert began.wait(5)
+    blocker = threading.Thread(target=lambda: client.call(Slow.name, "hold"))
     blocker.start()
     time.sleep(0.1)
     with pytest.raises(DeadlineExceeded):
-        client.call(service.name, "echo", value="late", timeout_s=0.2)
+        client.call(Slow.name, "note", value="late", timeout_s=0.2)
+    with pytest.raises(DeadlineExceeded):
+        client.call(Slow.name, "note", value="late, still in the queue", timeout_s=0.2)
+    go_on.set()
     blocker.join()
-    assert client.call(service.name, "echo", value="in time") == "in time"
-    assert service.ran == ["in time"]
+    client.call(Slow.name, "note", value="in time")
+    # A caller that keeps no time itself says only in the header until when.
+    for left_s in (-1, 60):
+        stage.broker.publish(Message("nameko-rpc", f"{Slow.name}.note", encode({"args": [left_s], "kwargs": {}}),
+                                     headers={"nameko.deadline": time.time() + left_s}, reply_to="nobody"))
+    until(lambda: 60 in ran)
+    assert ran == ["in time", 60]
 
 
 def test_a_service_that_does_not_exist_or_was_stopped_is_unavailable_in_seconds(stage):
@@ -317,25 +345,26 @@ def test_calls_of_a_stopped_client_fail_and_do_not_hang(stage):
 
 
 def test_stopping_waits_for_what_is_being_handled_and_acks_it(stage):
-    tag, began, done = stage.tag, threading.Event(), []
+    tag, began, done = stage.tag, [], []
 
     class Steady:
         name = f"steady-{tag}"
 
         @on_event("edgemere", f"{tag}.told")
         def told(self, message):
-            began.set()
+            began.append(message.id)
             time.sleep(0.4)
             done.append(message.id)
 
     runner = stage.run(Steady)
     stage.tell(f"{tag}.told", 1, id="once")
-    assert began.wait(5)
+    until(lambda: began)
     runner.stop()
     assert done == ["once"]
     stage.run(Steady)
-    time.sleep(0.3)
-    assert done == ["once"], "it was acked, so nobody gets it again"
+    stage.tell(f"{tag}.told", 2, id="next")
+    until(lambda: len(began) == 2)
+    assert began == ["once", "next"], "the first was acked, so nobody gets it again"
 
 
 # --- events --------------------------------------------------------------------------------------------------------
