@@ -84,8 +84,8 @@ def rows_of(value: Any) -> Iterator[tuple[str, Any]]:
         raise BadDocument(f"it holds {type(value).__name__}, where a mapping from path to description is expected")
 
 
-def csv_rows(text: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The rows of a CSV with a header that names a column ``path``; an empty cell is no tag.
+def csv_rows(text: bytes, needed: str = "path") -> Iterator[tuple[str, dict[str, Any]]]:
+    """The rows of a CSV with a header that names the column ``needed``; an empty cell is no tag.
 
     Raises:
         BadDocument: not UTF-8, no such column, or a cell beyond the reader's bounds.
@@ -95,8 +95,8 @@ def csv_rows(text: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
         reader = csv.reader(io.StringIO(text.decode("utf-8-sig"), newline=""), strict=True)
         header = [name.strip() for name in next(reader, [])]
-        if "path" not in header:
-            raise BadDocument(f"its header has no column 'path', but {', '.join(header[:10]) or 'nothing'}")
+        if needed not in header:
+            raise BadDocument(f"its header has no column '{needed}', but {', '.join(header[:10]) or 'nothing'}")
         for cells in reader:
             if not cells:
                 continue
@@ -104,7 +104,7 @@ def csv_rows(text: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
             if len(cells) != len(header):
                 yield where, {"": f"it has {len(cells)} cells where the header has {len(header)}"}
                 continue
-            row = {name: cell if name == "path" else plain_value(cell) for name, cell in zip(header, cells) if cell != ""}
+            row = {name: cell if name == needed else plain_value(cell) for name, cell in zip(header, cells) if cell != ""}
             yield where, row
     except UnicodeDecodeError as error:
         raise BadDocument(f"byte {error.start} is not UTF-8") from None
