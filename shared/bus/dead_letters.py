@@ -9,7 +9,7 @@ from shared.bus.event import ATTEMPT, ORIGINAL_EXCHANGE, ORIGINAL_KEY, attempt_o
 from shared.bus.failures import copy_of
 from shared.bus.message import Delivery, Message
 from shared.bus.port import Broker
-from shared.bus.topology import DEAD_QUEUE
+from shared.bus.topology import DEAD_QUEUE, RETRY
 
 REASONS = {
     "rejected": ("message.rejected", "Its consumer refused it."),
@@ -44,7 +44,9 @@ def dead_letter_of(delivery: Delivery) -> DeadLetter:
     """What a message of the dead-letter queue says: our handlers' reason, else the broker's."""
     headers = delivery.headers
     deaths = headers.get("x-death")
-    death = deaths[0] if isinstance(deaths, list) and deaths and isinstance(deaths[0], Mapping) else {}
+    # Having waited for another attempt is no death.
+    death = next((death for death in (deaths if isinstance(deaths, list) else ()) if isinstance(death, Mapping)
+                  and not _text(death.get("queue")).startswith(RETRY)), {})
     keys = death.get("routing-keys")
     # A reason of ours that a broker's came after belongs to an attempt before.
     ours = isinstance(headers.get("x-error-code"), str) and "x-attempts" in headers

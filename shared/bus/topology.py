@@ -9,6 +9,7 @@ PUBLIC = "edgemere.events"
 INTERNAL = "edgemere.internal"
 DEAD_LETTERS = "edgemere.dlx"
 DEAD_QUEUE = "edgemere.dead"
+RETRY = "edgemere.retry."
 RPC = "nameko-rpc"
 
 EXCHANGES = {"public": PUBLIC, "internal": INTERNAL}
@@ -80,7 +81,7 @@ def event_queue(name: str, bindings: Iterable[tuple[str, str]], *, single: bool 
 
 def retry_name(delay_s: float) -> str:
     """The exchange, and the queue, where a message waits this long."""
-    return f"edgemere.retry.{round(delay_s * 1000)}ms"
+    return f"{RETRY}{round(delay_s * 1000)}ms"
 
 
 def retry_queue(delay_s: float) -> Topology:

@@ -7,143 +7,30 @@ from __future__ import annotations
 
 import inspect
 import logging
-import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from eventlet import spawn_after
-from eventlet.event import Event as GreenEvent
-from eventlet.semaphore import Semaphore
-from kombu import Connection, Consumer, Exchange, Queue
+from kombu import Exchange, Queue
 from kombu.message import Message as KombuMessage
-from nameko.constants import AMQP_URI_CONFIG_KEY, DEFAULT_HEARTBEAT, HEARTBEAT_CONFIG_KEY
 from nameko.exceptions import ContainerBeingKilled, IncorrectSignature
-from nameko.extensions import Entrypoint, SharedExtension
-from nameko.messaging import HeaderDecoder, QueueConsumer
-from nameko.rpc import RPC_QUEUE_TEMPLATE
+from nameko.extensions import Entrypoint
+from nameko.messaging import HeaderDecoder
+from nameko.rpc import RPC_QUEUE_TEMPLATE, RpcConsumer
 from nameko.rpc import Rpc as NamekoRpc
-from nameko.rpc import RpcConsumer
 
-from shared.bus import port
 from shared.bus.encoding import Undecodable, decode_as, encode
 from shared.bus.event import EventMessage, delivery_of, event_of
-from shared.bus.failures import after_failure, is_permanent, later
+from shared.bus.failures import after_failure
 from shared.bus.message import Delivery, Message
-from shared.bus.pace import Pace
-from shared.bus.topology import (
-    BASE, DEAD_QUEUE, INTERNAL, RETRY_DELAYS_S, RPC, Topology, declare, event_queue, retry_queue,
-)
+from shared.bus.topology import BASE, RETRY_DELAYS_S, RPC, Topology, event_queue
+from shared.hosting.batches import BatchEvent
+from shared.hosting.receiving import Bus, Receiver, delays_in, exchange_of
 from shared.hosting.rpc import deadline_of, wire_error
 from shared.kernel.errors import EdgemereError, Invalid, Malformed
 
 log = logging.getLogger(__name__)
-
-BATCH = 500
-BATCH_PREFETCH = 1000
-BATCH_ATTEMPTS = 3
-BATCH_PAUSES_S = (0.2, 1.0, 5.0)
-
-
-# --- what the entrypoints share ------------------------------------------------------------------------------------
-
-class Bus(SharedExtension):
-    """The container's way to the broker."""
-
-    _broker: port.Broker | None = None
-
-    @property
-    def broker(self) -> port.Broker:
-        if self._broker is None:
-            self._broker = port.connect(self.container.config[AMQP_URI_CONFIG_KEY])
-        return self._broker
-
-    def stop(self) -> None:
-        if self._broker is not None:
-            self._broker.close()
-
-
-class Receiver(QueueConsumer):
-    """Nameko's consumer of queues, but it hands on bodies undecoded, declares what a provider needs at each connection,
-    and stays connected until what was handed out is settled.
-
-    At most half of the workers handle events, so that a flood of events leaves room to answer calls.
-    """
-
-    bus = Bus()
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._in_flight = 0
-        self._wire: Any = None
-
-    def setup(self) -> None:
-        port.prepare(self.amqp_uri)
-        self.event_slots = Semaphore(max(1, self.container.max_workers // 2))
-
-    def get_consumers(self, consumer_cls: Any, channel: Any) -> list[Consumer]:
-        self._in_flight = 0
-        for provider in self._providers:
-            declare(channel, provider.topology)
-            consumer = Consumer(channel, queues=[provider.queue], auto_declare=provider.declares_queue,
-                                on_message=partial(self._take, provider))
-            consumer.qos(prefetch_count=provider.prefetch)
-            self._consumers[provider] = consumer
-        return list(self._consumers.values())
-
-    def on_consume_ready(self, connection: Any, channel: Any, consumers: Any, **more: Any) -> None:
-        self._wire = connection.connection
-        super().on_consume_ready(connection, channel, consumers, **more)
-
-    def on_iteration(self) -> None:
-        self._cancel_consumers_if_requested()
-        if not self._consumers and self._in_flight <= 0:
-            self.should_stop = True
-            self._wake()
-
-    def unregister_provider(self, provider: Any) -> None:
-        spawn_after(0, self._wake)
-        super().unregister_provider(provider)
-
-    def kill(self) -> None:
-        # The consumer looks up only when something comes, or its time is over.
-        spawn_after(0, self._wake)
-        super().kill()
-
-    def settle(self, settle: Callable[[KombuMessage], None], message: KombuMessage) -> None:
-        """Ack, reject or requeue; on a connection that is gone the broker has taken the message back by itself."""
-        self._in_flight -= 1
-        try:
-            if message.channel is not None and message.channel.connection:
-                settle(message)
-        except Exception as error:
-            log.warning("a message could not be settled and will come again: %r", error)
-        if not self._consumers and self._in_flight <= 0:
-            self._wake()
-
-    def _wake(self) -> None:
-        interrupt = getattr(self._wire, "interrupt", None)
-        if interrupt is not None:
-            interrupt()
-
-    def _take(self, provider: Any, message: KombuMessage) -> None:
-        self._in_flight += 1
-        if provider.has_room():
-            provider.handle(message)
-        else:
-            # Waits for a worker in a thread of its own, so that others are not kept waiting behind it.
-            self.container.spawn_managed_thread(partial(provider.handle, message), identifier=provider.queue.name)
-
-
-def exchange_of(source: str, internal: bool) -> str:
-    """The exchange of a source: Nameko's ``<source>.events``, or the one among the services."""
-    return INTERNAL if internal else f"{source}.events"
-
-
-def delays_in(config: dict[str, Any]) -> Sequence[float]:
-    """The pauses before further attempts, as the config says."""
-    return config.get("retry_backoff_s") or RETRY_DELAYS_S
 
 
 # --- rpc -----------------------------------------------------------------------------------------------------------
@@ -261,8 +148,9 @@ class OnEvent(Entrypoint, HeaderDecoder):
 
     ``source`` and ``event`` as in Nameko: the exchange is ``<source>.events``; ``internal`` takes the exchange among the
     services instead. The queue is ``<consumer>.<event>``, the consumer being the service unless named. A failed handler
-    gets the message again after each of ``delays_s`` (default: ``retry_backoff_s`` of the config); errors that another attempt cannot mend (``EdgemereError`` that is
-    not retryable, unless in ``retry_on``) and the last attempt make it a dead letter. ``prefetch``: how many at once.
+    gets the message again after each of ``delays_s`` (default: ``retry_backoff_s`` of the config); errors that another
+    attempt cannot mend (``EdgemereError`` that is not retryable, unless in ``retry_on``) and the last attempt make it a
+    dead letter. ``prefetch``: how many at once.
     """
 
     receiver = Receiver()
@@ -344,153 +232,7 @@ def _event_context(event: EventMessage) -> dict[str, Any]:
     return {"correlation_id": event.correlation_id or event.id or "", "causation_id": event.id or ""}
 
 
-class BatchEvent(Entrypoint):
-    """A method that handles many messages at once: ``method(self, messages)``, up to ``batch`` in order, without waiting
-    for a full batch. One consumer at a time has the queue.
-
-    ``source`` and ``internal`` as for ``on_event``; ``patterns`` such as ``data.*`` or ``#``. ``queue`` defaults to
-    ``<service>.<method>``; the dead letters are ``batch_event(queue=DEAD_QUEUE, raw=True)``. With ``raw`` the method gets
-    ``Delivery`` objects, undecoded, otherwise ``EventMessage``. The batch is acked after the method returned. A failed batch is repeated: without end while the
-    error is one that passes (``retryable``), else three times, and then one message at a time, so that a bad one is
-    retried and dead-lettered alone.
-    """
-
-    bus = Bus()
-
-    def __init__(self, source: str = "", patterns: Iterable[str] = (), *, queue: str | None = None,
-                 internal: bool = False, raw: bool = False, batch: int = BATCH, prefetch: int = BATCH_PREFETCH,
-                 delays_s: Sequence[float] | None = None, pauses_s: Sequence[float] = BATCH_PAUSES_S,
-                 **options: Any) -> None:
-        super().__init__(**{"expected_exceptions": (EdgemereError,), **options})
-        self.queue_name = queue
-        self.bindings = tuple((exchange_of(source, internal), pattern) for pattern in patterns)
-        self.raw = raw
-        self.batch = batch
-        self.prefetch = prefetch
-        self.delays_s = delays_s
-        self.pauses_s = tuple(pauses_s)
-
-    def topology_for(self, service: str, delays_s: Sequence[float] = RETRY_DELAYS_S, method: str = "") -> Topology:
-        """What has to be declared before the first publish."""
-        delays_s = self.delays_s or delays_s
-        if self.queue_name == DEAD_QUEUE:
-            return BASE + retry_queue(delays_s[-1])
-        name = self.queue_name or f"{service}.{method}"
-        return event_queue(name, self.bindings, single=True, delays_s=delays_s)
-
-    def setup(self) -> None:
-        self.delays_s = tuple(self.delays_s or delays_in(self.container.config))
-        self.topology = self.topology_for(self.container.service_name, method=self.method_name)
-        self.queue_name = self.queue_name or f"{self.container.service_name}.{self.method_name}"
-        port.prepare(self.container.config[AMQP_URI_CONFIG_KEY])
-        self._stopping = threading.Event()
-        self._waiting: list[KombuMessage] = []
-        self._wire: Any = None
-        self._ready = GreenEvent()
-
-    def start(self) -> None:
-        self._thread = self.container.spawn_managed_thread(self._run, identifier=self.queue_name)
-        self._ready.wait()
-
-    def stop(self) -> None:
-        self.kill()
-        self._thread.wait()
-
-    def kill(self) -> None:
-        self._stopping.set()
-        interrupt = getattr(self._wire, "interrupt", None)
-        if interrupt is not None:
-            interrupt()
-
-    def _run(self) -> None:
-        config = self.container.config
-        while not self._stopping.is_set():
-            try:
-                with Connection(config[AMQP_URI_CONFIG_KEY], connect_timeout=5,
-                                heartbeat=config.get(HEARTBEAT_CONFIG_KEY, DEFAULT_HEARTBEAT)) as connection:
-                    connection.connect()
-                    self._consume(connection)
-            except Exception as error:
-                log.warning("the consumer of %s lost its connection: %r", self.queue_name, error)
-                self._stopping.wait(1)
-            finally:
-                # Also where the broker is away at the start: the service waits for it, it does not fail.
-                if not self._ready.ready():
-                    self._ready.send(None)
-
-    def _consume(self, connection: Connection) -> None:
-        channel = connection.default_channel
-        pace = self.container.config.get("PACE") or Pace()
-        declare(channel, self.topology)
-        self._waiting = []
-        consumer = Consumer(channel, queues=[Queue(self.queue_name, durable=True)], auto_declare=False,
-                            on_message=self._waiting.append, prefetch_count=self.prefetch)
-        with consumer:
-            self._wire = connection.connection
-            if not self._ready.ready():
-                self._ready.send(None)
-            while not self._stopping.is_set():
-                try:
-                    connection.drain_events(timeout=0 if len(self._waiting) >= self.batch else
-                                            0.0005 if self._waiting else 1)
-                    if len(self._waiting) < self.batch:
-                        continue
-                except TimeoutError:
-                    connection.heartbeat_check()
-                if self._waiting:
-                    batch, self._waiting[:] = self._waiting[:self.batch], self._waiting[self.batch:]
-                    began = time.monotonic()
-                    self._handle(connection, batch)
-                    # Whoever waits for an answer comes first.
-                    pace.rest(time.monotonic() - began if len(batch) >= self.batch // 2 else 0)
-
-    def _handle(self, connection: Connection, batch: list[KombuMessage]) -> None:
-        good: list[tuple[Any, Delivery]] = []
-        for message in batch:
-            delivery = delivery_of(self.queue_name, message)
-            try:
-                good.append((delivery if self.raw else event_of(delivery), delivery))
-            except Malformed as error:
-                self._put_aside(delivery, error)
-        error = self._persistently([item for item, _ in good], connection) if good else None
-        if error is not None:
-            for item, delivery in good:
-                alone = self._work([item])
-                if alone is not None:
-                    self._put_aside(delivery, alone)
-        batch[-1].channel.basic_ack(batch[-1].delivery_tag, multiple=True)
-
-    def _persistently(self, items: list[Any], connection: Connection) -> BaseException | None:
-        attempt = 0
-        while True:
-            error = self._work(items)
-            if error is None:
-                return None
-            attempt += 1
-            passes = isinstance(error, EdgemereError) and error.retryable
-            if is_permanent(error) or not passes and attempt >= BATCH_ATTEMPTS:
-                return error
-            if self._stopping.wait(self.pauses_s[min(attempt, len(self.pauses_s)) - 1]):
-                raise ContainerBeingKilled()
-            connection.heartbeat_check()
-
-    def _work(self, items: list[Any]) -> BaseException | None:
-        done = GreenEvent()
-
-        def handled(worker_ctx: Any, result: Any, exc_info: Any) -> Any:
-            done.send(exc_info[1] if exc_info else None)
-            return result, exc_info
-
-        self.container.spawn_worker(self, (items,), {}, context_data={}, handle_result=handled)
-        return done.wait()
-
-    def _put_aside(self, delivery: Delivery, error: BaseException) -> None:
-        if self.queue_name == DEAD_QUEUE:
-            # A dead letter has nowhere else to go; it comes again later.
-            self.bus.broker.publish(later(delivery, error, self.delays_s[-1]), mandatory=True)
-        else:
-            self.bus.broker.publish(after_failure(delivery, error, self.delays_s), mandatory=True)
-
+# --- all of them ---------------------------------------------------------------------------------------------------
 
 def topology_of(service: type, delays_s: Sequence[float] = RETRY_DELAYS_S) -> Topology:
     """Everything that the entrypoints of a service class need on the broker, to be declared before the first publish.

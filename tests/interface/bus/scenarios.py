@@ -719,6 +719,35 @@ def test_dead_letters_can_be_read_in_batches_as_they_came(stage):
         ("m1", "thing.not_found", b'{"obj":1}'), ("m2", "message.undecodable", b"\x00\xff")}
 
 
+def test_a_dead_letter_that_cannot_be_read_now_comes_again_with_its_own_reason(stage):
+    tag, got, attempts = stage.tag, [], []
+
+    class Hears:
+        name = f"hears-{tag}"
+
+        @on_event("edgemere", f"{tag}.said")
+        def said(self, message):
+            raise NotFound("thing.not_found", "No such thing.")
+
+    class Undertaker:
+        name = f"undertaker-{tag}"
+
+        @batch_event(queue=DEAD_QUEUE, raw=True, pauses_s=(0.01,))
+        def bury(self, deliveries):
+            letters = [letter for letter in map(dead_letter_of, deliveries) if tag in letter.queue]
+            if letters:
+                attempts.append(len(letters))
+                if len(attempts) < 3:
+                    raise Invalid("thing.bad", "Not this one.")
+            got.extend(letters)
+
+    stage.run(Hears, Undertaker)
+    stage.tell(f"{tag}.said", 1, id="m1")
+    until(lambda: got)
+    assert [(letter.id, letter.code, letter.attempts, letter.event) for letter in got] == [
+        ("m1", "thing.not_found", 1, f"{tag}.said")]
+
+
 def test_a_container_stops_at_once_when_nothing_is_under_way(stage):
     tag = stage.tag
 

@@ -1,0 +1,121 @@
+"""What the entrypoints share: the way to the broker, and the consumer that hands messages to them.
+
+Decodes nothing and settles nothing by itself; each entrypoint does both.
+"""
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from eventlet import spawn_after
+from eventlet.semaphore import Semaphore
+from kombu import Consumer
+from kombu.message import Message as KombuMessage
+from nameko.constants import AMQP_URI_CONFIG_KEY
+from nameko.extensions import SharedExtension
+from nameko.messaging import QueueConsumer
+
+from shared.bus import port
+from shared.bus.topology import INTERNAL, RETRY_DELAYS_S, declare
+
+log = logging.getLogger(__name__)
+
+
+class Bus(SharedExtension):
+    """The container's way to the broker."""
+
+    _broker: port.Broker | None = None
+
+    @property
+    def broker(self) -> port.Broker:
+        if self._broker is None:
+            self._broker = port.connect(self.container.config[AMQP_URI_CONFIG_KEY])
+        return self._broker
+
+    def stop(self) -> None:
+        if self._broker is not None:
+            self._broker.close()
+
+
+class Receiver(QueueConsumer):
+    """Nameko's consumer of queues, but it hands on bodies undecoded, declares what a provider needs at each connection,
+    and stays connected until what was handed out is settled.
+
+    At most half of the workers handle events, so that a flood of events leaves room to answer calls.
+    """
+
+    bus = Bus()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._in_flight = 0
+        self._wire: Any = None
+
+    def setup(self) -> None:
+        port.prepare(self.amqp_uri)
+        self.event_slots = Semaphore(max(1, self.container.max_workers // 2))
+
+    def get_consumers(self, consumer_cls: Any, channel: Any) -> list[Consumer]:
+        self._in_flight = 0
+        for provider in self._providers:
+            declare(channel, provider.topology)
+            consumer = Consumer(channel, queues=[provider.queue], auto_declare=provider.declares_queue,
+                                on_message=partial(self._take, provider))
+            consumer.qos(prefetch_count=provider.prefetch)
+            self._consumers[provider] = consumer
+        return list(self._consumers.values())
+
+    def on_consume_ready(self, connection: Any, channel: Any, consumers: Any, **more: Any) -> None:
+        self._wire = connection.connection
+        super().on_consume_ready(connection, channel, consumers, **more)
+
+    def on_iteration(self) -> None:
+        self._cancel_consumers_if_requested()
+        if not self._consumers and self._in_flight <= 0:
+            self.should_stop = True
+            self._wake()
+
+    def unregister_provider(self, provider: Any) -> None:
+        spawn_after(0, self._wake)
+        super().unregister_provider(provider)
+
+    def kill(self) -> None:
+        # The consumer looks up only when something comes, or its time is over.
+        spawn_after(0, self._wake)
+        super().kill()
+
+    def settle(self, settle: Callable[[KombuMessage], None], message: KombuMessage) -> None:
+        """Ack, reject or requeue; on a connection that is gone the broker has taken the message back by itself."""
+        self._in_flight -= 1
+        try:
+            if message.channel is not None and message.channel.connection:
+                settle(message)
+        except Exception as error:
+            log.warning("a message could not be settled and will come again: %r", error)
+        if not self._consumers and self._in_flight <= 0:
+            self._wake()
+
+    def _wake(self) -> None:
+        interrupt = getattr(self._wire, "interrupt", None)
+        if interrupt is not None:
+            interrupt()
+
+    def _take(self, provider: Any, message: KombuMessage) -> None:
+        self._in_flight += 1
+        if provider.has_room():
+            provider.handle(message)
+        else:
+            # Waits for a worker in a thread of its own, so that others are not kept waiting behind it.
+            self.container.spawn_managed_thread(partial(provider.handle, message), identifier=provider.queue.name)
+
+
+def exchange_of(source: str, internal: bool) -> str:
+    """The exchange of a source: Nameko's ``<source>.events``, or the one among the services."""
+    return INTERNAL if internal else f"{source}.events"
+
+
+def delays_in(config: dict[str, Any]) -> Sequence[float]:
+    """The pauses before further attempts, as the config says."""
+    return config.get("retry_backoff_s") or RETRY_DELAYS_S
