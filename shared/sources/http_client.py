@@ -1,4 +1,4 @@
-"""HTTP requests to judged addresses: one connection per thread, redirects judged again, no proxies, no credentials passed on.
+"""HTTP requests to judged addresses: connections are kept per thread for heads, redirects judged again, no proxies, no credentials passed on.
 
 Answers come as streams. Knows nothing of listings and items.
 """
@@ -67,31 +67,36 @@ class Client:
 
     def _ask(self, method: str, split: SplitResult, headers: Mapping[str, str]) -> http.client.HTTPResponse:
         target = (split.path or "/") + (f"?{split.query}" if split.query else "")
-        for fresh in (False, True):
-            connection = self._connection(split, fresh)
+        headers = {"User-Agent": _AGENT, "Accept-Encoding": "identity", **headers}
+        # Only connections whose answers have no body are kept: what is left unread of a body would be the next answer.
+        kept = self._kept(split) if method == "HEAD" else None
+        if kept is not None:
             try:
-                connection.request(method, target, headers={"User-Agent": _AGENT, "Accept-Encoding": "identity", **headers})
-                return connection.getresponse()
-            except EdgemereError:
-                raise
-            except (OSError, http.client.HTTPException) as error:
-                connection.close()
-                if fresh:
-                    raise unreachable(split.netloc.rpartition("@")[2], error) from None
-        raise AssertionError("unreached")
+                kept.request(method, target, headers=headers)
+                return kept.getresponse()
+            except (OSError, http.client.HTTPException):
+                kept.close()  # The server closed it in the meantime; a fresh one decides.
+        connection = self._fresh(split)
+        try:
+            connection.request(method, target, headers={**headers, "Connection": "close"})
+            return connection.getresponse()
+        except (OSError, http.client.HTTPException) as error:
+            connection.close()
+            raise unreachable(str(split.hostname), error) from None
 
-    def _connection(self, split: SplitResult, fresh: bool) -> _Plain:
+    def _fresh(self, split: SplitResult) -> _Plain:
+        kind = _Secure if split.scheme == "https" else _Plain
+        connection = kind(str(split.hostname), split.port, timeout=TIMEOUT_S)
+        connection.policy = self._policy
+        return connection
+
+    def _kept(self, split: SplitResult) -> _Plain:
         kept: dict[tuple[str, str], _Plain] = self._local.__dict__.setdefault("kept", {})
         name = (split.scheme, split.netloc)
-        connection = kept.get(name)
-        idle = connection is not None and getattr(connection, "_HTTPConnection__state", "Idle") == "Idle"
-        if connection is None or fresh or not idle:
-            kind = _Secure if split.scheme == "https" else _Plain
-            connection = kind(str(split.hostname), split.port, timeout=TIMEOUT_S)
-            connection.policy = self._policy
-            kept[name] = connection
-            self._all.append(connection)
-        return connection
+        if name not in kept:
+            kept[name] = self._fresh(split)
+            self._all.append(kept[name])
+        return kept[name]
 
     def close(self) -> None:
         for connection in self._all:

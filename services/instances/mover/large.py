@@ -12,7 +12,7 @@ import json
 import os
 import queue
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from services.instances.mover.copying import already_there, changed, finish, is_passing, unchanged
@@ -157,7 +157,7 @@ def _fill(work: Work, item: Mapping[str, Any], source: Source, part: _Part) -> t
         as_known(item, before)
         if before.size is not None:
             part.cut(before.size)
-        pipeline = _Pipeline(work, item, part, before, remote)
+        pipeline = _Pipeline(work, item, part, before, remote, None if remote else lambda: unchanged(source, path, before))
         size = pipeline.run(stream)
     finally:
         stream.close()
@@ -180,7 +180,9 @@ class _Window:
 class _Pipeline:
     """Windows go round: free, filled and written, hashed and verified, free again."""
 
-    def __init__(self, work: Work, item: Mapping[str, Any], part: _Part, before: Stat, remote: bool) -> None:
+    def __init__(self, work: Work, item: Mapping[str, Any], part: _Part, before: Stat, remote: bool,
+                 still: Callable[[], None] | None) -> None:
+        self._still = still
         self.digest = hashlib.sha256()
         self._work, self._item, self._part, self._before, self._remote = work, item, part, before, remote
         self._free: queue.SimpleQueue[_Window] = queue.SimpleQueue()
@@ -235,6 +237,8 @@ class _Pipeline:
                 self._to_hash.put(window)
                 self._to_verify.put(window)
                 self._work.progress(self._item["key"], position, self._before.size, "copying")
+            if self._still is not None:
+                self._still()  # A source that changes early need not be copied to its end to be refused.
             if ended:
                 break
         return position
