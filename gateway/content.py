@@ -4,11 +4,11 @@ Nothing is kept: a chunk read is a chunk written. What comes short breaks the co
 """
 from __future__ import annotations
 
-import http.client
 import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException, HTTPResponse
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -123,12 +123,12 @@ class Bytes:
     def __init__(self, url: str, span: tuple[int, int] | None, expected: int | None, timeout_s: float) -> None:
         self._left = expected
         parts = urlsplit(url)
-        self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout_s)
+        self._connection = HTTPConnection(parts.hostname or "", parts.port, timeout=timeout_s)
         headers = {"Range": f"bytes={span[0]}-{span[1]}"} if span else {}
         try:
             self._connection.request("GET", f"{parts.path}?{parts.query}" if parts.query else parts.path, headers=headers)
             self._answer = self._connection.getresponse()
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, HTTPException) as error:
             self.close()
             raise Unavailable("unavailable", "The service that has the bytes does not answer.",
                               next_step="Try again.") from error
@@ -171,12 +171,12 @@ class Bytes:
         self._connection.close()
 
 
-def _refusal(answer: http.client.HTTPResponse) -> EdgemereError:
+def _refusal(answer: HTTPResponse) -> EdgemereError:
     try:
         body = json.loads(answer.read(64 * 1024))
         if isinstance(body, dict) and body.get("kind"):
             return from_payload(body)
-    except (ValueError, OSError, http.client.HTTPException):
+    except (ValueError, OSError, HTTPException):
         pass
     return Unavailable("unavailable", f"The service that has the bytes answered with status {answer.status}.",
                        next_step="Try again.")

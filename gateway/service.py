@@ -192,6 +192,7 @@ class Web(DependencyProvider):
         self._pool = eventlet.GreenPool(settings.max_connections)
         self._full = eventlet.GreenPool(16)
         self._stopping = False
+        self._acceptor: Any = None
 
     def start(self) -> None:
         settings = self._settings
@@ -202,7 +203,7 @@ class Web(DependencyProvider):
             socket_timeout=settings.socket_timeout_s, url_length_limit=settings.max_url_bytes, log_output=False, debug=False)
         # Headers are written as the application names them.
         self._server.capitalize_response_headers = False
-        self.container.spawn_managed_thread(self._accept)
+        self._acceptor = self.container.spawn_managed_thread(self._accept)
 
     def stop(self) -> None:
         """No new connection; waits and streams end; what is under way gets a moment."""
@@ -226,6 +227,8 @@ class Web(DependencyProvider):
 
     def _close_listener(self) -> None:
         self._stopping = True
+        if self._acceptor is not None:
+            self._acceptor.kill()
         self._listener.close()
 
     def _accept(self) -> None:

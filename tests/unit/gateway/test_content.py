@@ -1,8 +1,8 @@
 """Ranges, validators and names of content."""
 from __future__ import annotations
 
-import http.server
 import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from hypothesis import given
@@ -47,7 +47,7 @@ def test_an_etag_list_is_compared_weakly():
     assert names('"a", W/"3"', '"3"') and names("*", '"3"') and not names('"33"', '"3"') and not names("", '"3"')
 
 
-class Bytes(http.server.BaseHTTPRequestHandler):
+class Bytes(BaseHTTPRequestHandler):
     """Knows no ranges; ``/short`` says more than it sends."""
 
     def do_GET(self):
@@ -68,7 +68,7 @@ class Bytes(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def origin():
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Bytes)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Bytes)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
