@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from nameko.timer import timer
 
-from services.catalog import claims as claiming, data as items, handlers, scans, search
+from services.catalog import claims as claiming, data as items, handlers, scan_views, search
 from shared.hosting.entrypoints import rpc
 from shared.hosting.serving import UsesProvider, action
 
@@ -113,8 +113,16 @@ class Catalog:
         return handlers.holders(self.uses, source, data)
 
     @rpc
-    def scan_cancel(self, scan):
-        return scans.cancel(self.uses, scan)
+    def scan_show(self, id):
+        return scan_views.show(self.uses, id)
+
+    @rpc
+    def scan_list(self, limit, cursor=None):
+        return scan_views.page(self.uses, limit, cursor)
+
+    @rpc
+    def scan_cancel(self, id):
+        return scan_views.cancel(self.uses, id)
 
     @rpc
     def health(self):

@@ -125,6 +125,7 @@ ERRORS = {
     "datasource.not_ready": "The source is not Ready.",
     "datasource.in_use": "Live instances or claims stand on the source; they are named.",
     "datasource.not_writable": "The source does not take copies; it needs parameters.writable: true.",
+    "scan.not_found": "There is no such scan.",
     "data.not_found": "There is no such data.",
     "data.ambiguous": "Several data have this name; `candidates` lists them.",
     "data.path_taken": "There is data at this path already.",

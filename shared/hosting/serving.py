@@ -38,8 +38,12 @@ class UsesProvider(DependencyProvider):
 
     def get_dependency(self, worker_ctx: Any) -> Uses:
         uses: Uses = self.container.config["USES"][self.container.service_name]
-        context = current_context(worker_ctx)
-        return Uses(uses.service, uses.db, uses.config, context, self.mesh.get_dependency(worker_ctx), uses.parts)
+        context, mesh = current_context(worker_ctx), self.mesh.get_dependency(worker_ctx)
+        if not context.owner:
+            # A message or call from outside carries no credentials yet; whose it is, it may not say itself.
+            context = context.having(owner=uses.config.owner.default)
+            mesh = mesh.having(owner=context.owner)
+        return Uses(uses.service, uses.db, uses.config, context, mesh, uses.parts)
 
 
 def action(method: Callable[..., Any]) -> Callable[..., Any]:
