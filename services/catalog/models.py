@@ -121,7 +121,7 @@ claim_table = Table(
 )
 
 READERS, BYTES = "readers", "bytes"
-KINDS = (READERS, BYTES)
+KINDS = (BYTES, READERS)
 
 
 def ref(object_id: str, name: str) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """The queries of the catalogue, each with a name and a sentence."""
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -52,12 +53,16 @@ def sources_by_ids(connection: Connection, ids: Sequence[str]) -> list[Row]:
         select(source_table).where(source_table.c.id.in_(part))).mappings()]
 
 
-def out_of_use(connection: Connection) -> list[Row]:
-    """The sources whose data is in the catalogue but does not match queries: ``id, name, state, destroyed_at``."""
+@functools.cache
+def _out_of_use() -> Any:
     table = source_table
-    return [dict(row) for row in connection.execute(
-        select(table.c.id, table.c.name, table.c.state, table.c.destroyed_at, table.c.data_count).where(
-            or_(table.c.state != "Ready", table.c.destroyed_at.is_not(None)), table.c.data_count > 0)).mappings()]
+    return select(table.c.id, table.c.name, table.c.state, table.c.destroyed_at, table.c.data_count).where(
+        or_(table.c.state != "Ready", table.c.destroyed_at.is_not(None)), table.c.data_count > 0)
+
+
+def out_of_use(connection: Connection) -> list[Row]:
+    """The sources whose data is in the catalogue but does not match queries: ``id, name, state, destroyed_at, data_count``."""
+    return [dict(row) for row in connection.execute(_out_of_use()).mappings()]
 
 
 def count_more(uow: UnitOfWork, source_id: str, count: int, size: int) -> None:
@@ -68,10 +73,15 @@ def count_more(uow: UnitOfWork, source_id: str, count: int, size: int) -> None:
             data_count=table.c.data_count + count, data_bytes=table.c.data_bytes + size))
 
 
+@functools.cache
+def _base_count() -> Any:
+    return select(func.coalesce(func.sum(source_table.c.data_count), 0)).where(
+        source_table.c.state == "Ready", source_table.c.destroyed_at.is_(None))
+
+
 def base_count(connection: Connection) -> int:
     """How many Data can match at all; counted with every change, so it costs the number of sources."""
-    return int(connection.execute(select(func.coalesce(func.sum(source_table.c.data_count), 0)).where(
-        source_table.c.state == "Ready", source_table.c.destroyed_at.is_(None))).scalar_one())
+    return int(connection.execute(_base_count()).scalar_one())
 
 
 def left_behind(connection: Connection) -> list[str]:

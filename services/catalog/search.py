@@ -17,6 +17,7 @@ from shared.lists import Estimate, envelope
 from shared.query.fields import DATA_FIELDS
 from shared.query.funnel import funnel
 from shared.query.parse import parse
+from shared.query.tree import Clause, Query
 from shared.query.unknown_tags import unknown_tags
 from shared.storage.record import Row
 
@@ -48,7 +49,8 @@ def query(uses: Uses, parameters: Mapping[str, Any]) -> dict[str, Any]:
         rows, following, total = repository.data.page(
             connection, {**asked, "attr1": wanted.to_json()}, base, total=total)
         sources = repository.sources_by_ids(connection, sorted({row["source_id"] for row in rows}))
-        warnings = [*_unknown(unknown_tags(connection, wanted, PLACES)), *_left_out(unused)]
+        unknown = [] if rows and _needs_each_tag(wanted) else unknown_tags(connection, wanted, PLACES)
+        warnings = [*_unknown(unknown), *_left_out(unused)]
     return {
         **envelope([render_data(row) for row in rows], following, total), "funnel": counted, "warnings": warnings,
         "sources": {row["id"]: plain_source(row) for row in sources},
@@ -68,6 +70,12 @@ def _base(unused: Sequence[Row]) -> ColumnElement[bool]:
     alive = data_table.c.destroyed_at.is_(None)
     ids = [row["id"] for row in unused]
     return and_(alive, data_table.c.source_id.not_in(ids)) if ids else alive
+
+
+def _needs_each_tag(query: Query) -> bool:
+    """Whether a match proves that every tag of the query exists."""
+    return all(isinstance(node, Clause) and node.op not in ("$ne", "$nin") and node.value not in (None, False)
+               and (node.op != "$in" or None not in node.value) for node in query.conjuncts)
 
 
 def _unknown(fields: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -135,15 +136,28 @@ def test_a_file_with_too_many_tags_does_not_stop_the_scan(catalogue: Catalogue, 
     assert source["data_count"] == 5
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_an_unreadable_folder_hides_nothing_for_good(catalogue: Catalogue, folder: Path) -> None:
+UNREADABLE = """
+from shared.hosting.worker_loop import Lane, serve
+
+def scan(job):
+    found = [{"path": "raw/", "code": "source.unreadable", "detail": "Permission denied."}]
+    job.send(problems=found)
+    counts = {"source.unreadable": %d}
+    job.send(done={"files": 0, "bytes": 0, "problems": counts["source.unreadable"], "problem_codes": counts, "cancelled": False})
+
+serve({"scan": (Lane(1), scan)})
+"""
+
+
+@pytest.mark.parametrize(("unreadable", "vanished"), [(1, 1), (2, 0)])
+def test_what_cannot_be_read_did_not_vanish(catalogue: Catalogue, folder: Path, unreadable: int, vanished: int) -> None:
+    (folder / "beside.txt").write_text("b")
     catalogue.folder(folder)
-    (folder / "raw").chmod(0)
-    try:
+    # Root reads everything, so the worker that cannot is a script; a second folder that is only counted may hold anything.
+    with catalogue.worker([sys.executable, "-c", UNREADABLE % unreadable]):
         scan = catalogue.rescan("lab")
-    finally:
-        (folder / "raw").chmod(0o755)
-    assert scan["vanished"] == 0 and scan["problem_count"] == 1
+    assert (scan["state"], scan["vanished"], scan["problem_count"]) == ("done", vanished, unreadable)
+    assert catalogue.call("data_list", attr1="path:raw/*")["total"] == 5
 
 
 def test_a_folder_that_is_gone_fails_the_scan_and_takes_nothing_away(catalogue: Catalogue, folder: Path) -> None:

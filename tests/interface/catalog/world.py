@@ -4,7 +4,8 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,17 @@ class Catalogue:
             if thread.name.startswith("scan "):
                 thread.join(10)
         self.db.close()
+
+    @contextmanager
+    def worker(self, command: list[str]) -> Iterator[None]:
+        """Scans are done by another program for a while."""
+        pool = WorkerPool(command, size=1, name="scanner")
+        before, self.uses.parts = self.uses.parts, {**self.uses.parts, "scanner": pool}
+        try:
+            yield
+        finally:
+            self.uses.parts = before
+            pool.stop()
 
     def call(self, verb: str, **parameters: Any) -> dict[str, Any]:
         """An action with a caller's parameters, as far as its service is concerned."""
