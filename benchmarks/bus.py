@@ -139,7 +139,7 @@ def outbox_to_log(folder: Path, broker: port.Broker, count: int) -> dict[str, fl
     with engine.execution_options(writes=True).begin() as connection:
         metadata.create_all(connection)
         rows = []
-        for number in range(count):
+        for _ in range(count):
             object_id = new_id("datainstance")
             rows.append({"id": new_id("event"), "shard": zlib.crc32(object_id.encode()) % SHARDS, "exchange": "public",
                          "name": f"{TAG}.many", "object_id": object_id, "headers": '{"nameko.correlation_id":"c"}',

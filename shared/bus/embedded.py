@@ -6,7 +6,6 @@ connections of the process, and ends with ``stop_broker``.
 from __future__ import annotations
 
 import itertools
-import socket
 import threading
 import time
 from collections import deque
@@ -310,7 +309,7 @@ class Connection:
         """Call the consumers for what has arrived, waiting for it when nothing has.
 
         Raises:
-            socket.timeout: nothing came within ``timeout`` seconds.
+            TimeoutError: nothing came within ``timeout`` seconds.
             RecoverableConnectionError: the connection is closed.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -320,7 +319,7 @@ class Connection:
             rang = self.bell.wait(None if deadline is None else deadline - time.monotonic())
             if self._interrupted or not rang and not self.inbox:
                 self._interrupted = False
-                raise socket.timeout("timed out")
+                raise TimeoutError("timed out")
         for _ in range(min(len(self.inbox), DRAINED_AT_ONCE)):
             try:
                 channel, consumer, tag, entry = self.inbox.popleft()

@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
+from amqp.exceptions import PreconditionFailed
+
 from shared.bus.journal import Journal, Row, unpack
 
 WINDOW = 1000
@@ -92,6 +94,17 @@ class Queue:
         assert self.number is not None
         self.beyond, highest = self._journal.recover(self.number)
         return highest
+
+    def expiry(self, properties: Mapping[str, Any]) -> float | None:
+        """When a message that arrives now expires, in seconds since the epoch."""
+        ttl_s, expiration = self.ttl_s, properties.get("expiration")
+        if expiration is not None:
+            try:
+                own_s = int(expiration) / 1000
+            except (TypeError, ValueError):
+                raise PreconditionFailed(f"PRECONDITION_FAILED - invalid expiration {expiration!r}") from None
+            ttl_s = own_s if ttl_s is None else min(ttl_s, own_s)
+        return None if ttl_s is None else time.time() + ttl_s
 
     def append(self, entry: Entry) -> None:
         if entry.stored:
@@ -197,3 +210,10 @@ def death_headers(headers: Mapping[str, Any], queue: str, reason: str, entry: En
             found[f"x-{place}-death-reason"] = reason
             found[f"x-{place}-death-exchange"] = entry.exchange
     return found
+
+
+def only_circles(queue: str, headers: Mapping[str, Any], reason: str) -> bool:
+    """Whether a dead letter only ever expires around a circle of queues, and would go round for ever."""
+    deaths = headers["x-death"]
+    return reason == "expired" and any(death.get("queue") == queue for death in deaths) and not any(
+        death.get("reason") == "rejected" for death in deaths)

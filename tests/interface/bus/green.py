@@ -1,4 +1,6 @@
-"""Runs scenarios in a green process, as the product's processes are: ``python -m tests.interface.bus.green URI-folder``.
+"""Runs scenarios in a green process, as the product's processes are.
+
+``python -m tests.interface.bus.green FOLDER embedded|amqp://… MODULE…``
 
 Prints one line of JSON for each: its name and what went wrong, or null.
 """
@@ -17,6 +19,7 @@ from pathlib import Path  # noqa: E402
 
 from shared.bus import port  # noqa: E402
 from shared.bus.embedded import embedded_uri, stop_broker  # noqa: E402
+from tests.interface.bus.stage import Stage  # noqa: E402
 
 SCENARIO_S = 40
 
@@ -25,23 +28,22 @@ class TooSlow(Exception):
     """A scenario did not end."""
 
 
-def main(module: str, folder: str, address: str) -> None:
+def main(folder: str, address: str, *modules: str) -> None:
     logging.basicConfig(level=logging.CRITICAL)
-    scenarios = importlib.import_module(module)
-    for name in sorted(vars(scenarios)):
-        if not name.startswith("test_"):
-            continue
+    scenarios = {name: scenario for module in modules for name, scenario in vars(importlib.import_module(module)).items()
+                 if name.startswith("test_")}
+    for name, scenario in scenarios.items():
         uri = embedded_uri(Path(folder) / f"{name[:80]}.db") if address == "embedded" else address
         port.prepare(uri)
         wrong = None
-        mesh = scenarios.Stage(uri)
+        stage = Stage(uri)
         try:
             with eventlet.Timeout(SCENARIO_S, TooSlow()):
-                getattr(scenarios, name)(mesh)
+                scenario(stage)
         except Exception:
             wrong = traceback.format_exc()
         finally:
-            mesh.stop()
+            stage.stop()
             stop_broker(uri)
         print(json.dumps([name, wrong]), flush=True)
 

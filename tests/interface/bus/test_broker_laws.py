@@ -14,7 +14,8 @@ from shared.bus import port
 from shared.bus.embedded import embedded_uri, engine_at, stop_broker
 from shared.bus.message import Message
 from shared.kernel.errors import EdgemereError
-from tests.support.laws.broker import BrokerLaws, Reader
+from tests.support.laws.broker import BrokerLaws
+from tests.support.laws.broker_bench import Reader
 from tests.support.servers import ROOT, project_environment
 
 

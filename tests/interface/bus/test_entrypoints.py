@@ -1,4 +1,4 @@
-"""The scenarios of ``scenarios.py``, run in one green process; each is a test here."""
+"""The scenarios of calls, events and batches, run in one green process; each is a test here."""
 from __future__ import annotations
 
 import ast
@@ -12,8 +12,9 @@ import pytest
 
 from tests.support.servers import ROOT, project_environment
 
-MODULE = Path(__file__).with_name("scenarios.py")
-NAMES = [node.name for node in ast.parse(MODULE.read_text()).body
+MODULES = ("call_scenarios", "event_scenarios", "batch_scenarios")
+# Read and not imported: this process is not green.
+NAMES = [node.name for module in MODULES for node in ast.parse(Path(__file__).with_name(f"{module}.py").read_text()).body
          if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
 RUN_S = 240
 
@@ -21,8 +22,8 @@ RUN_S = 240
 def run_scenarios(folder: Path, address: str) -> dict[str, str | None]:
     """What went wrong in each scenario, by its name."""
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "tests.interface.bus.green", "tests.interface.bus.scenarios", str(folder),
-         address], cwd=ROOT, env=project_environment(), capture_output=True, text=True, timeout=RUN_S)
+        [sys.executable, "-W", "ignore", "-m", "tests.interface.bus.green", str(folder), address,
+         *(f"tests.interface.bus.{module}" for module in MODULES)], cwd=ROOT, env=project_environment(), capture_output=True, text=True, timeout=RUN_S)
     results = dict(json.loads(line) for line in done.stdout.splitlines() if line.startswith("["))
     for name in NAMES:
         results.setdefault(name, f"The process ended with {done.returncode} before it.\n{done.stderr[-5000:]}")

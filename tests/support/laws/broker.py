@@ -1,164 +1,29 @@
 """What every broker of this product promises, as tests. Run by subclasses that say which broker.
 
-A law speaks kombu and the port only, so that it means the same for each adapter.
+A law speaks kombu and the port only, so that it means the same for each adapter. Here: nothing is lost, order, sharing,
+routing, and what becomes of what cannot be delivered.
 """
 from __future__ import annotations
 
-import gc
-import os
 import random
-import statistics
-import subprocess
-import sys
-import threading
 import time
-import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, Protocol
 
-import psutil
 import pytest
-from amqp.exceptions import ChannelError, NotFound, PreconditionFailed, ResourceLocked
-from kombu import Connection, Consumer, Exchange, Producer, Queue
+from amqp.exceptions import ChannelError
+from kombu import Exchange
 
 from shared.bus import port
 from shared.bus.message import Message
 from shared.bus.topology import BASE, DEAD_QUEUE, PUBLIC, event_queue, retry_name
 from shared.kernel.errors import Unavailable
-from tests.support.servers import ROOT, project_environment
+from tests.support.laws.broker_bench import LIMIT_S, BrokerTrial, Reader, until
+from tests.support.laws.broker_queues import QueueLaws
 
-LIMIT_S = 15
 ACKS_KNOWN_S = 0.5
 
 
-class Bench(Protocol):
-    """A broker to be tried."""
-
-    uri: str
-
-    def let_go(self) -> None:
-        """Give the broker free for another process, where only one can have it."""
-
-    def crash(self, program: subprocess.Popen) -> None:
-        """``kill -9`` of the program, and of the broker where that is another process; the broker comes back."""
-
-
-def until(condition: Callable[[], Any], limit_s: float = LIMIT_S) -> Any:
-    """The first true value of ``condition``, asked again and again."""
-    deadline = time.monotonic() + limit_s
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.005)
-    return found
-
-
-class Reader:
-    """Reads queues in a connection of its own and keeps what came."""
-
-    def __init__(self, connection: Connection, *queues: str, ack: bool = True, prefetch: int | None = None,
-                 no_ack: bool = False) -> None:
-        self.connection = connection
-        self.channel = connection.channel()
-        self.got: list[Any] = []
-        self.ack = ack and not no_ack
-        self.consumer = Consumer(self.channel, [Queue(name, no_declare=True) for name in queues], auto_declare=False,
-                                 on_message=self._on_message, prefetch_count=prefetch, no_ack=no_ack)
-        self.consumer.consume()
-
-    def _on_message(self, message: Any) -> None:
-        self.got.append(message)
-        if self.ack:
-            message.ack()
-
-    def wait_for(self, count: int, limit_s: float = LIMIT_S) -> list[Any]:
-        """Read until ``count`` messages came."""
-        deadline = time.monotonic() + limit_s
-        while len(self.got) < count:
-            assert time.monotonic() < deadline, f"{len(self.got)} of {count} messages came"
-            try:
-                self.connection.drain_events(timeout=0.2)
-            except TimeoutError:
-                self.connection.heartbeat_check()
-        return self.got
-
-    def settle_down(self, quiet_s: float = 0.3) -> list[Any]:
-        """Read until nothing has come for a while."""
-        try:
-            while True:
-                self.connection.drain_events(timeout=quiet_s)
-        except TimeoutError:
-            return self.got
-
-    @property
-    def bodies(self) -> list[bytes]:
-        return [bytes(message.body) if not isinstance(message.body, str) else message.body.encode() for message in self.got]
-
-
-class BrokerLaws:
+class DeliveryLaws(BrokerTrial):
     """A subclass has a fixture ``bench``."""
-
-    # --- tools -------------------------------------------------------------------------------------------------
-
-    @pytest.fixture
-    def connect(self, bench: Bench) -> Iterator[Callable[[], Connection]]:
-        opened: list[Connection] = []
-
-        def connect() -> Connection:
-            opened.append(Connection(bench.uri, transport_options={"confirm_publish": True}, connect_timeout=10))
-            opened[-1].connect()
-            return opened[-1]
-
-        yield connect
-        for connection in opened:
-            connection.release()
-
-    @pytest.fixture
-    def connection(self, connect: Callable[[], Connection]) -> Connection:
-        return connect()
-
-    @pytest.fixture
-    def channel(self, connection: Connection) -> Any:
-        return connection.channel()
-
-    @pytest.fixture
-    def broker(self, bench: Bench) -> Iterator[port.Broker]:
-        broker = port.connect(bench.uri)
-        yield broker
-        broker.close()
-
-    @pytest.fixture
-    def name(self) -> str:
-        return f"law.{uuid.uuid4().hex[:12]}"
-
-    @staticmethod
-    def queue(channel: Any, name: str, *bindings: tuple[str, str], **arguments: Any) -> str:
-        arguments = {f"x-{key.replace('_', '-')}": value for key, value in arguments.items()}
-        channel.queue_declare(queue=name, durable=True, exclusive=False, auto_delete=False, arguments=arguments)
-        for exchange, key in bindings:
-            channel.queue_bind(queue=name, exchange=exchange, routing_key=key)
-        return name
-
-    @staticmethod
-    def send(channel: Any, key: str, *bodies: Any, exchange: str = "", **options: Any) -> None:
-        producer = Producer(channel)
-        for body in bodies:
-            producer.publish(str(body).encode(), exchange=exchange, routing_key=key, delivery_mode=2,
-                             **{"content_type": "text/plain", "content_encoding": "binary", **options})
-
-    @contextmanager
-    def program(self, bench: Bench, mode: str, queue: str) -> Iterator[subprocess.Popen]:
-        bench.let_go()
-        child = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.laws.broker_program", bench.uri, mode, queue], cwd=ROOT,
-            env=project_environment(), stdout=subprocess.PIPE, text=True)
-        try:
-            assert child.stdout.readline() == "ready\n"
-            yield child
-        finally:
-            child.kill()
-            child.wait()
-            child.stdout.close()
 
     # --- nothing is lost ---------------------------------------------------------------------------------------
 
@@ -225,11 +90,6 @@ class BrokerLaws:
         reader = Reader(connect(), name)
         reader.wait_for(3)
         assert reader.bodies == [b"1", b"2", b"3"]
-
-    @staticmethod
-    def declare_base(channel: Any) -> bool:
-        channel.exchange_declare(exchange=PUBLIC, type="topic", durable=True, auto_delete=False)
-        return True
 
     # --- order, sharing ----------------------------------------------------------------------------------------
 
@@ -394,180 +254,6 @@ class BrokerLaws:
         reader.got[0].reject(requeue=False)
         until(lambda: any(letter.routing_key == name for letter in broker.peek(DEAD_QUEUE, 1000)))
 
-    # --- queues ------------------------------------------------------------------------------------------------
 
-    def test_an_exclusive_queue_is_its_connections_own_and_goes_with_it(self, connect, name):
-        owner = connect()
-        owner.channel().queue_declare(queue=name, exclusive=True, durable=False, auto_delete=False)
-        with pytest.raises(ResourceLocked):
-            connect().channel().queue_declare(queue=name, exclusive=True, durable=False, auto_delete=False)
-        owner.release()
-        until(lambda: not self.exists(connect, name))
-
-    def test_an_auto_delete_queue_goes_with_its_last_reader(self, connect, channel, name):
-        channel.queue_declare(queue=name, exclusive=False, durable=False, auto_delete=True)
-        leaving = connect()
-        Reader(leaving, name)
-        assert self.exists(connect, name)
-        leaving.release()
-        until(lambda: not self.exists(connect, name))
-
-    def test_a_queue_that_expires_goes_when_it_is_not_used(self, connect, channel, name):
-        self.queue(channel, name, expires=300)
-        assert self.exists(connect, name)
-        time.sleep(0.5)
-        until(lambda: not self.exists(connect, name))
-
-    @staticmethod
-    def exists(connect: Callable[[], Connection], name: str) -> bool:
-        with connect() as connection:
-            try:
-                connection.channel().queue_declare(queue=name, passive=True)
-                return True
-            except NotFound:
-                return False
-
-    def test_a_queue_declared_again_with_other_arguments_is_refused(self, connect, channel, name):
-        self.queue(channel, name, message_ttl=1000)
-        self.queue(channel, name, message_ttl=1000)
-        with pytest.raises(PreconditionFailed):
-            self.queue(connect().channel(), name, message_ttl=2000)
-        with pytest.raises(PreconditionFailed):
-            connect().channel().queue_declare(queue=name, durable=False, auto_delete=False,
-                                              arguments={"x-message-ttl": 1000})
-
-    def test_a_passive_declaration_counts_and_makes_nothing(self, connect, channel, name):
-        with pytest.raises(NotFound):
-            connect().channel().queue_declare(queue=name, passive=True)
-        self.queue(channel, name)
-        self.send(channel, name, 1, 2)
-        until(lambda: channel.queue_declare(queue=name, passive=True).message_count == 2)
-
-    def test_purge_and_delete_say_how_much_went(self, connect, channel, name):
-        self.queue(channel, name)
-        self.send(channel, name, 1, 2, 3)
-        assert channel.queue_purge(name) == 3
-        self.send(channel, name, 4)
-        assert channel.queue_delete(name) == 1
-        assert not self.exists(connect, name)
-
-    # --- messages ----------------------------------------------------------------------------------------------
-
-    @pytest.mark.parametrize("restart", [False, True], ids=["at once", "after a restart"])
-    def test_the_properties_of_a_message_arrive_as_they_were_sent(self, bench, connect, name, restart):
-        channel = connect().channel()
-        self.queue(channel, name)
-        headers = {"text": "ä ⁂", "number": 7, "big": 2**40, "half": 0.5, "yes": True, "none": None,
-                   "list": ["a", 1], "table": {"deep": "er"}}
-        sent = {"content_type": "application/x-own", "content_encoding": "binary", "correlation_id": "corr",
-                "reply_to": "someone", "message_id": "id-1", "timestamp": 1_700_000_000, "priority": 3, "type": "kind",
-                "app_id": "law"}
-        body = bytes(range(256)) + b"\x00" * 10
-        Producer(channel).publish(body, exchange="", routing_key=name, delivery_mode=2, headers=headers,
-                                  **{**sent, "timestamp": self.timestamp(sent["timestamp"])})
-        if restart:
-            bench.let_go()
-        message = Reader(connect(), name).wait_for(1)[0]
-        assert bytes(message.body) == body
-        assert {key: message.headers.get(key, "absent") for key in headers} == headers
-        got = {**message.properties, "timestamp": self.seconds(message.properties["timestamp"])}
-        assert {key: got[key] for key in sent} == sent
-        assert message.properties["delivery_mode"] == 2
-        assert message.content_type == "application/x-own" and message.delivery_info["routing_key"] == name
-
-    @staticmethod
-    def timestamp(seconds: int) -> Any:
-        return seconds
-
-    @staticmethod
-    def seconds(value: Any) -> int:
-        return int(value)
-
-    def test_an_empty_body_and_a_large_one_arrive(self, connect, broker, name):
-        self.queue(connect().channel(), name)
-        large = os.urandom(1 << 20) * 3
-        broker.publish_many([Message("", name, b"", id="a", content_encoding="binary"),
-                             Message("", name, large, id="b", content_encoding="binary")])
-        reader = Reader(connect(), name)
-        reader.wait_for(2)
-        assert reader.bodies == [b"", large]
-
-    def test_publish_many_keeps_the_order_and_names_what_was_taken(self, connect, broker, name):
-        self.queue(connect().channel(), name, queue_type="quorum")
-        messages = [Message("", name, b"%d" % n, id=f"m{n}") for n in range(500)]
-        assert broker.publish_many(messages, timeout_s=20) == [message.id for message in messages]
-        reader = Reader(connect(), name)
-        reader.wait_for(500)
-        assert reader.bodies == [b"%d" % n for n in range(500)]
-        assert [message.properties["message_id"] for message in reader.got] == [message.id for message in messages]
-
-    def test_looking_at_a_queue_changes_nothing(self, connect, broker, name):
-        self.queue(connect().channel(), name)
-        broker.publish_many([Message("", name, b"%d" % n, id=str(n)) for n in range(5)])
-        assert [delivery.body for delivery in broker.peek(name, 3)] == [b"0", b"1", b"2"]
-        reader = Reader(connect(), name)
-        reader.wait_for(5)
-        assert reader.bodies == [b"0", b"1", b"2", b"3", b"4"]
-
-    def test_the_broker_says_how_much_waits_and_who_reads(self, connect, broker, name):
-        topology = event_queue(name, [(PUBLIC, name)], delays_s=())
-        broker.declare(topology)
-        assert broker.is_reachable() and broker.readers(name) == 0 and broker.readers(f"{name}.none") == 0
-        broker.publish_many([Message(PUBLIC, name, b"1", id="1"), Message(PUBLIC, name, b"2", id="2")])
-        until(lambda: broker.depths().get(name) == 2)
-        Reader(connect(), name)
-        until(lambda: broker.readers(name) == 1)
-
-    # --- cost --------------------------------------------------------------------------------------------------
-
-    def test_a_big_backlog_stays_out_of_memory(self, connect, broker, name):
-        self.queue(connect().channel(), name)
-        body = b"x" * 1000
-        gc.collect()
-        before = psutil.Process().memory_info().rss
-        count = 60_000
-        for start in range(0, count, 500):
-            broker.publish_many([Message("", name, b"%d " % n + body, id=str(n)) for n in range(start, start + 500)])
-        assert psutil.Process().memory_info().rss - before < 40 << 20
-        reader = Reader(connect(), name, ack=False, prefetch=500)
-        seen = 0
-        while seen < count:
-            reader.wait_for(1, 60)
-            assert [int(text.split()[0]) for text in reader.bodies] == list(range(seen, seen + len(reader.got)))
-            seen += len(reader.got)
-            reader.channel.basic_ack(reader.got[-1].delivery_tag, multiple=True)
-            reader.got.clear()
-        assert psutil.Process().memory_info().rss - before < 60 << 20
-
-    def test_a_waiting_reader_wakes_at_once_and_costs_nothing_until_then(self, connect, channel, name):
-        self.queue(channel, name)
-        reader = Reader(connect(), name)
-        arrived: list[float] = []
-        stop = threading.Event()
-
-        def read() -> None:
-            while not stop.is_set():
-                count = len(reader.got)
-                try:
-                    reader.connection.drain_events(timeout=2)
-                except TimeoutError:
-                    continue
-                arrived.extend([time.perf_counter()] * (len(reader.got) - count))
-
-        thread = threading.Thread(target=read)
-        thread.start()
-        try:
-            used = psutil.Process().cpu_times()
-            time.sleep(0.5)
-            idle = psutil.Process().cpu_times()
-            assert idle.user + idle.system - used.user - used.system < 0.1
-            took = []
-            for number in range(30):
-                sent = time.perf_counter()
-                self.send(channel, name, number)
-                until(lambda number=number: len(arrived) > number)
-                took.append(arrived[number] - sent)
-            assert statistics.median(took) < 0.03
-        finally:
-            stop.set()
-            thread.join()
+class BrokerLaws(DeliveryLaws, QueueLaws):
+    """All of them."""
