@@ -171,26 +171,29 @@ def free(uses: Uses, parameters: Parameters) -> dict[str, Any]:
 
 def policy_list(uses: Uses) -> dict[str, Any]:
     """The rules in their order."""
-    policies: Policies = uses.parts["policies"]
-    items = [_shown(policies, rule) for rule in policies.rules]
-    return {"items": items, "next": None, "total": len(items), "revision": policies.revision, "default": "leave"}
+    items = _policies(uses)
+    return {"items": items, "next": None, "total": len(items)}
 
 
 def policy_show(uses: Uses, parameters: Parameters) -> dict[str, Any]:
     """One rule by its name."""
-    policies: Policies = uses.parts["policies"]
-    for rule in policies.rules:
-        if rule.name == parameters["id"]:
-            return _shown(policies, rule)
-    near = nearest(parameters["id"], [rule.name for rule in policies.rules])
+    rules = _policies(uses)
+    for rule in rules:
+        if rule["name"] == parameters["id"]:
+            return rule
+    near = nearest(parameters["id"], [rule["name"] for rule in rules])
     raise NotFound("policy.not_found", f"There is no policy rule named '{parameters['id']}'."
                    + (f" Did you mean '{near[0]}'?" if near else ""),
                    next_step="List them: edgemere do policy list")
 
 
-def _shown(policies: Policies, rule: Any) -> dict[str, Any]:
-    return {"name": rule.name, "position": rule.position, "when": rule.when, "action": rule.action,
-            "target": rule.target, "because": rule.because, "revision": policies.revision}
+def _policies(uses: Uses) -> list[dict[str, Any]]:
+    """The rules as they are tried; the last one is what holds where none applies."""
+    policies: Policies = uses.parts["policies"]
+    shown = [{"name": rule.name, "position": rule.position, "when": rule.when, "action": rule.action, "target": rule.target,
+              "because": rule.because, "revision": policies.revision} for rule in policies.rules]
+    return [*shown, {"name": "default", "position": len(shown), "when": {}, "action": "leave", "target": None,
+                     "because": "Data is left where it is when nothing else is decided.", "revision": policies.revision}]
 
 
 def explain_part(uses: Uses, request: str) -> dict[str, Any]:

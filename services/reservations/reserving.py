@@ -103,11 +103,10 @@ def _healing(uses: Uses, request: Mapping[str, Any], candidates: Sequence[Data])
     free = [data for data in candidates if data["id"] not in live]
     chosen: dict[str, Data] = {}
     for broken in request["missing"]:
-        standing = [data for data in free if rules.covers(broken, data) and data["id"] not in chosen]
-        if not standing:
+        best = rules.stand_in(broken, [data for data in free if data["id"] not in chosen], request.get("select") or {})
+        if best is None:
             name = broken.get("name") or broken.get("data")
             raise CannotGoOn("source_unavailable", f"'{name}' is no longer at its source, and nothing else has the same content.")
-        best = next((data for data in standing if data["id"] == broken.get("data")), standing[0])
         chosen[best["id"]] = best
     freeing.free_data(uses, request["id"], [broken.get("data") for broken in request["missing"]], request["attempt"])
     return list(chosen.values())

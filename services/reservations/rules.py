@@ -82,8 +82,17 @@ def _in_place(decision: Decision, source: Mapping[str, Any]) -> Decision:
     return decision
 
 
-def covers(missing: Mapping[str, Any], candidate: Mapping[str, Any]) -> bool:
-    """Whether a candidate stands in for a data that broke: the same data, or the same bytes elsewhere."""
-    if candidate["id"] == missing.get("data"):
-        return True
-    return bool(missing.get("checksum")) and candidate.get("checksum") == missing["checksum"]
+def stand_in(missing: Mapping[str, Any], free: Sequence[Mapping[str, Any]], select: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The candidate that takes the place of a data that broke, or None.
+
+    The same data if it is back, else the same bytes elsewhere. A request that takes only some of what matches takes
+    the next of it: any match was good enough for it.
+    """
+    for data in free:
+        if data["id"] == missing.get("data"):
+            return data
+    for data in free:
+        if missing.get("checksum") and data.get("checksum") == missing["checksum"]:
+            return data
+    chooses = "count" in select or select.get("mode", "all") != "all"
+    return free[0] if chooses and free else None

@@ -31,3 +31,5 @@ def set_up_logging(config: Config) -> None:
     root.setLevel(config.log.level.upper())
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    # A refusal that was foreseen is an answer, not an incident; Nameko would log each with a traceback.
+    logging.getLogger("nameko.containers").setLevel(logging.ERROR)

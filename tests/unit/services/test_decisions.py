@@ -115,9 +115,17 @@ def test_a_repeated_step_makes_the_same_reservations_and_another_attempt_others(
     assert once == again != rules.reservation_row({**request, "attempt": 2}, data, LAB, {})["id"]
 
 
-def test_a_broken_data_is_covered_by_itself_or_by_the_same_bytes_elsewhere():
+def test_a_broken_data_is_replaced_by_itself_or_by_the_same_bytes_elsewhere():
     missing = {"data": "data_1", "checksum": "sha256:aa"}
-    assert rules.covers(missing, {"id": "data_1", "checksum": "sha256:bb"})
-    assert rules.covers(missing, {"id": "data_2", "checksum": "sha256:aa"})
-    assert not rules.covers(missing, {"id": "data_2", "checksum": "sha256:bb"})
-    assert not rules.covers({"data": "data_1", "checksum": None}, {"id": "data_2", "checksum": None})
+    itself, same = {"id": "data_1", "checksum": "sha256:bb"}, {"id": "data_2", "checksum": "sha256:aa"}
+    other = {"id": "data_3", "checksum": "sha256:bb"}
+    assert rules.stand_in(missing, [other, same, itself], {}) is itself
+    assert rules.stand_in(missing, [other, same], {}) is same
+    assert rules.stand_in(missing, [other], {}) is None
+    assert rules.stand_in({"data": "data_9", "checksum": None}, [{"id": "data_2", "checksum": None}], {}) is None
+
+
+@pytest.mark.parametrize("select", [{"count": 2}, {"mode": "first"}, {"mode": "best"}])
+def test_a_request_that_took_some_of_what_matches_takes_the_next(select):
+    other = {"id": "data_3", "checksum": None}
+    assert rules.stand_in({"data": "data_1", "checksum": None}, [other], select) is other
