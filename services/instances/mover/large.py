@@ -1,12 +1,11 @@
 """One large copy, as a pipeline of windows: read and written here, hashed in a second thread, verified in a third.
 
-The verifying thread waits until the device has a window, drops it from the page cache, reads it back and compares it byte
-by byte with what was read from the source and hashed. So the sha256 of the source is that of the copy, and is computed once.
+The verifying thread waits until the device has a window, reads it back past the page cache and compares it byte by byte
+with what was read from the source and hashed. So the sha256 of the source is that of the copy, and is computed once.
 Memory: WINDOWS x WINDOW bytes and one more, for at most COPIES files at a time.
 """
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import json
 import os
@@ -17,6 +16,7 @@ from typing import Any
 
 from services.instances.mover.copying import already_there, changed, finish, is_passing, unchanged
 from services.instances.mover.looking import as_known, read, same_checksum, source_of
+from services.instances.mover.readback import Readback, address_of, start_writing, to_device
 from services.instances.mover.target import Spot, exists, mark, mark_of, remove_empty, rename_new, sync_folders, target_error
 from services.instances.mover.work import Work
 from shared.kernel.errors import Unavailable
@@ -27,7 +27,6 @@ WINDOW = 8 << 20
 WINDOWS = 4
 COPIES = 2
 _places = threading.Semaphore(COPIES)
-_WAIT_WRITE_WAIT = 7
 
 
 def hash_stream(work: Work, item: Mapping[str, Any], stream: Any, path: str) -> tuple[str, int]:
@@ -170,10 +169,11 @@ def _fill(work: Work, item: Mapping[str, Any], source: Source, part: _Part) -> t
 
 
 class _Window:
-    __slots__ = ("buffer", "count", "start", "users")
+    __slots__ = ("address", "buffer", "count", "start", "users")
 
     def __init__(self) -> None:
         self.buffer = bytearray(WINDOW)
+        self.address = address_of(self.buffer)
         self.count = self.start = self.users = 0
 
 
@@ -189,6 +189,7 @@ class _Pipeline:
         for _ in range(WINDOWS if (before.size or WINDOW * 2) > WINDOW else 1):
             self._free.put(_Window())
         self._made = self._free.qsize()
+        self._back = Readback(part.fd, WINDOW)
         self._lock = threading.Lock()
         self._error: BaseException | None = None
         self._to_hash: queue.SimpleQueue[_Window | None] = queue.SimpleQueue()
@@ -209,6 +210,7 @@ class _Pipeline:
                 line.put(None)
             for thread in threads:
                 thread.join()
+            self._back.close()
         if self._error is not None:
             raise self._error
         self._work.progress(self._item["key"], size, self._before.size, "verifying")
@@ -234,6 +236,7 @@ class _Pipeline:
             ended = self._fill(window, stream)
             position += window.count
             if window.count:
+                start_writing(self._part.fd, window.start, window.count)
                 self._to_hash.put(window)
                 self._to_verify.put(window)
                 self._work.progress(self._item["key"], position, self._before.size, "copying")
@@ -274,17 +277,11 @@ class _Pipeline:
         self.digest.update(memoryview(window.buffer)[:window.count])
 
     def _verify(self, window: _Window) -> None:
-        fd, start, count = self._part.fd, window.start, window.count
-        to_device(fd, start, count)
-        os.posix_fadvise(fd, start, count, os.POSIX_FADV_DONTNEED)
-        done = 0
-        while done < count:
-            piece = os.pread(fd, min(1 << 20, count - done), start + done)
-            # One MiB at a time: a comparison holds the interpreter's lock.
-            if not piece or piece != window.buffer[done:done + len(piece)]:
-                raise Unavailable("checksum_mismatch", f"What was written for '{self._item['path']}' is not what is read back, "
-                                  f"near byte {start + done}.", next_step="Look at the target's disk.")
-            done += len(piece)
+        start, count = window.start, window.count
+        to_device(self._part.fd, start, count)
+        if not self._back.equals(start, count, window.address):
+            raise Unavailable("checksum_mismatch", f"What was written for '{self._item['path']}' is not what is read back, "
+                              f"near byte {start:,}.", next_step="Look at the target's disk.")
         if self._remote and self._before.etag:
             self._part.keep_state(self._before, start + count)
 
@@ -294,10 +291,3 @@ def _readinto(stream: Any, piece: memoryview, path: str) -> int:
         return stream.readinto(piece) or 0
     except OSError as error:
         raise source_error(error, path) from None
-
-
-def to_device(fd: int, start: int, count: int) -> None:
-    """Wait until the device has a range of a file (without the journal, which the final fsync writes). Raises OSError."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.sync_file_range(fd, ctypes.c_int64(start), ctypes.c_int64(count), _WAIT_WRITE_WAIT) != 0:
-        os.fdatasync(fd)  # Not every file system knows it.
