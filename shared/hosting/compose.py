@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import delete
+
 from shared.bus.pace import Pace
 from shared.bus.relay import Relay
 from shared.hosting.settings import Config
@@ -53,7 +55,12 @@ def open_database(config: Config, service: str) -> Database:
     engine = make_engine(database_url(config, service), service, pool_size=config.database.pool_size,
                          statement_timeout_s=config.database.statement_timeout_s)
     migrate(service, engine)
-    return Database(engine, module.METADATA)
+    database = Database(engine, module.METADATA)
+    if database.is_sqlite:
+        # The data folder is ours alone, so whoever held a lease is dead; nobody need wait for its end.
+        with database.transaction() as uow:
+            uow.connection.execute(delete(module.METADATA.tables["lease"]))
+    return database
 
 
 def compose(config: Config, name: str, broker: Any, pace: Pace) -> Service:
