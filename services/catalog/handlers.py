@@ -226,7 +226,14 @@ def sources(uses: Uses, ids: Sequence[str]) -> dict[str, Any]:
     """
     with uses.db.reading() as connection:
         rows = repository.sources_by_ids(connection, ids)
-    return {row["id"]: {**plain_source(row), "parameters": row["parameters"] or {}} for row in rows}
+        # What an http source calls by which URL is in its listing alone.
+        listings = {row["id"]: repository.listing_of(connection, row["id"]) for row in rows if row["adaptor"] == "http"}
+    answer = {}
+    for row in rows:
+        listing = listings.get(row["id"])
+        written_out = {"listing": orjson.loads(listing)} if listing is not None else {}
+        answer[row["id"]] = {**plain_source(row), "parameters": {**(row["parameters"] or {}), **written_out}}
+    return answer
 
 
 def holders(uses: Uses, source: str | None = None, data: str | None = None) -> dict[str, Any]:

@@ -4,7 +4,8 @@ Decides nothing about when to scan, and reads no file.
 """
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -16,6 +17,8 @@ from shared.storage.record import Row
 from shared.storage.unit_of_work import UnitOfWork
 
 Entry = Mapping[str, Any]
+# Rows between two breaths.
+STRETCH = 100
 _COMPARED = ("name", "type", "size", "media_type", "checksum", "modified_at", "tags", "uri", "fingerprint")
 
 
@@ -80,28 +83,54 @@ def take(uow: UnitOfWork, source: Row, entries: Mapping[str, Entry]) -> Counts:
         else:
             # The data that began here was relocated and keeps its id.
             fresh.append({**new, "id": new_id("data")})
-    made = uow.create(DATA, fresh)
-    revived = _changed(uow.revive, back)
-    written = _changed(uow.change, [(row, {name: new[name] for name in _COMPARED}) for row, new in changed])
-    before = {row["id"]: row["tags"] for row, _ in changed}
-    retagged = [row for row in written if row["tags"] != before[row["id"]]]
-    # A destroyed row has no tags in the index.
-    repository.forget_tags(uow, [row["id"] for row in retagged])
-    repository.index_tags(uow, [*made, *revived, *retagged])
-    done.added, done.changed = len(made) + len(revived), len(written)
+    for some in repository.parts(fresh, STRETCH):
+        made = uow.create(DATA, some)
+        repository.index_tags(uow, made)
+        done.added += len(made)
+        done.size += _size(made)
+        _let_others()
+    for some in repository.parts(back, STRETCH):
+        made = _changed(uow.revive, some)
+        # A destroyed row has no tags in the index.
+        repository.index_tags(uow, made)
+        done.added += len(made)
+        done.size += _size(made)
+        _let_others()
+    for some in repository.parts(changed, STRETCH):
+        made = _changed(uow.change, [(row, {name: new[name] for name in _COMPARED}) for row, new in some])
+        before = {row["id"]: row for row, _ in some}
+        retagged = [row for row in made if row["tags"] != before[row["id"]]["tags"]]
+        repository.forget_tags(uow, [row["id"] for row in retagged])
+        repository.index_tags(uow, retagged)
+        done.changed += len(made)
+        done.size += _size(made) - _size(before.values())
+        _let_others()
     done.count = done.added
-    done.size = sum(row["size"] or 0 for row in (*made, *revived, *written)) - sum(row["size"] or 0 for row, _ in changed)
     repository.count_more(uow, source["id"], done.count, done.size)
     return done
 
 
 def remove(uow: UnitOfWork, source_id: str, rows: Sequence[Row]) -> Counts:
     """Take these data out of the catalogue. The caller holds the row of the source."""
-    gone = uow.destroy(DATA, rows)
-    repository.forget_tags(uow, [row["id"] for row in gone])
-    done = Counts(vanished=len(gone), count=-len(gone), size=-sum(row["size"] or 0 for row in gone))
+    done = Counts()
+    for some in repository.parts(rows, STRETCH):
+        gone = uow.destroy(DATA, some)
+        repository.forget_tags(uow, [row["id"] for row in gone])
+        done.vanished += len(gone)
+        done.size -= _size(gone)
+        _let_others()
+    done.count = -done.vanished
     repository.count_more(uow, source_id, done.count, done.size)
     return done
+
+
+def _size(rows: Iterable[Row]) -> int:
+    return sum(row["size"] or 0 for row in rows)
+
+
+def _let_others() -> None:
+    # In the embedded mesh every service waits while one computes; the transaction may well stay open meanwhile.
+    time.sleep(0)
 
 
 def _changed(write: Any, pairs: Sequence[tuple[Row, Row]]) -> list[Row]:

@@ -1,9 +1,12 @@
 """Real folders, scanned by the real worker: what is added, changed, vanished and named."""
 from __future__ import annotations
 
+import functools
 import os
 import sys
+import threading
 import time
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -247,6 +250,24 @@ def test_a_simulated_source_is_made_of_its_listing(catalogue: Catalogue) -> None
     item, = catalogue.call("query", expression="owner:darren")["items"]
     assert (item["uri"], item["size"]) == ("simulated://archive/scans/a.nii", 1024)
     assert catalogue.rescan("archive")["changed"] == 0
+
+
+def test_what_a_web_server_lists_is_data_with_its_address(catalogue: Catalogue, folder: Path) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(SimpleHTTPRequestHandler, directory=folder))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    base = f"http://127.0.0.1:{server.server_port}/"
+    try:
+        catalogue.call("datasource_create", name="web", adaptor="http", parameters={
+            "base_url": base, "listing": ["raw/f3.csv", {"url": "raw/f4.csv", "tags": {"owner": "darren"}}, "raw/gone.csv"]})
+        source = catalogue.scanned("web")
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert (source["scan"]["state"], source["data_count"], source["scan"]["problem_count"]) == ("done", 2, 1)
+    assert source["parameters"] == {"base_url": base}
+    item, = catalogue.call("query", expression="owner:darren")["items"]
+    assert (item["uri"], item["size"]) == (base + "raw/f4.csv", 4)
+    assert len(handlers.sources(catalogue.uses, [source["id"]])[source["id"]]["parameters"]["listing"]) == 3
 
 
 @pytest.mark.parametrize("listing", ["{unclosed", "just words", "&a [*a]"])
