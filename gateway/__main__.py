@@ -14,7 +14,12 @@ def main(arguments: list[str]) -> int:
     """Run one command line; the first word decides in which kind of process."""
     words = [word for word in arguments if not word.startswith("-")]
     if words[:1] and words[0] in SERVING and not {"-h", "--help"} & set(arguments):
-        import eventlet
+        import warnings
+
+        with warnings.catch_warnings():
+            # Eventlet says at each start that it is old; who starts a server can do nothing about that.
+            warnings.simplefilter("ignore")
+            import eventlet
 
         eventlet.monkey_patch()
     if arguments[:1] == ["test"]:

@@ -17,8 +17,10 @@ def explanation(body: Mapping[str, Any], terminal: Terminal) -> str:
     sections: list[list[str]] = []
     request = body.get("request") or {}
     said = body.get("sentence") or request.get("message") or ""
-    head = f"{terminal.paint(plain(request), BOLD)} is {terminal.state(str(request.get('state', '?')))}"
-    sections.append([f"{head}: {clean(str(said))}" if said else head])
+    state = str(request.get("state", "?"))
+    head = f"{terminal.paint(plain(request), BOLD)} is {terminal.state(state)}"
+    # A sentence that names the request and its state needs nothing before it.
+    sections.append([clean(str(said)) if said and plain(request) in said else f"{head}: {clean(str(said))}" if said else head])
     blocked = body.get("blocked_by")
     if blocked:
         sections.append(_blocked(blocked, terminal))
@@ -66,9 +68,18 @@ def _sentence(said: Any) -> str:
     return plain(said.get("detail") or said.get("message") or said) if isinstance(said, Mapping) else plain(said)
 
 
+def _detail(detail: Any) -> str:
+    """A step's detail: its code where it is a reason, any other object member by member."""
+    if not isinstance(detail, Mapping):
+        return plain(detail)
+    return ", ".join(plain(value) if name == "code" else f"{clean(str(name))} {plain(value)}" for name, value in detail.items())
+
+
 def _counts(counts: Any) -> list[str]:
     if not isinstance(counts, Mapping):
         return [f"  {plain(counts)}"]
+    if not counts.get("total", 1):
+        return ["  none"]
     lines = []
     for name, value in counts.items():
         if isinstance(value, Mapping):
@@ -93,7 +104,7 @@ def _timeline(steps: Sequence[Mapping[str, Any]], terminal: Terminal) -> list[st
         # What one cause did to many objects of a class at once comes as one step with their number.
         count = step.get("count") or 1
         words = [f"{count} of them"] if count > 1 else []
-        words += [plain(step["detail"])] if step.get("detail") else []
+        words += [_detail(step["detail"])] if step.get("detail") else []
         rows.append((clock, gap, plain(step.get("object") or step.get("class")), plain(step.get("event")), "" if move == "-" else move, "; ".join(words)))
     widths = [max(width(row[place]) for row in rows) for place in range(5)]
     lines = []

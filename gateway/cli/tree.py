@@ -120,13 +120,14 @@ class Call(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Take the contract's own spellings as well: ``--data_reference``, ``--dataReference``, a bare ``--wait``."""
         given: list[str] = []
+        known = schema_of(self.row.parameters).fields
         for place, word in enumerate(args):
             if word == "--":
                 given += args[place:]
                 break
             name, equals, value = word.partition("=")
             if word.startswith("--"):
-                spelled = ALIASES.get(name[2:], name[2:]).replace("_", "-")
+                spelled = (name[2:] if name[2:] in known else ALIASES.get(name[2:], name[2:])).replace("_", "-")
                 word = f"--{spelled}{equals}{value}"
             if word == "--wait" and self.row.wait is not None:
                 following = args[place + 1] if place + 1 < len(args) else ""

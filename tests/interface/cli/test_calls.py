@@ -46,6 +46,12 @@ def test_every_spelling_of_a_parameter_is_understood(told: Told, option: str) ->
     assert told.asked[0]["body"] == {"data_reference": "training"}
 
 
+def test_a_parameter_of_that_very_name_is_no_other_spelling(told: Told) -> None:
+    told.tell("GET do/datainstance/list", (200, {"items": [], "next": None, "total": 0}))
+    assert main(["do", "datainstance", "list", "--reference", "training"]) == 0
+    assert told.asked[0]["query"] == {"reference": "training"}
+
+
 def test_json_comes_inline_from_a_file_or_from_stdin(told: Told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told.tell("POST fmdm/datasource/create", (201, {"name": "lab", "state": "Ready"}))
     (tmp_path / "p.yaml").write_text("rootdir: /data/lab\n")
