@@ -93,7 +93,9 @@ def age_text(stamp: Any) -> str:
     if moment is None:
         return "-"
     seconds = (datetime.now(timezone.utc) - moment).total_seconds()
-    return seconds_text(max(0, round(seconds))) if seconds >= -1 else f"in {seconds_text(-seconds)}"
+    if -1 <= seconds < 1:
+        return "0 s"
+    return seconds_text(round(seconds)) if seconds > 0 else f"in {seconds_text(-seconds)}"
 
 
 def compact(value: Any) -> str:
