@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import delete, insert, update
+from sqlalchemy import delete, update
 
 from services.catalog import repository, rules
 from services.catalog.models import BYTES, KINDS, READERS, SOURCE, claim_table, ref
@@ -17,6 +17,7 @@ from shared.hosting.uses import Uses
 from shared.kernel import clock
 from shared.kernel.errors import Conflict, Invalid, NotFound
 from shared.kernel.ids import is_id
+from shared.storage.bulk import insert_rows
 from shared.storage.record import Row
 from shared.storage.unit_of_work import UnitOfWork
 
@@ -53,7 +54,7 @@ def claim(uses: Uses, claims: Sequence[Mapping[str, Any]], holder: str, ttl_s: f
                     uow.connection.execute(update(claim_table).where(claim_table.c.id.in_(part)).values(expires_at=expires))
             if fresh:
                 now = clock.stamp()
-                uow.connection.execute(insert(claim_table), [{**one, "expires_at": expires, "created_at": now} for one in fresh])
+                insert_rows(uow.connection, claim_table, [{**one, "expires_at": expires, "created_at": now} for one in fresh])
                 _use(uow, held, wanted)
 
     if asked:

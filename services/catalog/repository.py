@@ -5,7 +5,7 @@ import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from services.catalog.models import (
@@ -15,6 +15,7 @@ from shared.kernel import clock
 from shared.lists import Lister
 from shared.query.mapping import Tags
 from shared.query.tag_index import iter_tag_rows
+from shared.storage.bulk import insert_rows
 from shared.storage.record import Row
 from shared.storage.unit_of_work import UnitOfWork
 
@@ -152,10 +153,9 @@ def index_tags(uow: UnitOfWork, rows: Iterable[Mapping[str, Any]]) -> None:
         for entry in iter_tag_rows(row["id"], row["tags"] or {}):
             pending.append(entry)
             if len(pending) >= _TAG_PART:
-                uow.connection.execute(insert(tag_table), pending)
+                insert_rows(uow.connection, tag_table, pending)
                 pending = []
-    if pending:
-        uow.connection.execute(insert(tag_table), pending)
+    insert_rows(uow.connection, tag_table, pending)
 
 
 def forget_tags(uow: UnitOfWork, ids: Sequence[str]) -> None:

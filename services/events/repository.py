@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, literal_column, or_, select, text, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from services.events.models import DEADLETTER, METADATA, deadletter_table, event_table
 from services.events.rules import is_pattern, patterns
@@ -14,6 +13,7 @@ from shared.kernel.ids import is_id
 from shared.lists import Estimate, Lister
 from shared.query.globs import sql_like, sqlite_glob
 from shared.query.values import after_prefix
+from shared.storage.bulk import insert_rows
 from shared.storage.record import Row
 from shared.storage.unit_of_work import UnitOfWork
 
@@ -34,8 +34,7 @@ def lock_log(uow: UnitOfWork) -> None:
 
 def append(uow: UnitOfWork, rows: Sequence[Row]) -> None:
     """Add messages to the log in this order; those whose id is there already are left out."""
-    dialect = postgresql if uow.connection.dialect.name == "postgresql" else sqlite
-    uow.connection.execute(dialect.insert(event_table).on_conflict_do_nothing(index_elements=["id"]), rows)
+    insert_rows(uow.connection, event_table, rows, new_only=True)
 
 
 def has_like(uow: UnitOfWork, beginning: str) -> bool:

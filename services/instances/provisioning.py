@@ -9,13 +9,12 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import insert
-
 from services.instances import moving, removing, repository, rules
 from services.instances.models import INSTANCE, access_table, shown
 from shared.hosting.uses import Uses
 from shared.kernel import clock
 from shared.kernel.errors import NotFound
+from shared.storage.bulk import insert_rows
 from shared.storage.record import Row
 from shared.storage.unit_of_work import UnitOfWork
 
@@ -96,8 +95,7 @@ def _write(uses: Uses, request: Mapping[str, Any], made: Sequence[tuple[Row, lis
                 written = {row["id"] for row in uow.create(
                     INSTANCE, [_filled(instance, entries) for instance, entries in group], *events, ignore_existing=True)}
                 fresh = [entry for instance, entries in group if instance["id"] in written for entry in entries]
-                if fresh:
-                    uow.connection.execute(insert(access_table), fresh)
+                insert_rows(uow.connection, access_table, fresh)
             if last:
                 settle(uow, request["id"], request["attempt"])
         time.sleep(0)

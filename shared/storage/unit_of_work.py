@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from shared.contracts.event import EVENTS
@@ -17,7 +17,7 @@ from shared.kernel import clock
 from shared.kernel.context import Context
 from shared.kernel.errors import Conflict, PreconditionFailed, VersionConflict
 from shared.kernel.ids import new_id
-from shared.storage.bulk import update_rows
+from shared.storage.bulk import insert_rows, update_rows
 from shared.storage.record import Record, Row
 from shared.storage.schema import SHARDS
 
@@ -32,6 +32,7 @@ class UnitOfWork:
         self._tables = tables
         self.context = context
         self.said = 0
+        self._now = ""
         self._messages: list[dict[str, Any]] = []
         self._updated: dict[str, tuple[Record, Row, dict[str, None]]] = {}
         self._made: set[str] = set()
@@ -76,7 +77,7 @@ class UnitOfWork:
             made.append(full)
         if not made:
             return []
-        self.connection.execute(insert(record.table), made)
+        insert_rows(self.connection, record.table, made)
         self._record_history(record, made, states, now)
         for row in made:
             self._made.add(row["id"])
@@ -134,7 +135,7 @@ class UnitOfWork:
             "to_state": row.get("state") or "", "version": row["version"], "at": gone,
             "causation_id": self.context.causation_id, "detail": None,
         } for row in moved]
-        self.connection.execute(insert(self._table("history")), history)
+        insert_rows(self.connection, self._table("history"), history)
         for row in moved:
             self._updated.pop(row["id"], None)
             self._say(record, row, [f"{record.noun}.destroy"], [])
@@ -173,7 +174,7 @@ class UnitOfWork:
             self._append(f"{record.noun}.updated", row["id"], orjson.dumps(record.render(row)).decode(), list(changed))
         self._updated.clear()
         if self._messages:
-            self.connection.execute(insert(self._table("outbox")), self._messages)
+            insert_rows(self.connection, self._table("outbox"), self._messages)
             self.said += len(self._messages)
             self._messages = []
 
@@ -259,7 +260,7 @@ class UnitOfWork:
             "version": row["version"], "at": now, "causation_id": self.context.causation_id, "detail": detail,
         } for row in rows for source, event, target in steps]
         if history:
-            self.connection.execute(insert(self._table("history")), history)
+            insert_rows(self.connection, self._table("history"), history)
 
     def _say(self, record: Record, row: Row, names: Sequence[str], changed: list[str]) -> None:
         obj = orjson.dumps(record.render(row)).decode()
@@ -269,7 +270,8 @@ class UnitOfWork:
     def _append(self, name: str, object_id: str, obj: str, changed: list[str]) -> str:
         event = EVENTS[name]
         message_id = new_id("event")
-        now = clock.stamp()
+        # One transaction happens at one moment.
+        self._now = now = self._now or clock.stamp()
         context = self.context
         correlation = context.correlation_id or message_id
         tail = orjson.dumps({
