@@ -72,7 +72,7 @@ class Problem:
 
     Codes: ``source.unreadable`` (file or folder), ``source.link_skipped``, ``source.special_skipped`` (device, socket,
     pipe), ``source.bad_sidecar``, ``source.bad_row`` (of a listing), ``source.bad_tags``, ``source.too_many_tags``,
-    ``source.unlisted`` (a listing names what is not there), ``source.unreachable`` and ``source.vanished`` (http: a listed URL does not answer now, or is gone).
+    ``source.unlisted`` (a listing names what is not there), ``source.unreachable`` and ``source.vanished`` (http).
     """
 
     path: str

@@ -1,6 +1,6 @@
 """One large copy, as a pipeline of windows: read and written here, hashed in a second thread, verified in a third.
 
-The verifying thread waits until the device has a window, reads it back past the page cache and compares it byte by byte
+The verifying thread waits until the device has a window, drops it from the page cache, reads it back and compares it byte by byte
 with what was read from the source and hashed. So the sha256 of the source is that of the copy, and is computed once.
 Memory: WINDOWS x WINDOW bytes and one more, for at most COPIES files at a time.
 """
@@ -210,7 +210,6 @@ class _Pipeline:
                 line.put(None)
             for thread in threads:
                 thread.join()
-            self._back.close()
         if self._error is not None:
             raise self._error
         self._work.progress(self._item["key"], size, self._before.size, "verifying")

@@ -17,7 +17,7 @@ from tests.interface.mover.conftest import Bench, item, results_of
 
 
 def test_a_copy_killed_half_way_leaves_no_final_name_and_goes_on_where_it_was(bench: Bench) -> None:
-    size = 192 << 20
+    size = 96 << 20
     content = os.urandom(1 << 20)
     with (bench.source / "x").open("wb") as stream:
         for _ in range(size >> 20):
