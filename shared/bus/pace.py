@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import time
 
-REST_FACTOR = 3.0
-MOST_S = 0.25
+REST_FACTOR = 5.0
+MOST_S = 0.5
 
 
 class Pace:

@@ -82,7 +82,7 @@ class UnitOfWork:
         for row in made:
             self._made.add(row["id"])
             names = [f"{record.noun}.create", *(f"{record.noun}.{to.lower()}" for _, _, to in states)]
-            self._say(record, row, names, [])
+            self._say(record, row, names, [], [record.net.initial, *(to for _, _, to in states)] if record.net else [])
         self.remember(record.noun, made[0]["id"])
         return made
 
@@ -110,7 +110,7 @@ class UnitOfWork:
             self._record_history(record, of_state, steps, now, detail)
             for row in of_state:
                 names = [f"{record.noun}.{to.lower()}" for _, _, to in steps]
-                self._say(record, row, [name for name in names if name in EVENTS], ["state"])
+                self._say(record, row, names, ["state"], [to for _, _, to in steps])
         return moved
 
     def change(self, record: Record, rows: Sequence[Row], changes: Changes) -> list[Row]:
@@ -262,10 +262,17 @@ class UnitOfWork:
         if history:
             insert_rows(self.connection, self._table("history"), history)
 
-    def _say(self, record: Record, row: Row, names: Sequence[str], changed: list[str]) -> None:
-        obj = orjson.dumps(record.render(row)).decode()
-        for name in names:
-            self._append(name, row["id"], obj, changed)
+    def _say(self, record: Record, row: Row, names: Sequence[str], changed: list[str], states: Sequence[str] = ()) -> None:
+        """Append a message for each name; ``states`` are what the object was in at each, where that differs."""
+        obj = record.render(row)
+        if len(set(states)) < 2:
+            text = orjson.dumps(obj).decode()
+            for name in names:
+                self._append(name, row["id"], text, changed)
+            return
+        for name, state in zip(names, states, strict=True):
+            obj["state"] = state
+            self._append(name, row["id"], orjson.dumps(obj).decode(), changed)
 
     def _append(self, name: str, object_id: str, obj: str, changed: list[str]) -> str:
         event = EVENTS[name]

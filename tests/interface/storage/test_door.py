@@ -47,6 +47,7 @@ def test_a_new_object_is_announced_once_as_created_and_once_per_state_it_enters(
     with db.transaction(Context(correlation_id="call-1", causation_id="evnt_before")) as uow:
         made, = uow.create(RESERVATION, reservations(1), "create")
     assert [name for name, _ in messages(db)] == ["datareservation.create", "datareservation.created"]
+    assert messages(db)[0][1]["obj"]["state"] == "Init", "each message has the object as it was then"
     body = messages(db)[1][1]
     assert body["obj"]["state"] == "Created" and body["obj"]["version"] == 1 == made["version"]
     assert (body["correlation_id"], body["causation_id"]) == ("call-1", "evnt_before")
