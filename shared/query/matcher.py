@@ -12,7 +12,7 @@ from typing import Any
 from shared.query.builder import compiled_regex
 from shared.query.fields import Name
 from shared.query.globs import glob_test
-from shared.query.tree import And, Clause, Node, Not, Or, Query
+from shared.query.tree import And, Clause, Node, Not, Query
 from shared.query.values import instant, number
 
 Test = Callable[[Any], bool]

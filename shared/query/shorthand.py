@@ -157,7 +157,7 @@ class _Reader:
         if kind == "glob":
             # One star at the end is a prefix, which an index answers.
             head = operand[:-1]
-            if operand.endswith("*") and not re.search(r"(?:^|[^\\])(?:\\\\)*[*?]", head) and not _ends_escaped(head):
+            if operand.endswith("*") and not re.search(r"(?:^|[^\\])(?:\\\\)*[*?]", head):
                 return self.builder.clause(name, "$prefix", re.sub(r"\\(.)", r"\1", head, flags=re.S), where)
             return self.builder.clause(name, "$like", operand, where)
         if kind == "day":
@@ -276,8 +276,3 @@ class _Reader:
                 pattern.append(char)
             self.at += 1
         return "".join(out), "".join(pattern)
-
-
-def _ends_escaped(head: str) -> bool:
-    """Whether an odd number of backslashes ends ``head``, so that what follows is taken literally."""
-    return (len(head) - len(head.rstrip("\\"))) % 2 == 1

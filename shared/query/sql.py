@@ -19,7 +19,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from shared.query.cells import ColumnCell, NotInSql, TagCell
 from shared.query.json_values import json_condition, json_cost
-from shared.query.mapping import Json, Place, Plain, Ref, Refs, RefVia, TableMapping
+from shared.query.mapping import Json, Place, Plain, Refs, RefVia, TableMapping
 from shared.query.matcher import predicate
 from shared.query.tag_index import index_key
 from shared.query.tree import And, Clause, Node, Not, Or, Query, conjunction, disjunction

@@ -49,7 +49,11 @@ scalars = st.none() | st.booleans() | numbers | words | st.sampled_from(DATES)
 values = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=3), max_leaves=6
 )
-tags = st.dictionaries(st.sampled_from(KEYS), values, max_size=5)
+_inner = st.dictionaries(st.sampled_from(["a", "b", "c", "b.c", "c.c"]), scalars | st.lists(scalars, max_size=2), max_size=3)
+# Things inside things, so that dotted names often find something.
+_nested = _inner | st.dictionaries(st.sampled_from(["a", "b", "c"]), _inner, max_size=2) | st.lists(_inner, max_size=2)
+tags = st.dictionaries(st.sampled_from(KEYS), values, max_size=5) | st.dictionaries(
+    st.sampled_from(["a", "b", "c", "a.b"]), _nested | values, min_size=1, max_size=3)
 nothing = st.none()
 refs = st.fixed_dictionaries({"id": st.sampled_from(["s1", "s2"]), "name": st.sampled_from([None, "s2", "é", "B", "null"])})
 
@@ -121,3 +125,33 @@ queries = st.recursive(
     ),
     max_leaves=5,
 )
+
+# One document, and what each operator means for it.
+DOCUMENT = {
+    "id": "data_1", "name": "a.csv", "path": "x/a.csv", "size": 2**53 + 1, "modified_at": "2020-07-01T00:00:00.000000Z",
+    "source": {"id": "dsrc_1", "name": "census"}, "media_type": None,
+    "tags": {
+        "n": 1, "t": "1", "yes": True, "none": None, "list": ["x", 2, None], "empty": [], "when": "2020-07-01T02:00:00+02:00",
+        "deep": {"er": {"x": 5}}, "dotted.key": 7, "rows": [{"k": 1}, {"k": 2}], "pairs": [[1, 2]],
+    },
+}
+MEANING = [
+    ({"n": 1}, True), ({"n": 1.0}, True), ({"n": "1"}, False), ({"n": True}, False), ({"yes": 1}, False), ({"yes": True}, True),
+    ({"t": "1"}, True), ({"t": 1}, False), ({"t": {"$gt": 0}}, False), ({"t": {"$gt": "0"}}, True),
+    ({"none": None}, True), ({"absent": None}, False), ({"none": {"$exists": True}}, True), ({"absent": {"$exists": False}}, True),
+    ({"absent": {"$ne": 5}}, True), ({"absent": {"$nin": [5]}}, True), ({"absent": {"$not": {"$gt": 5}}}, True), ({"absent": {"$gt": 5}}, False),
+    ({"list": "x"}, True), ({"list": {"$gt": 1}}, True), ({"list": {"$ne": "x"}}, False), ({"list": None}, True),
+    ({"list": {"$all": ["x", 2]}}, True), ({"list": {"$all": ["x", 3]}}, False), ({"list": {"$size": 3}}, True), ({"n": {"$size": 1}}, False),
+    ({"empty": {"$exists": True}}, True), ({"empty": {"$size": 0}}, True), ({"empty": None}, False), ({"empty": {"$in": []}}, False),
+    ({"n": {"$nin": []}}, True), ({"when": "2020-07-01"}, True), ({"when": {"$gte": "2020-07-01T00:00:00Z"}}, True),
+    ({"when": {"$gt": "2020-07-01"}}, False), ({"when": {"$prefix": "2020-07-01T02"}}, True), ({"when": {"$gt": "2019"}}, True),
+    ({"deep.er.x": 5}, True), ({"deep": {"$exists": True}}, True), ({"deep.er": {"$exists": True}}, True), ({"deep.x": 5}, False),
+    ({"dotted.key": 7}, True), ({"dotted": {"$exists": True}}, False), ({"rows.k": 2}, True), ({"rows.k": {"$gt": 2}}, False), ({"pairs": 1}, False),
+    ({"size": 2**53 + 1}, True), ({"size": 2**53}, False), ({"size": {"$gt": 2**53}}, True), ({"size": {"$gt": float(2**53)}}, True),
+    ({"media_type": None}, True), ({"checksum": None}, True), ({"media_type": {"$exists": True}}, False), ({"name": {"$exists": True}}, True),
+    ({"source": "census"}, True), ({"source": "dsrc_1"}, True), ({"source.name": "census"}, True), ({"source": {"$ne": "census"}}, False),
+    ({"name": {"$like": "*.csv"}}, True), ({"name": {"$like": "*.CSV"}}, False), ({"name": {"$like": "?.csv"}}, True),
+    ({"name": {"$regex": r"^a\."}}, True), ({"name": {"$regex": r"\.c"}}, True), ({"modified_at": {"$lt": "2020-07-02"}}, True),
+    ({"$nor": [{"n": 2}, {"t": 5}]}, True), ({"$not": {"n": 1}}, False), ({"$or": [{"n": 2}, {"t": "1"}]}, True), ({}, True),
+]
+

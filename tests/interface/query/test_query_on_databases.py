@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, insert, select, text
 
-from shared.query import parse, parse_sort
+from shared.query import DATA_FIELDS, parse, parse_sort
 from shared.query.funnel import funnel
 from shared.query.ordering import order_by
 from shared.query.scan import scan
@@ -15,7 +15,7 @@ from shared.query.sql import compile_sql, plan, selectivities
 from shared.query.tag_index import tag_rows
 from shared.query.unknown_tags import tag_names, unknown_tags
 from tests.interface.query.things import MAPPING, TAGS, THING, fill, ids, make_engine, stored
-from tests.support.query_examples import THINGS
+from tests.support.query_examples import DOCUMENT, MEANING, THINGS
 
 EMPTY = {"name": None, "path": "p", "size": None, "ready": None, "at": None, "source": None, "target": None, "data": [],
          "labels": None, "access": None, "tags": {}}
@@ -45,6 +45,20 @@ def many(engine: Engine) -> Engine:
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
         conn.execute(text("ANALYZE"))
     return engine
+
+
+def test_each_operator_means_the_same_of_a_tag_and_of_what_is_inside_a_json_column(engine: Engine) -> None:
+    fields = DATA_FIELDS.fields
+    with engine.begin() as conn:
+        fill(conn, [thing(0, tags=DOCUMENT["tags"], labels=DOCUMENT["tags"])])
+        for expression, expected in MEANING:
+            if not expression or any(name.startswith("$") or name.split(".")[0] in fields for name in expression):
+                continue
+            for asked in (expression, {f"labels.{name}": condition for name, condition in expression.items()}):
+                compiled = compile_sql(parse(asked, THINGS), MAPPING, conn)
+                every = select(*MAPPING.columns).where(compiled.where)
+                found = scan(conn, every, MAPPING.document, compiled.residual or (lambda document: True))
+                assert (found.matched == 1) is expected, asked
 
 
 def test_neighbours_beyond_the_exact_range_of_doubles_stay_apart(engine: Engine) -> None:
@@ -77,6 +91,7 @@ def test_tags_with_odd_names_and_long_values_are_found(engine: Engine) -> None:
         for expression, found in (
             ({"text": long[:60_000]}, []), ({"text": {"$prefix": long[:60_000]}}, [0, 1]), ({"text": {"$gt": long[:60_000]}}, [0, 1]),
             ({"text": {"$like": "v*b"}}, [1]), ({"near": {"$in": ["x", long[:300]]}}, []), ({"near": {"$lt": long[:256] + "w"}}, [0, 1]),
+            ({"text": {"$gt": "u" * 300}}, [0, 1]), ({"text": {"$lt": "w" * 300}}, [0, 1]), ({"text": {"$gt": "w" * 300}}, []),
         ):
             assert numbers(conn, expression) == found
 

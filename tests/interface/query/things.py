@@ -16,10 +16,13 @@ from shared.query.values import storable
 METADATA = MetaData()
 _Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
+# A collation in which "a" comes before "B": the language orders by code point whatever a column says.
+Cultured = Text().with_variant(Text(collation="und-x-icu"), "postgresql")
+
 THING = Table(
     "thing", METADATA,
     Column("id", Text().with_variant(Text(collation="C"), "postgresql"), primary_key=True),
-    Column("name", Text), Column("path", Text), Column("size", ExactNumber()), Column("ready", Boolean), Column("at", Text),
+    Column("name", Cultured), Column("path", Text), Column("size", ExactNumber()), Column("ready", Boolean), Column("at", Text),
     Column("source_id", Text), Column("target_id", Text), Column("target_name", Text),
     Column("labels", _Json), Column("access", _Json), Column("tags", _Json), Column("wire", JSON),
 )

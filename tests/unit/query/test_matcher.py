@@ -11,37 +11,8 @@ from hypothesis import strategies as st
 from shared.query import DATA_FIELDS, Field, FieldSet, matches, parse
 from shared.query.globs import glob_test
 from shared.query.values import after_prefix, instant, stamp_of, storable
-from tests.support.query_examples import DATES, KINDS, STAMPS, THINGS, documents, globs, queries, words
+from tests.support.query_examples import DATES, DOCUMENT, KINDS, MEANING, STAMPS, THINGS, documents, globs, queries, words
 from tests.support.reference_matcher import _date, _glob, holds
-
-DOCUMENT = {
-    "id": "data_1", "name": "a.csv", "path": "x/a.csv", "size": 2**53 + 1, "modified_at": "2020-07-01T00:00:00.000000Z",
-    "source": {"id": "dsrc_1", "name": "census"}, "media_type": None,
-    "tags": {
-        "n": 1, "t": "1", "yes": True, "none": None, "list": ["x", 2, None], "empty": [], "when": "2020-07-01T02:00:00+02:00",
-        "deep": {"er": {"x": 5}}, "dotted.key": 7, "rows": [{"k": 1}, {"k": 2}], "pairs": [[1, 2]],
-    },
-}
-MEANING = [
-    ({"n": 1}, True), ({"n": 1.0}, True), ({"n": "1"}, False), ({"n": True}, False), ({"yes": 1}, False), ({"yes": True}, True),
-    ({"t": "1"}, True), ({"t": 1}, False), ({"t": {"$gt": 0}}, False), ({"t": {"$gt": "0"}}, True),
-    ({"none": None}, True), ({"absent": None}, False), ({"none": {"$exists": True}}, True), ({"absent": {"$exists": False}}, True),
-    ({"absent": {"$ne": 5}}, True), ({"absent": {"$nin": [5]}}, True), ({"absent": {"$not": {"$gt": 5}}}, True), ({"absent": {"$gt": 5}}, False),
-    ({"list": "x"}, True), ({"list": {"$gt": 1}}, True), ({"list": {"$ne": "x"}}, False), ({"list": None}, True),
-    ({"list": {"$all": ["x", 2]}}, True), ({"list": {"$all": ["x", 3]}}, False), ({"list": {"$size": 3}}, True), ({"n": {"$size": 1}}, False),
-    ({"empty": {"$exists": True}}, True), ({"empty": {"$size": 0}}, True), ({"empty": None}, False), ({"empty": {"$in": []}}, False),
-    ({"n": {"$nin": []}}, True), ({"when": "2020-07-01"}, True), ({"when": {"$gte": "2020-07-01T00:00:00Z"}}, True),
-    ({"when": {"$gt": "2020-07-01"}}, False), ({"when": {"$prefix": "2020-07-01T02"}}, True), ({"when": {"$gt": "2019"}}, True),
-    ({"deep.er.x": 5}, True), ({"deep": {"$exists": True}}, True), ({"deep.er": {"$exists": True}}, True), ({"deep.x": 5}, False),
-    ({"dotted.key": 7}, True), ({"dotted": {"$exists": True}}, False), ({"rows.k": 2}, True), ({"rows.k": {"$gt": 2}}, False), ({"pairs": 1}, False),
-    ({"size": 2**53 + 1}, True), ({"size": 2**53}, False), ({"size": {"$gt": 2**53}}, True), ({"size": {"$gt": float(2**53)}}, True),
-    ({"media_type": None}, True), ({"checksum": None}, True), ({"media_type": {"$exists": True}}, False), ({"name": {"$exists": True}}, True),
-    ({"source": "census"}, True), ({"source": "dsrc_1"}, True), ({"source.name": "census"}, True), ({"source": {"$ne": "census"}}, False),
-    ({"name": {"$like": "*.csv"}}, True), ({"name": {"$like": "*.CSV"}}, False), ({"name": {"$like": "?.csv"}}, True),
-    ({"name": {"$regex": r"^a\."}}, True), ({"name": {"$regex": r"\.c"}}, True), ({"modified_at": {"$lt": "2020-07-02"}}, True),
-    ({"$nor": [{"n": 2}, {"t": 5}]}, True), ({"$not": {"n": 1}}, False), ({"$or": [{"n": 2}, {"t": "1"}]}, True), ({}, True),
-]
-
 
 @pytest.mark.parametrize(("expression", "expected"), MEANING, ids=[str(case[0]) for case in MEANING])
 def test_the_meaning_of_each_operator(expression: dict[str, Any], expected: bool) -> None:
@@ -87,6 +58,14 @@ def test_the_matcher_says_what_mongoquery_says_where_the_languages_agree(tags: d
 @given(globs, words | st.text(alphabet="abc*\\?", max_size=8))
 def test_globs_match_whole_texts(pattern: str, text: str) -> None:
     assert glob_test(pattern)(text) == _glob(pattern, text)
+
+
+@pytest.mark.parametrize(("pattern", "text", "expected"), [
+    ("a*a", "a", False), ("a*a", "aa", True), ("ab*b*b", "abb", False), ("ab*b*b", "abbb", True), ("a?*?b", "axb", False), ("a?*?b", "axyb", True),
+    ("*a*a*", "a", False), ("*", "", True), ("?", "", False), ("", "", True), ("", "a", False), ("\\*", "*", True), ("\\*", "x", False), ("?", "\n", True),
+])
+def test_the_pieces_of_a_glob_do_not_overlap(pattern: str, text: str, expected: bool) -> None:
+    assert glob_test(pattern)(text) is expected
 
 
 def test_a_glob_of_many_stars_takes_no_long_time() -> None:
