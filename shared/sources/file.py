@@ -29,7 +29,7 @@ from shared.sources.beneath import Root, source_error
 from shared.sources.documents import SIDECAR_BYTES, BadDocument, read_bounded, read_yaml, rows_of
 from shared.sources.listing import SUFFIXES, Described, bad_listing, gather, load_file, load_value
 from shared.sources.media import media_type
-from shared.sources.paths import OWN_PREFIX, file_uri, from_bytes, openable, to_bytes
+from shared.sources.paths import COPY_MARK, OWN_PREFIX, file_uri, from_bytes, openable, to_bytes
 from shared.sources.port import Entry, Problem, SourcePolicy, Stat
 from shared.sources.registry import bad_parameters, optional, texts
 from shared.sources.tags import BadTags, described, fingerprint, folder_tags
@@ -198,7 +198,8 @@ class _Walk:
         self._hidden = parameters.get("hidden", True)
         self._include = [_pattern(text) for text in parameters.get("include") or ()]
         self._exclude = [_pattern(text) for text in parameters.get("exclude") or ()]
-        self._seen_of_listing = 0
+        # Where copies are put, they are not data of their own: the catalogue has what they are copies of.
+        self._receives = bool(parameters.get("writable"))
 
     def items(self) -> Iterator[Entry | Problem]:
         waiting: list[bytes] = [b""]
@@ -239,6 +240,8 @@ class _Walk:
                     if isinstance(status, Problem):
                         status.path = path
                         yield status
+                        continue
+                    if self._receives and _is_copy(opened.fd, raw):
                         continue
                     unseen.discard(path)
                     yield from self._entry(path, name, status, above, opened.fd, sidecars.pop(raw, None))
@@ -294,6 +297,21 @@ class _Walk:
         mark = fingerprint(kind, status.st_size, status.st_mtime_ns, media, checksum, tags)
         yield Entry(path, name, kind, status.st_size, media, stamp_of_ns(status.st_mtime_ns), checksum, tags,
                     self._base_uri + file_uri(to_bytes(path) if "\\" in path else path.encode())[7:], mark)
+
+
+def _is_copy(folder: int, name: bytes) -> bool:
+    """Whether a file carries the mark of a copy that the mover made."""
+    try:
+        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    except OSError:
+        return False
+    try:
+        os.getxattr(fd, COPY_MARK)
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+    return True
 
 
 def _read_sidecar(folder: int, name: bytes) -> Described | Problem:

@@ -18,6 +18,8 @@ from shared.kernel.errors import Invalid
 
 NAME_LIMIT_BYTES = 255
 OWN_PREFIX = ".edgemere-"
+# The extended attribute that a copy carries: the key of what it is a copy for.
+COPY_MARK = "user.edgemere.key"
 
 _ESCAPE = re.compile(r"\\(\\|x[0-9a-f]{2})?")
 _TEXT_ESCAPE = re.compile(r"\\x([0-9a-f]{2})|\\\\")

@@ -14,9 +14,8 @@ from typing import Any
 
 from shared.kernel.errors import Conflict, Denied, EdgemereError, Invalid, Unavailable
 from shared.sources.beneath import Folder, Root
-from shared.sources.paths import OWN_PREFIX, bad_path, from_bytes, to_bytes
+from shared.sources.paths import COPY_MARK, OWN_PREFIX, bad_path, from_bytes, to_bytes
 
-MARK = b"user.edgemere.key"
 TRASH = b".edgemere-trash"
 FSYNCS = 8
 _NOREPLACE = 1
@@ -72,7 +71,7 @@ def mark(fd: int, key: bytes) -> None:
         Denied: ``target.not_writable``: the file system keeps no extended attributes, so no copy could be told from others' files.
     """
     try:
-        os.setxattr(fd, MARK, key)
+        os.setxattr(fd, COPY_MARK, key)
     except OSError as error:
         if error.errno == errno.ENOTSUP:
             raise Denied("target.not_writable", "The target's file system keeps no extended attributes, by which copies are told from other files.",
@@ -83,7 +82,7 @@ def mark(fd: int, key: bytes) -> None:
 def mark_of(fd: int) -> bytes | None:
     """The key of the copy, or None for a file of somebody else."""
     try:
-        return os.getxattr(fd, MARK)
+        return os.getxattr(fd, COPY_MARK)
     except OSError:
         return None
 
