@@ -24,7 +24,7 @@ from shared.hosting.compose import SERVICES, Service, compose, nameko_config, op
 from shared.hosting.data_folder import DataFolder
 from shared.hosting.logs import set_up_logging
 from shared.hosting.settings import Config
-from shared.kernel.errors import EdgemereError
+from shared.kernel.errors import EdgemereError, NotYet
 
 log = logging.getLogger(__name__)
 STOP_S = 10
@@ -107,6 +107,9 @@ def _user() -> str:
 def up(config: Config, replicas: dict[str, int] | None = None, gateway: type | None = None) -> int:
     """Run everything in this process until SIGINT or SIGTERM; prints one line when ready. Returns the exit code."""
     set_up_logging(config)
+    if replicas:
+        raise NotYet("not_yet", "Replicas in processes of their own are not built yet.",
+                     next_step="Leave --replicas out, or start services one by one: edgemere serve NAME")
     config = resolved(config)
     with DataFolder.open(config.data_dir):
         mesh = Mesh(config, SERVICES, gateway)
