@@ -117,7 +117,7 @@ def test_operations_are_requests_and_scans_newest_first(world: Callable[[], Worl
             page = one.call("events.operation_list", limit=limit, **({"cursor": cursor} if cursor else {}))
             found += page["items"]
             cursor = page["next"]
-            assert page["total"] == 6
+            assert page["total"] == 6 and len(found) <= 6
             if cursor is None:
                 break
         assert found == operations["items"]

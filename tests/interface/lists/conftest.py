@@ -19,8 +19,8 @@ METADATA = MetaData()
 service_tables(METADATA)
 TABLE = Table(
     "datainstance", METADATA, *object_columns(),
-    # Deliberately without a collation: the list has to see to the order itself.
-    Column("name", String(200), nullable=False),
+    # Deliberately in the order of a dictionary: the list has to see to the order itself.
+    Column("name", String(200).with_variant(String(200, collation="und-x-icu"), "postgresql"), nullable=False),
     Column("state", Word, nullable=False),
     Column("reference_id", Id), Column("reference_name", Word),
     Column("request_id", Id), Column("request_name", Word),
