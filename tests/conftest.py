@@ -1,6 +1,9 @@
 """Fixtures that every test may ask for: databases of its own and servers of its own."""
 from __future__ import annotations
 
+import http
+import sys
+import urllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -22,6 +25,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if long:
         config.hook.pytest_deselected(items=long)
         items[:] = [item for item in items if item not in long]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    # Importing eventlet's servers leaves its green copies as attributes of these packages: ``http.server.HTTPServer``
+    # would then wait in a hub that nobody runs. The modules themselves are where they were, in sys.modules.
+    for package in (http, urllib):
+        for child in list(vars(package)):
+            module = sys.modules.get(f"{package.__name__}.{child}")
+            if module is not None and getattr(package, child) is not module:
+                setattr(package, child, module)
 
 
 @pytest.hookimpl(hookwrapper=True)
