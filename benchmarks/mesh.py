@@ -172,7 +172,7 @@ def many(server: Server, client: Client, count: int) -> tuple[str, float, float]
     request = client.post(f"{DO}/datarequest/create", {"query": query}, Prefer="wait=0")
     peak = 0.0
     while True:
-        state = client.get(f"{DO}/datarequest/show?id={request['id']}")
+        state = client.get(f"{DO}/datarequest/list?id={request['id']}")["items"][0]
         peak = max(peak, server.memory_mb())
         if state["state"] in ("Satisfied", "Failed"):
             assert state["state"] == "Satisfied", state

@@ -15,7 +15,10 @@ Word = Text().with_variant(Text(collation="C"), "postgresql")
 Id = String(31).with_variant(String(31, collation="C"), "postgresql")
 Stamp = String(27).with_variant(String(27, collation="C"), "postgresql")
 
+# Messages of one object are in one shard, in their order. The last two are for those among the services: each moves a
+# request on, and does not queue behind thousands of public facts. Nobody needs an order between the two kinds.
 SHARDS = 16
+INTERNAL_SHARDS = 2
 
 
 def service_tables(metadata: MetaData) -> None:

@@ -12,14 +12,14 @@ import orjson
 from sqlalchemy import Connection, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from shared.contracts.event import EVENTS
+from shared.contracts.event import EVENTS, INTERNAL
 from shared.kernel import clock
 from shared.kernel.context import Context
 from shared.kernel.errors import Conflict, PreconditionFailed, VersionConflict
 from shared.kernel.ids import new_id
 from shared.storage.bulk import insert_rows, update_rows
 from shared.storage.record import Record, Row
-from shared.storage.schema import SHARDS
+from shared.storage.schema import INTERNAL_SHARDS, SHARDS
 
 Changes = Mapping[str, Any] | Callable[[Row], Mapping[str, Any]] | None
 
@@ -286,10 +286,17 @@ class UnitOfWork:
             "correlation_id": correlation, "causation_id": context.causation_id or None,
         }).decode()
         self._messages.append({
-            "id": message_id, "shard": zlib.crc32(object_id.encode()) % SHARDS, "exchange": event.exchange,
+            "id": message_id, "shard": _shard(object_id, event.exchange), "exchange": event.exchange,
             "name": name, "object_id": object_id,
             "headers": f'{{"nameko.correlation_id":{orjson.dumps(correlation).decode()}}}',
             # The object is encoded once for all messages about it.
             "body": f'{{"obj":{obj},{tail[1:]}',
         })
         return message_id
+
+
+def _shard(object_id: str, exchange: str) -> int:
+    number = zlib.crc32(object_id.encode())
+    if exchange == INTERNAL:
+        return SHARDS - INTERNAL_SHARDS + number % INTERNAL_SHARDS
+    return number % (SHARDS - INTERNAL_SHARDS)
