@@ -6,7 +6,7 @@ from typing import Any
 
 from services.events import rules
 from shared.hosting.uses import Uses
-from shared.kernel.errors import DeadlineExceeded, NotFound, Unavailable
+from shared.kernel.errors import Conflict, DeadlineExceeded, NotFound, Unavailable
 from shared.kernel.ids import is_id, noun_of, with_noun
 from shared.lists import Estimate, envelope
 from shared.lists import cursor as cursors
@@ -36,13 +36,17 @@ def cancel(uses: Uses, parameters: dict[str, Any]) -> dict[str, Any]:
 
     Raises:
         NotFound: ``operation.not_found``.
-        Conflict: it is over.
+        Conflict: ``operation.over`` or ``datarequest.illegal_move``, there is nothing left to stop.
     """
     kind, subject = _found(uses, parameters["id"])
     if kind == "scan":
         scan = rules.of_scan(subject)
-        return scan if scan["status"] == "cancelled" else rules.of_scan(
-            uses.mesh.call("catalog", "scan_cancel", id=subject["id"]))
+        if scan["status"] == "running":
+            scan = rules.of_scan(uses.mesh.call("catalog", "scan_cancel", id=subject["id"]))
+        if scan["status"] != "cancelled":
+            raise Conflict("operation.over", f"The scan of '{scan['subject']['name']}' is over: it {scan['status']}.",
+                           next_step="There is nothing left to stop.")
+        return scan
     if rules.status_of_request(subject) == "cancelled":
         return rules.of_request(subject)
     return rules.of_request(uses.mesh.call("requests", "cancel", id=subject["id"]))

@@ -144,7 +144,7 @@ def mistaken(pattern: str) -> Invalid | None:
     if any(fnmatchcase(name, glob) for name in EVENTS) or not nearest(pattern, known):
         return None
     detail = f"There is no message '{pattern}' in the log.{did_you_mean(pattern, known)}"
-    return Invalid("parameter.invalid", detail, next_step="Name a message, or a class as in datarequest.*",
+    return Invalid("parameter.invalid", detail, next_step="Name a message, or all of a class as datarequest.* does.",
                    errors=[{"pointer": "/event", "detail": detail}], nearest=nearest(pattern, known, 3))
 
 

@@ -78,7 +78,7 @@ ACTIONS = (
            errors=("operation.not_found",), example={"id": "oper_…"}, **_DO),
     Action(path=("operation", "cancel"), method="operation_cancel", kind="command", parameters=One,
            summary="Stop something long.", noun="operation", positional="id",
-           errors=("operation.not_found", "datarequest.illegal_move"), example={"id": "oper_…"}, confirm=True, **_DO),
+           errors=("operation.not_found", "operation.over", "datarequest.illegal_move"), example={"id": "oper_…"}, confirm=True, **_DO),
 )
 
 ERRORS = {
@@ -86,4 +86,5 @@ ERRORS = {
     "deadletter.not_found": "There is no such dead letter.",
     "deadletter.unnamed": "No dead letter was named.",
     "operation.not_found": "There is no such operation.",
+    "operation.over": "The operation is over; there is nothing left to stop.",
 }

@@ -152,8 +152,9 @@ def test_an_operation_is_shown_and_cancelled_by_its_id_or_that_of_what_it_follow
     assert one.call("events.operation_show", id=running["id"]) == running
     assert one.call("events.operation_show", id=with_noun(running["id"], "scan")) == running
     assert one.call("events.operation_cancel", id=running["id"])["status"] == "cancelled"
-    with pytest.raises(Conflict):
+    with pytest.raises(Conflict) as over:
         one.call("events.operation_cancel", id=done["id"])
+    assert over.value.code == "operation.over"
     for ref in ("oper_01JD3Z6K8Q4N5W7X9Y2B3C4D5E", "dins_01JD3Z6K8Q4N5W7X9Y2B3C4D5E", "scans"):
         for method in ("events.operation_show", "events.operation_cancel"):
             with pytest.raises(NotFound) as refusal:

@@ -26,7 +26,7 @@ from shared.hosting.rpc import MeshClient  # noqa: E402
 from shared.hosting.run import Mesh  # noqa: E402
 from shared.kernel import clock  # noqa: E402
 from shared.kernel.context import Context  # noqa: E402
-from shared.kernel.errors import Conflict, EdgemereError, Malformed, NotFound  # noqa: E402
+from shared.kernel.errors import EdgemereError, Malformed, NotFound  # noqa: E402
 from shared.kernel.ids import new_id  # noqa: E402
 
 FOLDER = Path(sys.argv[1]) if len(sys.argv) > 1 else Path()
@@ -59,9 +59,8 @@ class Catalog:
     @rpc
     def scan_cancel(self, id):
         scan = self.scan_show(id)
-        if scan["state"] != "running":
-            raise Conflict("scan.over", "The scan is over.")
-        scan["state"] = "cancelled"
+        if scan["state"] == "running":
+            scan["state"] = "cancelled"
         return scan
 
 
