@@ -145,7 +145,7 @@ def bench_help(**_: Any) -> dict[str, Any]:
 
 def bench_small_request(client: Client, quick: bool, **_: Any) -> dict[str, Any]:
     times, floor = [], []
-    for number in range(30 if quick else 100):
+    for _ in range(30 if quick else 100):
         began = time.perf_counter()
         answer = client.post(f"{DO}/datarequest/create", {"query": "name:needle-3.csv"}, Prefer="wait=30")
         times.append(time.perf_counter() - began)

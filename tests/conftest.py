@@ -4,6 +4,7 @@ from __future__ import annotations
 import http
 import sys
 import urllib
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +17,12 @@ from tests.support.servers import EdgemereServer
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="also run the tests marked 'long' (many seeded rounds)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # A run that a shell started in the background has inherited an ignored Ctrl-C, and would pass it to every child.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

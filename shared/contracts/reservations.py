@@ -1,7 +1,7 @@
 """What the service ``reservations`` answers: reserve and evaluate, reservations, policies."""
 from __future__ import annotations
 
-from marshmallow import Schema, fields
+from marshmallow import Schema
 
 from shared.contracts.action import Action
 from shared.contracts.fields import Duration, RefOrInline, TextOrObject

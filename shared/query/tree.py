@@ -9,7 +9,7 @@ import functools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Union
+from typing import Any
 
 from shared.query.fields import FieldSet, Name
 
@@ -38,7 +38,7 @@ class Not:
     item: "Node"
 
 
-Node = Union[Clause, And, Or, Not]
+Node = Clause | And | Or | Not
 _OPPOSITE = {"$eq": "$ne", "$ne": "$eq", "$in": "$nin", "$nin": "$in"}
 
 

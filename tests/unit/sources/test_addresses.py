@@ -1,3 +1,4 @@
+"""Which addresses an http source may reach is decided by rule, before any connection."""
 from __future__ import annotations
 
 import pytest

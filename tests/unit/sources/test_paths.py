@@ -1,3 +1,4 @@
+"""Names of files become text and back without loss, and never lead out of a source."""
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,4 @@
+"""Tags of folders, side-cars and listings are read within bounds; what cannot be used is named."""
 from __future__ import annotations
 
 import datetime
