@@ -5,11 +5,11 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from services.instances.mover.looking import same_checksum, source_of
+from services.instances.mover.looking import source_of
 from services.instances.mover.target import Spot, exists
 from services.instances.mover.work import Work
 from shared.hosting.worker_loop import Job
-from shared.kernel.errors import Conflict, EdgemereError, NotFound
+from shared.kernel.errors import Conflict, EdgemereError
 from shared.sources.port import Source, Stat
 
 LARGE = 1 << 20
@@ -91,18 +91,14 @@ def already_there(work: Work, item: Mapping[str, Any], spot: Spot) -> tuple[int,
         checksum, size = hash_stream(work, item, stream, item["target_path"])
     wanted = item.get("checksum")
     if not wanted:
-        try:
-            with source_of(work, item).open(item["path"]) as stream:
-                wanted, _ = hash_stream(work, item, stream, item["path"])
-        except NotFound:
-            raise
+        with source_of(work, item).open(item["path"]) as stream:
+            wanted, _ = hash_stream(work, item, stream, item["path"])
     if wanted != checksum:
         raise exists(spot.shown())
     try:
         os.unlink(spot.part, dir_fd=folder.fd)
     except FileNotFoundError:
         pass
-    same_checksum(item, checksum)
     return size, checksum
 
 
