@@ -6,20 +6,18 @@ load eventlet.
 from __future__ import annotations
 
 import sys
+import warnings
 
 SERVING = ("up", "serve")
 
 
 def main(arguments: list[str]) -> int:
     """Run one command line; the first word decides in which kind of process."""
+    # Eventlet says at each start that it is old; who runs a command can do nothing about that.
+    warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated")
     words = [word for word in arguments if not word.startswith("-")]
     if words[:1] and words[0] in SERVING and not {"-h", "--help"} & set(arguments):
-        import warnings
-
-        with warnings.catch_warnings():
-            # Eventlet says at each start that it is old; who starts a server can do nothing about that.
-            warnings.simplefilter("ignore")
-            import eventlet
+        import eventlet
 
         eventlet.monkey_patch()
     if arguments[:1] == ["test"]:

@@ -8,18 +8,18 @@ import importlib
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import delete
 
 from shared.bus.pace import Pace
 from shared.bus.relay import Relay
+from shared.hosting.config import database_url
 from shared.hosting.settings import Config
 from shared.hosting.source_policy import source_policy
 from shared.hosting.uses import Uses
 from shared.hosting.workers import WorkerPool
-from shared.storage.database import Database, make_engine, sqlite_url
+from shared.storage.database import Database, make_engine
 from shared.storage.migrate import migrate
 from shared.storage.outbox import Outbox
 
@@ -35,18 +35,6 @@ class Service:
     uses: Uses
     relay: Relay
     stops: list[Callable[[], None]] = field(default_factory=list)
-
-
-def database_url(config: Config, service: str) -> str:
-    """Where a service keeps its rows: a file in the data folder, or a schema in PostgreSQL."""
-    url = config.database.url
-    if not url:
-        return sqlite_url(Path(config.data_dir), service)
-    url = url.replace("{service}", service)
-    for short in ("postgres://", "postgresql://"):
-        if url.startswith(short):
-            return "postgresql+psycopg2://" + url[len(short):]
-    return url
 
 
 def open_database(config: Config, service: str) -> Database:

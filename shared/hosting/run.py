@@ -1,13 +1,13 @@
 """Runs a process of the mesh: everything embedded, one service alone, or the supervisor of many."""
 from __future__ import annotations
 
-import getpass
 import logging
 import os
 import signal
 import sys
 import threading
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from shared.bus.pace import Pace
 from shared.bus.port import connect
 from shared.bus.topology import BASE
 from shared.hosting.compose import SERVICES, Service, compose, nameko_config, open_database
+from shared.hosting.config import is_embedded
 from shared.hosting.data_folder import DataFolder
 from shared.hosting.logs import set_up_logging
 from shared.hosting.settings import Config
@@ -81,27 +82,10 @@ def _serve_bytes(service: Service) -> None:
 
 
 def resolved(config: Config) -> Config:
-    """The settings with what only the process knows: the folder, the broker's file, the user's name."""
-    folder = Path(config.data_dir).expanduser() if config.data_dir else default_folder()
-    uri = config.broker.uri
-    owner = config.owner.default or _user()
-    config = replace(config, data_dir=str(folder.absolute()), owner=replace(config.owner, default=owner))
-    if uri.startswith("embedded:"):
-        config = replace(config, broker=replace(config.broker, uri=embedded_uri(folder.absolute() / "broker.db")))
-    return config
-
-
-def default_folder() -> Path:
-    """The user's data folder for edgemere."""
-    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(base) / "edgemere"
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid-{os.getuid()}"
+    """The settings with the embedded broker's file named."""
+    if not is_embedded(config):
+        return config
+    return replace(config, broker=replace(config.broker, uri=embedded_uri(Path(config.data_dir) / "broker.db")))
 
 
 def up(config: Config, replicas: dict[str, int] | None = None, gateway: type | None = None) -> int:
@@ -128,12 +112,11 @@ def serve(config: Config, name: str, gateway: type | None = None) -> int:
 
 
 def migrate(config: Config) -> int:
-    """Bring every database to the current schema."""
-    config = resolved(config)
-    Path(config.data_dir).mkdir(parents=True, exist_ok=True)
-    for name in SERVICES:
-        open_database(config, name).close()
-        print(f"{name}: current")
+    """Bring every database to the current schema; files only while no server runs on their folder."""
+    with nullcontext() if config.database.url else DataFolder.open(config.data_dir):
+        for name in SERVICES:
+            open_database(config, name).close()
+            print(f"{name}: current")
     return 0
 
 
