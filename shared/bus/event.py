@@ -38,13 +38,15 @@ class EventMessage:
 
 
 def delivery_of(queue: str, message: KombuMessage) -> Delivery:
-    """A kombu message, undecoded."""
+    """A kombu message, undecoded. What was compressed is not any more, unless that failed."""
     info = message.delivery_info
-    body = message.body
+    body, headers = message.body, message.headers
+    if not message.errors and "compression" in headers:
+        headers = {name: value for name, value in headers.items() if name != "compression"}
     return Delivery(
         queue, info.get("exchange") or "", info.get("routing_key") or "",
         body.encode(message.content_encoding or "utf-8", "surrogatepass") if isinstance(body, str) else bytes(body or b""),
-        message.properties, message.headers, bool(info.get("redelivered")))
+        message.properties, headers, bool(info.get("redelivered")))
 
 
 def event_of(delivery: Delivery) -> EventMessage:
@@ -56,7 +58,7 @@ def event_of(delivery: Delivery) -> EventMessage:
     headers, properties = delivery.headers, delivery.properties
     try:
         if headers.get("compression"):
-            raise Undecodable("the body is compressed")
+            raise Undecodable(f"it is not compressed with {headers['compression']}, as it says")
         body = decode_as(delivery.body, properties.get("content_type"), properties.get("content_encoding"))
     except Undecodable as error:
         raise Malformed("message.undecodable", f"A message for {delivery.queue} cannot be read: {error}.",

@@ -5,6 +5,7 @@ never shared between threads, because py-amqp's are not made for that.
 """
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +26,8 @@ T = TypeVar("T")
 CONNECT_S = 3
 PROBE_S = 2
 IDLE_CONNECTIONS = 10
-KEEPALIVE = {"TCP_USER_TIMEOUT": 10_000, "TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
+# A peer that is gone without a word is noticed after about ten seconds.
+KEEPALIVE = {socket.TCP_USER_TIMEOUT: 10_000, socket.TCP_KEEPIDLE: 10, socket.TCP_KEEPINTVL: 5, socket.TCP_KEEPCNT: 3}
 
 AWAY = (AMQPError, MessageNacked, OperationalError, OSError)
 

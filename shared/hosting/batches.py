@@ -113,7 +113,8 @@ class BatchEvent(Entrypoint):
         declare(channel, self.topology)
         self._waiting = []
         consumer = Consumer(channel, queues=[Queue(self.queue_name, durable=True)], auto_declare=False,
-                            on_message=self._waiting.append, prefetch_count=self.prefetch)
+                            on_message=self._waiting.append, prefetch_count=self.prefetch,
+                            on_decode_error=lambda message, error: self._waiting.append(message))
         with consumer:
             self._wire = connection.connection
             if not self._ready.ready():

@@ -62,7 +62,9 @@ class Receiver(QueueConsumer):
         for provider in self._providers:
             declare(channel, provider.topology)
             consumer = Consumer(channel, queues=[provider.queue], auto_declare=provider.declares_queue,
-                                on_message=partial(self._take, provider))
+                                on_message=partial(self._take, provider),
+                                # kombu's own way with what it cannot unpack is to ack it.
+                                on_decode_error=lambda message, error, provider=provider: self._take(provider, message))
             consumer.qos(prefetch_count=provider.prefetch)
             self._consumers[provider] = consumer
         return list(self._consumers.values())

@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 TIMEOUT_S = 10.0
 PATIENCE_S = 1.0
 HEARTBEAT_S = 20
+DRAIN_S = 1.0
 RECONNECT_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 _WORDS = ("owner", "request_id", "correlation_id", "causation_id", "idempotency_key")
 
@@ -173,9 +174,9 @@ class MeshClient:
         interrupt = getattr(self._wire, "interrupt", None)
         if interrupt is not None:
             interrupt()
-        if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join(HEARTBEAT_S / 4)
         self._fail_all("the client was stopped")
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(DRAIN_S * 2)
         self._broker.close()
 
     # --- inside ------------------------------------------------------------------------------------------------
@@ -261,12 +262,13 @@ class MeshClient:
         channel = connection.default_channel
         queue = Queue(f"rpc.reply-{self._name}-{reply_to}", Exchange(RPC, type="topic", durable=True),
                       routing_key=reply_to, durable=False, exclusive=True, auto_delete=True)
-        with Consumer(channel, queues=[queue], on_message=self._on_reply, no_ack=True):
+        with Consumer(channel, queues=[queue], on_message=self._on_reply, no_ack=True,
+                      on_decode_error=lambda message, error: self._on_reply(message)):
             self._reply_to, self._wire = reply_to, connection.connection
             self._listening.set()
             while not self._stopping:
                 try:
-                    connection.drain_events(timeout=HEARTBEAT_S / 4)
+                    connection.drain_events(timeout=DRAIN_S)
                 except TimeoutError:
                     connection.heartbeat_check()
 

@@ -124,9 +124,11 @@ def test_dead_letters_can_be_read_in_batches_as_they_came(stage):
     stage.run(Hears, Undertaker)
     stage.tell(f"{tag}.said", 1, id="m1")
     stage.broker.publish(Message(PUBLIC, f"{tag}.said", b"\x00\xff", id="m2"))
-    until(lambda: len(got) == 2)
+    stage.broker.publish(Message(PUBLIC, f"{tag}.said", b"unpacked", id="m3", headers={"compression": "zlib"}))
+    until(lambda: len(got) == 3)
     assert {(letter.id, letter.code, letter.body) for letter in got} == {
-        ("m1", "thing.not_found", b'{"obj":1}'), ("m2", "message.undecodable", b"\x00\xff")}
+        ("m1", "thing.not_found", b'{"obj":1}'), ("m2", "message.undecodable", b"\x00\xff"),
+        ("m3", "message.undecodable", b"unpacked")}
 
 
 def test_a_dead_letter_that_cannot_be_read_now_comes_again_with_its_own_reason(stage):

@@ -22,6 +22,8 @@ from tests.support.servers import ROOT, project_environment
 class EmbeddedBench:
     """The embedded broker on a file of its own; it lives and dies with the process that uses it."""
 
+    queue_age_s = 0.0
+
     def __init__(self, folder: Path) -> None:
         self.uri = embedded_uri(folder / "broker.db")
         port.prepare(self.uri)

@@ -21,9 +21,10 @@ LIMIT_S = 15
 
 
 class Bench(Protocol):
-    """A broker to be tried."""
+    """A broker to be tried. ``queue_age_s``: how old a queue has to be to survive a ``kill -9`` of the broker."""
 
     uri: str
+    queue_age_s: float
 
     def let_go(self) -> None:
         """Give the broker free for another process, where only one can have it."""

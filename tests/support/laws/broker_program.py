@@ -35,9 +35,9 @@ def read(uri: str, queue: str) -> None:
     def on_message(message: object) -> None:
         if int(message.body) % 10 < 5:
             message.ack()
-            print("acked", bytes(message.body).decode(), flush=True)
+            print("acked", int(message.body), flush=True)
         else:
-            print("held", bytes(message.body).decode(), flush=True)
+            print("held", int(message.body), flush=True)
 
     with Connection(uri) as connection:
         with Consumer(connection, [Queue(queue, no_declare=True)], on_message=on_message, auto_declare=False):
