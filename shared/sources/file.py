@@ -16,6 +16,7 @@ Links, devices, sockets and pipes are passed over and named; so is what cannot b
 from __future__ import annotations
 
 import fnmatch
+import functools
 import io
 import os
 import re
@@ -184,9 +185,15 @@ def stamp_of_ns(nanoseconds: int) -> str:
     """The stamp of a file's time, cut (not rounded) to microseconds; times before year 1 or after 9999 are their limits."""
     seconds, rest = divmod(nanoseconds, 1_000_000_000)
     try:
-        return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S") + f".{rest // 1000:06d}Z"
+        return f"{_second(seconds)}.{rest // 1000:06d}Z"
     except (ValueError, OverflowError, OSError):
         return "9999-12-31T23:59:59.999999Z" if seconds > 0 else "0001-01-01T00:00:00.000000Z"
+
+
+@functools.lru_cache(maxsize=4096)
+def _second(seconds: int) -> str:
+    # Many files of one folder were written in the same second, and each is looked at several times.
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 class _Walk:

@@ -9,6 +9,7 @@ A path in this product is relative, POSIX, and text that JSON, SQLite and Postgr
 """
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import re
@@ -49,7 +50,13 @@ def to_bytes(path: str) -> bytes:
             surrogates, or an escape that ``from_bytes`` does not write.
     """
     if not isinstance(path, str) or not path:
-        raise bad_path(path, "is empty")
+        raise bad_path(path, "is empty, or no text")
+    return _to_bytes(path)
+
+
+@functools.lru_cache(maxsize=8192)
+def _to_bytes(path: str) -> bytes:
+    # The same few paths are asked for several times in a row, by every look at one item.
     try:
         raw = path.encode("utf-8")
     except UnicodeEncodeError:

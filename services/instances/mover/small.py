@@ -115,9 +115,7 @@ def _write(work: Work, item: Mapping[str, Any], alone: bool) -> _Written | None:
         with source.open(path) as stream:
             before = stream.stat
             as_known(item, before)
-            content = read(stream, LARGE + 1, path)
-            while len(content) <= LARGE and (more := read(stream, LARGE + 1, path)):
-                content += more
+            content = _whole(stream, LARGE if before.size is None else before.size, path)
         if before.size is not None and len(content) != before.size or len(content) > LARGE:
             raise changed(path)
         unchanged(source, path, before)
@@ -127,6 +125,15 @@ def _write(work: Work, item: Mapping[str, Any], alone: bool) -> _Written | None:
         return _Written(item, spot, len(content), checksum)
     except OSError as error:
         raise target_error(error, spot.shown()) from None
+
+
+def _whole(stream: Any, expected: int, path: str) -> bytes:
+    """Up to ``min(expected, LARGE) + 1`` bytes; stops at what was expected, for the look at the source afterwards tells whether it grew."""
+    most = min(expected, LARGE) + 1
+    content = read(stream, most, path)
+    while len(content) != expected and len(content) < most and (more := read(stream, most - len(content), path)):
+        content += more
+    return content
 
 
 def _write_part(spot: Spot, content: bytes, alone: bool) -> None:
