@@ -56,6 +56,8 @@ def results(node: RabbitNode, tmp_path_factory: pytest.TempPathFactory) -> dict[
     return run_scenarios(folder, node.uri)
 
 
+# Containers take a second or two to leave RabbitMQ, so that all of them take two minutes.
+@pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
 def test_on_rabbitmq(results: dict[str, str | None], name: str) -> None:
     if results[name]:
