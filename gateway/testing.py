@@ -31,8 +31,10 @@ def main(arguments: Sequence[str] = ()) -> int:
 
 
 def _absolute(argument: str) -> str:
-    """A path that exists, named from the folder that the user is in, as one that holds anywhere."""
+    """A path that exists, in the folder that the user is in or in the project, as one that holds anywhere."""
     path, separator, test = argument.partition("::")
-    if argument.startswith("-") or not path or not os.path.exists(path):
-        return argument
-    return os.path.realpath(path) + separator + test
+    if path and not argument.startswith("-"):
+        for folder in (os.getcwd(), ROOT):
+            if os.path.exists(os.path.join(folder, path)):
+                return os.path.realpath(os.path.join(folder, path)) + separator + test
+    return argument
