@@ -29,6 +29,7 @@ def type_word(value: Any) -> str:
 def fault(code: str, where: str, detail: str, next_step: str = "", **extra: Any) -> Malformed:
     """A refusal that says where: ``where`` is a JSON pointer or ``column N``."""
     place = f" (at {where})" if where else ""
+    detail = detail[:1].upper() + detail[1:]
     return Malformed(
         f"query.{code}", f"{detail}{place}.", next_step=next_step, errors=[{"pointer": where, "detail": detail}], **extra
     )

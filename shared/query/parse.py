@@ -16,6 +16,7 @@ from shared.query.json_text import decode_object
 from shared.query.limits import DEFAULT_LIMITS, Limits
 from shared.query.shorthand import parse_shorthand
 from shared.query.tree import Node, Query, conjunction, depth_of, disjunction, negation
+from shared.query.values import with_percent_as
 
 
 def parse(expression: Any, fields: FieldSet, *, limits: Limits = DEFAULT_LIMITS) -> Query:
@@ -155,5 +156,8 @@ def _operators(name: Any, body: Mapping[str, Any], builder: Builder, where: str,
                 raise fault("bad_operand", at, "$not takes an object of operators", 'Use {"$ne": value} for one value.')
             items.append(negation(_operators(name, operand, builder, at, inner)))
         else:
+            if op == "$like" and isinstance(operand, str):
+                # Who knows SQL writes % for any characters.
+                operand = with_percent_as(operand, "*")
             items.append(builder.clause(name, op, operand, at))
     return conjunction(items)

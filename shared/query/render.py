@@ -48,8 +48,11 @@ def _clause(clause: Clause) -> str:
         return f"{name}{_SIGNS[op]}{_value(clause.name, value, order=True)}"
     if op == "$prefix" and value and _SAFE_VALUE.fullmatch(value):
         return f"{name}:{glob_escape(value)}*"
-    if op == "$like" and re.fullmatch(r"[^\s()\",<>=\\]+", value) and _is_glob(value):
-        return f"{name}:{value}"
+    if op == "$like":
+        # In shorthand a % is a character as any other.
+        pattern = re.sub(r"\\(.)", lambda found: "%" if found[1] == "%" else found[0], value, flags=re.S)
+        if re.fullmatch(r"[^\s()\",<>=\\]+", pattern) and _is_glob(pattern):
+            return f"{name}:{pattern}"
     if op == "$regex" and '"' not in value:
         return f'{name}~"{value}"'
     return _object(clause)

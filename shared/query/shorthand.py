@@ -15,7 +15,7 @@ from shared.query.builder import Builder, fault
 from shared.query.fields import Name
 from shared.query.json_text import decode_object
 from shared.query.tree import Node, conjunction, disjunction, negation
-from shared.query.values import glob_escape, number
+from shared.query.values import glob_escape, number, with_percent_as
 
 UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "PB": 10**15,
          "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40, "PIB": 2**50}
@@ -159,7 +159,7 @@ class _Reader:
             head = operand[:-1]
             if operand.endswith("*") and not re.search(r"(?:^|[^\\])(?:\\\\)*[*?]", head):
                 return self.builder.clause(name, "$prefix", re.sub(r"\\(.)", r"\1", head, flags=re.S), where)
-            return self.builder.clause(name, "$like", operand, where)
+            return self.builder.clause(name, "$like", with_percent_as(operand, "\\%"), where)
         if kind == "day":
             first = self.builder.clause(name, "$gte", operand, where)
             try:
@@ -224,7 +224,8 @@ class _Reader:
         pattern = plain if re.search(r"(?:^|[^\\])(?:\\\\)*[*?]", plain) else f"*{glob_escape(text)}*"
         where = self.where(start)
         return disjunction([
-            self.builder.clause(self.builder.name(field, where), "$like", pattern, where) for field in search
+            self.builder.clause(self.builder.name(field, where), "$like", with_percent_as(pattern, "\\%"), where)
+            for field in search
         ])
 
     def _quoted(self, raw: bool = False) -> str:

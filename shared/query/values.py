@@ -127,6 +127,14 @@ def glob_pieces(pattern: str) -> list[list[str | None]]:
     return pieces
 
 
+def with_percent_as(pattern: str, meaning: str) -> str:
+    """The pattern with each ``%`` that no backslash takes literally written as ``meaning``.
+
+    A tree holds ``*`` where SQL would have ``%``, and a literal ``%`` as ``\\%``: so it reads the same in JSON.
+    """
+    return re.sub(r"\\.|%", lambda found: meaning if found[0] == "%" else found[0], pattern, flags=re.S)
+
+
 def glob_escape(text: str) -> str:
     """The pattern that matches exactly ``text``."""
     return re.sub(r"([\\*?])", r"\\\1", text)

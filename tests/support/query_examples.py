@@ -150,7 +150,8 @@ MEANING = [
     ({"size": 2**53 + 1}, True), ({"size": 2**53}, False), ({"size": {"$gt": 2**53}}, True), ({"size": {"$gt": float(2**53)}}, True),
     ({"media_type": None}, True), ({"checksum": None}, True), ({"media_type": {"$exists": True}}, False), ({"name": {"$exists": True}}, True),
     ({"source": "census"}, True), ({"source": "dsrc_1"}, True), ({"source.name": "census"}, True), ({"source": {"$ne": "census"}}, False),
-    ({"name": {"$like": "*.csv"}}, True), ({"name": {"$like": "*.CSV"}}, False), ({"name": {"$like": "?.csv"}}, True),
+    ({"name": {"$like": "*.csv"}}, True), ({"name": {"$like": "%.csv"}}, True),
+    ({"name": {"$like": "*.CSV"}}, False), ({"name": {"$like": "?.csv"}}, True),
     ({"name": {"$regex": r"^a\."}}, True), ({"name": {"$regex": r"\.c"}}, True), ({"modified_at": {"$lt": "2020-07-02"}}, True),
     ({"$nor": [{"n": 2}, {"t": 5}]}, True), ({"$not": {"n": 1}}, False), ({"$or": [{"n": 2}, {"t": "1"}]}, True), ({}, True),
 ]

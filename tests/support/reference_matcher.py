@@ -150,7 +150,7 @@ def _date(text: str) -> datetime | None:
 def _glob(pattern: str, text: str) -> bool:
     if not pattern:
         return not text
-    if pattern[0] == "*":
+    if pattern[0] in "*%":
         return _glob(pattern[1:], text) or (text != "" and _glob(pattern, text[1:]))
     if text == "":
         return False

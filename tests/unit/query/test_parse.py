@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.kernel.errors import Malformed
-from shared.query import DATA_FIELDS, Field, FieldSet, Limits, parse, plain_name
+from shared.query import DATA_FIELDS, Field, FieldSet, Limits, matches, parse, plain_name
 from tests.support.query_examples import THINGS, queries
 
 CLOSED = FieldSet("datainstance", {"name": Field(), "state": Field(), "bytes_total": Field("number", unit="bytes"),
@@ -100,6 +100,22 @@ def test_numbers_and_truths_of_the_same_value_make_different_queries() -> None:
     assert parse({"a": 1}, DATA_FIELDS) != parse({"a": True}, DATA_FIELDS)
     assert parse({"a": 1}, DATA_FIELDS) == parse({"a": 1.0}, DATA_FIELDS)
     assert parse({"a": 1}, DATA_FIELDS) != parse({"a": "1"}, DATA_FIELDS)
+
+
+@pytest.mark.parametrize(("pattern", "canonical"), [
+    ("%.csv", "*.csv"), ("a%b%", "a*b*"), ("*x%", "*x*"), (r"100\%", r"100\%"), (r"\\%", r"\\*"), ("a_b", "a_b"),
+])
+def test_in_json_a_percent_sign_means_what_it_means_in_sql(pattern: str, canonical: str) -> None:
+    query = parse({"name": {"$like": pattern}}, DATA_FIELDS)
+    assert query.to_json() == {"name": {"$like": canonical}}
+    assert parse(query.to_shorthand(), DATA_FIELDS) == query == parse(query.to_json(), DATA_FIELDS)
+
+
+def test_in_shorthand_a_percent_sign_is_a_character_as_any_other() -> None:
+    query = parse("name:50%*?", DATA_FIELDS)
+    assert query.to_json() == {"name": {"$like": r"50\%*?"}} and query.to_shorthand() == "name:50%*?"
+    assert matches(query)({"name": "50% off"}) and not matches(query)({"name": "500 off"})
+    assert parse("50%", DATA_FIELDS).to_json()["$or"][0] == {"name": {"$like": r"*50\%*"}}
 
 
 REFUSED = [
