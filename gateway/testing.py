@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+TAKES_A_WORD = ("-k", "-m", "-p", "-o", "-c", "-W", "-r")
+"""Options of pytest whose next word is no path, whatever it is called."""
 
 
 def main(arguments: Sequence[str] = ()) -> int:
@@ -19,7 +21,10 @@ def main(arguments: Sequence[str] = ()) -> int:
     if importlib.util.find_spec("pytest") is None:
         print("The test group is not installed; './edgemere test' installs it.", file=sys.stderr)
         return 2
-    arguments = [_absolute(argument) for argument in arguments]
+    arguments = [
+        argument if before in TAKES_A_WORD else _absolute(argument)
+        for before, argument in zip(["", *arguments], arguments, strict=False)
+    ]
     if not any(argument.startswith(str(ROOT)) for argument in arguments):
         arguments.append(str(ROOT / "tests"))
     os.chdir(ROOT)
