@@ -69,6 +69,14 @@ access_table = Table(
     Index("access_by_state", "state", "request_id"),
 )
 
+# An attempt of a request whose instances are all written: only then can it be told that all of them are ready.
+made_table = Table(
+    "made", METADATA,
+    Column("request_id", Id, primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("at", Stamp, nullable=False),
+)
+
 SHOWN = 100
 _LINK = "/edgemere/diml/dml/do/datainstance/show?id="
 

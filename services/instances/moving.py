@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import delete, update
+from sqlalchemy import bindparam, delete, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from services.instances import provisioning, repository, rules
@@ -212,13 +212,19 @@ def _write(uses: Uses, request: str, by_key: Mapping[str, Row], results: Sequenc
     """Write what the mover says: entries ready, to be tried again, or broken; instances follow their entries."""
     def work() -> None:
         with uses.db.transaction(uses.context) as uow:
+            # One statement for all that changes in the same columns.
+            alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
             touched: dict[str, None] = {}
             for result in results:
                 entry = by_key[result["key"]]
-                uow.connection.execute(update(access_table).where(
-                    access_table.c.instance_id == entry["instance_id"], access_table.c.data_id == entry["data_id"],
-                    access_table.c.state == "pending").values(**_outcome(uses, entry, result)))
+                values = _outcome(uses, entry, result)
+                alike.setdefault(tuple(values), []).append(
+                    {**values, "of_instance": entry["instance_id"], "of_data": entry["data_id"]})
                 touched[entry["instance_id"]] = None
+            for names, rows in alike.items():
+                uow.connection.execute(update(access_table).where(
+                    access_table.c.instance_id == bindparam("of_instance"), access_table.c.data_id == bindparam("of_data"),
+                    access_table.c.state == "pending").values({name: bindparam(name) for name in names}), rows)
             _follow(uow, request, list(touched))
     uses.db.retrying(work)
 

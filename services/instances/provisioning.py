@@ -1,16 +1,16 @@
 """From confirmed reservations to instances: made once, verified, announced; the last one settles the request.
 
-Data left in place is looked at before its instance is written, so that an ordinary request needs one transaction;
+Data left in place is looked at before its instance is written, so that an instance needs one transaction;
 copies are written as pending and move on in ``moving``.
 """
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from services.instances import moving, removing, repository, rules
-from services.instances.models import INSTANCE, access_table, shown
+from services.instances.models import INSTANCE, access_table, made_table, shown
 from shared.hosting.uses import Uses
 from shared.kernel import clock
 from shared.kernel.errors import NotFound
@@ -32,23 +32,42 @@ def on_evaluated(uses: Uses, message: Any) -> None:
         return
     if request.get("missing"):
         removing.remove_broken(uses, request["id"], [broken.get("data") for broken in request["missing"]])
-    reservations = _confirmed(uses, request)
+    if request["granularity"] == "data":
+        # Each data is an instance of its own, so a stretch at a time is enough in memory.
+        for reservations in _stretches(uses, request):
+            _make(uses, request, reservations)
+    else:
+        _make(uses, request, [row for stretch in _stretches(uses, request) for row in stretch])
+    with uses.db.transaction(uses.context) as uow:
+        insert_rows(uow.connection, made_table, [
+            {"request_id": request["id"], "attempt": request["attempt"], "at": clock.stamp()}], new_only=True)
+        settle(uow, request["id"], request["attempt"])
+    now = uses.mesh.call("requests", "plain", request=request["id"])
+    if now["attempt"] != request["attempt"] or now["state"] in ("Failed", "Completed"):
+        # It ended while its instances were being written; its end has found only the first of them.
+        removing.remove_attempt(uses, request["id"], request["attempt"], 0)
+        return
+    moving.start(uses, request["id"])
+
+
+def _make(uses: Uses, request: Mapping[str, Any], reservations: Sequence[Mapping[str, Any]]) -> None:
     places = sorted({row["source_id"] for row in reservations} | {row["target_id"] for row in reservations if row["target_id"]})
     sources = uses.mesh.call("catalog", "sources", ids=places)
     made = _instances(uses, request, reservations)
     _verify_left(uses, made, sources)
-    _write(uses, request, made)
-    moving.start(uses, request["id"])
+    _write(uses, made)
 
 
-def _confirmed(uses: Uses, request: Mapping[str, Any]) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
+def _stretches(uses: Uses, request: Mapping[str, Any]) -> Iterator[list[dict[str, Any]]]:
+    after = ""
     while True:
         page = uses.mesh.call("reservations", "confirmed", request=request["id"], attempt=request["attempt"],
-                              after=rows[-1]["id"] if rows else "", limit=CHUNK, timeout_s=30)
-        rows += page
+                              after=after, limit=CHUNK, timeout_s=30)
+        if page:
+            yield page
+            after = page[-1]["id"]
         if len(page) < CHUNK:
-            return rows
+            return
 
 
 def _instances(uses: Uses, request: Mapping[str, Any], reservations: Sequence[Mapping[str, Any]]) -> list[tuple[Row, list[Row]]]:
@@ -85,19 +104,15 @@ def _verify_left(uses: Uses, made: Sequence[tuple[Row, list[Row]]], sources: Map
             entry |= {"state": "broken", "error": result["error"]}
 
 
-def _write(uses: Uses, request: Mapping[str, Any], made: Sequence[tuple[Row, list[Row]]]) -> None:
-    """Write the instances in stretches; the last one settles the request when nothing is pending."""
-    for start in range(0, max(len(made), 1), CHUNK):
-        part = made[start:start + CHUNK]
-        last = start + CHUNK >= len(made)
+def _write(uses: Uses, made: Sequence[tuple[Row, list[Row]]]) -> None:
+    """Write the instances in stretches."""
+    for start in range(0, len(made), CHUNK):
         with uses.db.transaction(uses.context) as uow:
-            for events, group in _by_outcome(part):
+            for events, group in _by_outcome(made[start:start + CHUNK]):
                 written = {row["id"] for row in uow.create(
                     INSTANCE, [_filled(instance, entries) for instance, entries in group], *events, ignore_existing=True)}
                 fresh = [entry for instance, entries in group if instance["id"] in written for entry in entries]
                 insert_rows(uow.connection, access_table, fresh)
-            if last:
-                settle(uow, request["id"], request["attempt"])
         time.sleep(0)
 
 
@@ -119,7 +134,9 @@ def _filled(instance: Row, entries: Sequence[Row]) -> Row:
 
 
 def settle(uow: UnitOfWork, request: str, attempt: int) -> None:
-    """Tell the request when its attempt has come to an end: all instances Ready, or one Broken."""
+    """Tell the request when its attempt has come to an end: all instances written, and all Ready or one Broken."""
+    if not repository.is_made(uow.connection, request, attempt):
+        return
     states = repository.states_of_request(uow.connection, request)
     if states.get((attempt, "Broken")) or (not states.get((attempt, "Provisioning")) and states.get((attempt, "Ready"))):
         broken = repository.broken_of_request(uow.connection, request)

@@ -25,13 +25,17 @@ def on_ended(uses: Uses, message: Any) -> None:
     obj = message.obj
     uses.parts["movers"].cancel(obj["id"])
     grace = 0.0 if obj["state"] == "Failed" else uses.config.instances.grace_s
+    remove_attempt(uses, obj["id"], obj["attempt"], grace)
+
+
+def remove_attempt(uses: Uses, request: str, attempt: int, grace_s: float) -> None:
+    """Destroy the live instances of a request, of this attempt and of earlier ones."""
+    def work() -> list[Row]:
+        with uses.db.transaction(uses.context) as uow:
+            return destroy_rows(uow, repository.live_of_request(uow.connection, request, CHUNK, attempt), grace_s)
     while True:
-        def work() -> list[Row]:
-            with uses.db.transaction(uses.context) as uow:
-                rows = repository.live_of_request(uow.connection, obj["id"], CHUNK, obj["attempt"])
-                return destroy_rows(uow, rows, grace)
         gone = uses.db.retrying(work)
-        clear(uses, obj["id"])
+        clear(uses, request)
         if len(gone) < CHUNK:
             return
         time.sleep(0)

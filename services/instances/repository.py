@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, func, or_, select, update
 
-from services.instances.models import INSTANCE, METADATA, access_table as access, instance_table as table
+from services.instances.models import INSTANCE, METADATA, access_table as access, instance_table as table, made_table
 from shared.lists import Lister
 from shared.storage.record import Row
 
@@ -165,3 +165,9 @@ def simulated_of_request(connection: Connection, request: str) -> int:
 def live_where(connection: Connection, condition: Any, limit: int) -> list[Row]:
     """The live instances that meet a condition, in the order of their making."""
     return _rows(connection, select(table).where(condition, table.c.state.in_(LIVE)).order_by(table.c.id).limit(limit))
+
+
+def is_made(connection: Connection, request: str, attempt: int) -> bool:
+    """Whether all instances of an attempt are written."""
+    return connection.execute(select(made_table.c.at).where(
+        made_table.c.request_id == request, made_table.c.attempt == attempt)).first() is not None

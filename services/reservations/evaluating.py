@@ -2,7 +2,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from services.reservations import freeing, repository, rules
@@ -14,45 +15,70 @@ from shared.kernel.errors import Conflict, NotFound, VersionConflict
 from shared.storage.record import Row
 
 
+@dataclass
+class _Decided:
+    """What is decided about each reservation of an attempt, without the reservations: there may be a hundred thousand."""
+
+    columns: dict[str, dict[str, Any]] = field(default_factory=dict)
+    claims: list[dict[str, Any]] = field(default_factory=list)
+    rejected: int = 0
+    rejecting: set[str] = field(default_factory=set)
+
+
 def evaluate(uses: Uses, request: Mapping[str, Any]) -> None:
     """Take a Selected request to Evaluated; or say why it waits or fails."""
-    with uses.db.reading() as connection:
-        rows = repository.of_attempt(connection, request["id"], request["attempt"])
-    undecided = [row for row in rows if row["state"] == "Created"]
     try:
-        decided = _decided(uses, request, undecided)
-        _check_enough(request, rows, decided)
-        claim(uses, request, rules.byte_claims([row for row in decided if row["action"] != "reject"]), None)
+        decided = _decide(uses, request)
+        _check_enough(uses, request, decided)
+        claim(uses, request, decided.claims, None)
     except CannotGoOn as why:
         refuse(uses, request, why)
         return
-    _write(uses, request, undecided, decided)
+    _write(uses, request, decided)
     _tell(uses, request)
 
 
-def _decided(uses: Uses, request: Mapping[str, Any], rows: Sequence[Row]) -> list[Row]:
-    """The rows with action, target, cost and the record of the decision."""
-    if not rows:
-        return []
+def _pages(uses: Uses, request: Mapping[str, Any]) -> Iterator[list[Row]]:
+    """The undecided reservations of this attempt, a stretch at a time."""
+    after = ""
+    while True:
+        with uses.db.reading() as connection:
+            rows = repository.undecided(connection, request["id"], request["attempt"], after, CHUNK)
+        if rows:
+            yield rows
+            after = rows[-1]["id"]
+        if len(rows) < CHUNK:
+            return
+        time.sleep(0)
+
+
+def _decide(uses: Uses, request: Mapping[str, Any]) -> _Decided:
+    """Ask the policies about every reservation."""
     policies, config = uses.parts["policies"], uses.config
-    sources = uses.mesh.call("catalog", "sources", ids=sorted({row["source_id"] for row in rows}))
-    targets = _Targets(uses)
-    wanted = targets.get(request.get("target")) if request.get("target") else None
-    decided = []
-    for row in rows:
-        source = sources.get(row["source_id"], {})
-        decision = rules.decide(policies, request, row["snapshot"], source, wanted, config.instances.default_target)
-        target = None
-        if decision.action == "copy":
-            target = targets.usable(decision.target)
-        cost, parts = cost_of(decision.action, row["snapshot"].get("size"), source, target, request.get("lifetime"),
-                              config.costs.weights)
-        decided.append({
-            **row, "action": decision.action, "target_id": target and target["id"], "target_name": target and target["name"],
-            "cost": cost, "cost_parts": parts, "rule": decision.rule,
-            "decision": {"rule": decision.rule, "because": decision.because, "policy": policies.revision,
-                         "wish": request.get("action")},
-        })
+    targets, sources = _Targets(uses), {}
+    wanted = targets.get(request["target"]) if request.get("target") else None
+    decided = _Decided()
+    records: dict[tuple[str, str], dict[str, Any]] = {}
+    for rows in _pages(uses, request):
+        unknown = sorted({row["source_id"] for row in rows} - set(sources))
+        if unknown:
+            sources.update(uses.mesh.call("catalog", "sources", ids=unknown))
+        for row in rows:
+            source = sources.get(row["source_id"], {})
+            decision = rules.decide(policies, request, row["snapshot"], source, wanted, config.instances.default_target)
+            target = targets.usable(decision.target) if decision.action == "copy" else None
+            cost, parts = cost_of(decision.action, row["snapshot"].get("size"), source, target, request.get("lifetime"),
+                                  config.costs.weights)
+            record = records.setdefault((decision.rule, decision.because), {
+                "rule": decision.rule, "because": decision.because, "policy": policies.revision, "wish": request.get("action")})
+            decided.columns[row["id"]] = {
+                "action": decision.action, "target_id": target and target["id"], "target_name": target and target["name"],
+                "cost": cost, "cost_parts": parts, "rule": decision.rule, "decision": record}
+            if target:
+                decided.claims.append(rules.byte_claim(row, target["id"]))
+            if decision.action == "reject":
+                decided.rejected += 1
+                decided.rejecting.add(decision.rule)
     return decided
 
 
@@ -85,40 +111,39 @@ class _Targets:
         return target
 
 
-def _check_enough(request: Mapping[str, Any], rows: Sequence[Row], decided: Sequence[Row]) -> None:
-    confirmed = [row for row in rows if row["state"] == "Confirmed"]
-    kept = len(confirmed) + sum(row["action"] != "reject" for row in decided)
+def _check_enough(uses: Uses, request: Mapping[str, Any], decided: _Decided) -> None:
+    with uses.db.reading() as connection:
+        kept = repository.count_confirmed(connection, request["id"], request["attempt"])
+    kept += len(decided.columns) - decided.rejected
     least = (request.get("select") or {}).get("minimum", 1)
     if kept < least:
-        rules_used = sorted({row["rule"] for row in decided if row["action"] == "reject"})
-        named = f" ({', '.join(rules_used)})" if rules_used else ""
-        raise CannotGoOn("rejected_by_policy", f"The policies reject {len(decided) - kept} of {len(decided)} Data{named}; "
+        named = f" ({', '.join(sorted(decided.rejecting))})" if decided.rejecting else ""
+        raise CannotGoOn("rejected_by_policy", f"The policies reject {decided.rejected} of {len(decided.columns)} Data{named}; "
                          f"{kept} remain and at least {least} is needed.", can_wait=False)
 
 
-def _write(uses: Uses, request: Mapping[str, Any], before: Sequence[Row], decided: Sequence[Row]) -> None:
-    columns = ("action", "target_id", "target_name", "cost", "cost_parts", "rule", "decision")
-    rejected = []
-    for start in range(0, len(decided), CHUNK):
-        part = decided[start:start + CHUNK]
-        fresh = {row["id"]: row for row in part}
-        old = before[start:start + CHUNK]
-        taken = [row for row in old if fresh[row["id"]]["action"] != "reject"]
-        refused = [row for row in old if fresh[row["id"]]["action"] == "reject"]
-
-        def decision(row: Row, fresh: Mapping[str, Row] = fresh) -> dict[str, Any]:
-            return {name: fresh[row["id"]][name] for name in columns}
+def _write(uses: Uses, request: Mapping[str, Any], decided: _Decided) -> None:
+    columns = decided.columns
+    for rows in _pages(uses, request):
+        # What was reserved since is decided by whoever reserved it.
+        rows = [row for row in rows if row["id"] in columns]
+        taken = [row for row in rows if columns[row["id"]]["action"] != "reject"]
+        refused = [row for row in rows if columns[row["id"]]["action"] == "reject"]
         try:
             with uses.db.transaction(uses.context) as uow:
-                uow.move(RESERVATION, taken, "confirm", changes=lambda row: {**decision(row), "expires_at": None})
-                rejected += uow.move(RESERVATION, refused, "free", changes=lambda row: {
-                    **decision(row), "reason": {"code": "rejected_by_policy", "rule": fresh[row["id"]]["rule"],
-                                                "because": fresh[row["id"]]["decision"]["because"]}})
+                uow.move(RESERVATION, taken, "confirm", changes=lambda row: {**columns[row["id"]], "expires_at": None})
+                rejected = uow.move(RESERVATION, refused, "free", changes=_refusal(columns))
         except VersionConflict:
             # The same step, asked for twice, runs elsewhere; what it writes is the same.
             continue
-        time.sleep(0)
-    freeing.release(uses, rejected)
+        freeing.release(uses, rejected)
+
+
+def _refusal(columns: Mapping[str, Mapping[str, Any]]) -> Callable[[Row], dict[str, Any]]:
+    def changes(row: Row) -> dict[str, Any]:
+        decided = columns[row["id"]]
+        return {**decided, "reason": {"code": "rejected_by_policy", "rule": decided["rule"], "because": decided["decision"]["because"]}}
+    return changes
 
 
 def _tell(uses: Uses, request: Mapping[str, Any]) -> None:

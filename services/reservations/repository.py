@@ -18,19 +18,25 @@ reservations = Lister(RESERVATION, {
 })
 
 
-def of_attempt(connection: Connection, request: str, attempt: int, state: str | None = None) -> list[Row]:
-    """The reservations of one attempt, in the order of their ids."""
-    statement = select(table).where(table.c.request_id == request, table.c.attempt == attempt,
-                                    table.c.destroyed_at.is_(None))
-    if state:
-        statement = statement.where(table.c.state == state)
-    return [dict(row) for row in connection.execute(statement.order_by(table.c.id)).mappings()]
+def undecided(connection: Connection, request: str, attempt: int, after: str, limit: int) -> list[Row]:
+    """Reservations of one attempt that are not decided yet, after an id."""
+    return _page(connection, request, attempt, "Created", after, limit)
 
 
-def page_of_attempt(connection: Connection, request: str, attempt: int, after: str, limit: int) -> list[Row]:
-    """Confirmed reservations of one attempt after an id."""
+def count_confirmed(connection: Connection, request: str, attempt: int) -> int:
+    """How many reservations of one attempt are confirmed."""
+    return connection.execute(select(func.count()).select_from(table).where(
+        table.c.request_id == request, table.c.attempt == attempt, table.c.state == "Confirmed")).scalar_one()
+
+
+def confirmed(connection: Connection, request: str, attempt: int, after: str, limit: int) -> list[Row]:
+    """Confirmed reservations of one attempt, after an id."""
+    return _page(connection, request, attempt, "Confirmed", after, limit)
+
+
+def _page(connection: Connection, request: str, attempt: int, state: str, after: str, limit: int) -> list[Row]:
     statement = select(table).where(
-        table.c.request_id == request, table.c.attempt == attempt, table.c.state == "Confirmed",
+        table.c.request_id == request, table.c.attempt == attempt, table.c.state == state,
         table.c.destroyed_at.is_(None), table.c.id > after).order_by(table.c.id).limit(limit)
     return [dict(row) for row in connection.execute(statement).mappings()]
 

@@ -52,10 +52,10 @@ def reader_claims(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             for row in rows]
 
 
-def byte_claims(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The claims of copies on their target: their bytes."""
-    return [{"id": f"{row['id']}.b", "source": row["target_id"], "kind": "bytes", "data": row["data_id"],
-             "amount": row["snapshot"].get("size") or 0} for row in rows if row["action"] == "copy"]
+def byte_claim(row: Mapping[str, Any], target_id: str) -> dict[str, Any]:
+    """The claim of a copy on its target: its bytes."""
+    return {"id": f"{row['id']}.b", "source": target_id, "kind": "bytes", "data": row["data_id"],
+            "amount": row["snapshot"].get("size") or 0}
 
 
 def decide(policies: Policies, request: Mapping[str, Any], data: Mapping[str, Any], source: Mapping[str, Any],

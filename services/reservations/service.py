@@ -56,7 +56,7 @@ class Reservations:
     @rpc
     def confirmed(self, request, attempt, after, limit):
         with self.uses.db.reading() as connection:
-            return repository.page_of_attempt(connection, request, attempt, after, limit)
+            return repository.confirmed(connection, request, attempt, after, limit)
 
     @rpc
     def refs_of(self, request, attempt=None):

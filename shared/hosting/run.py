@@ -1,6 +1,7 @@
 """Runs a process of the mesh: everything embedded, one service alone, or the supervisor of many."""
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -131,6 +132,10 @@ def _run(mesh: Mesh, ready: str) -> int:
     try:
         mesh.start()
         port = mesh.settings.get("GATEWAY_PORT", mesh.config.web.port)
+        # What is there now stays; looking through it again and again only costs time.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(20_000, 20, 50)
         print(ready.format(port=port), flush=True)
         _sleep_until(stopping, mesh)
     except Exception:

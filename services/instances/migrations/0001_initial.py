@@ -119,6 +119,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name"),
     )
     op.create_table(
+        "made",
+        sa.Column("request_id", Id, nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("at", Stamp, nullable=False),
+        sa.PrimaryKeyConstraint("request_id", "attempt"),
+    )
+    op.create_table(
         "outbox",
         sa.Column("seq", Serial, autoincrement=True, nullable=False),
         sa.Column("id", Id, nullable=False),
