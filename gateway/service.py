@@ -179,14 +179,14 @@ class Web(DependencyProvider):
     """Listens, accepts and serves, for as long as the service runs.
 
     The container's config may bring a ``Front`` under ``GATEWAY``; without one it is made from the config. The port
-    that is really listened on is put there as ``GATEWAY_PORT``.
+    that is really listened on is put there as ``GATEWAY_PORT``; ``GATEWAY_LISTENER`` is a socket that listens already.
     """
 
     def setup(self) -> None:
         config = self.container.config
         self._front: Front = config.get("GATEWAY") or front_of(config)
         settings = self._settings = self._front.settings
-        self._listener = listen(settings)
+        self._listener = config.pop("GATEWAY_LISTENER", None) or listen(settings)
         config["GATEWAY_PORT"] = self._listener.getsockname()[1]
         self._connections: dict[int, list[Any]] = {}
         self._pool = eventlet.GreenPool(settings.max_connections)
@@ -294,3 +294,12 @@ class Gateway:
     name = "gateway"
 
     web = Web()
+
+    @staticmethod
+    def prepare(config: dict[str, Any]) -> None:
+        """Listen before anything else has begun, so that an address in use is refused in one sentence.
+
+        Raises:
+            EdgemereError: as ``listen``.
+        """
+        config["GATEWAY_LISTENER"] = listen(from_config(config["CONFIG"]))

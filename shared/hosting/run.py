@@ -35,7 +35,7 @@ STOP_S = 10
 class Mesh:
     """Services and, if wanted, the gateway, running in this process."""
 
-    def __init__(self, config: Config, names: tuple[str, ...], gateway: type | None) -> None:
+    def __init__(self, config: Config, names: tuple[str, ...], gateway: Any | None) -> None:
         self.config = config
         self.broker = connect(config.broker.uri)
         pace = Pace()
@@ -45,6 +45,7 @@ class Mesh:
         for service in self.services:
             self.runner.add_service(service.kind)
         if gateway is not None:
+            gateway.prepare(self.settings)
             self.runner.add_service(gateway)
 
     def start(self) -> None:
