@@ -9,6 +9,7 @@ from sqlalchemy import update
 from services.instances import moving, removing, repository
 from services.instances.models import INSTANCE, access_table, entry, render, shown
 from services.instances.provisioning import REFS
+from shared.bus.event import named_in
 from shared.hosting.uses import Uses
 from shared.kernel.errors import Conflict, Invalid, NotFound
 from shared.kernel.ids import with_noun
@@ -43,7 +44,7 @@ def _provisioning(uses: Uses, reference: Mapping[str, Any] | None, request: Mapp
 
 def on_provisioning(uses: Uses, message: Any) -> None:
     """``datareference.provisioning``: provision what a message from outside names; our own are under way already."""
-    obj = message.obj
+    obj = named_in(message)
     if isinstance(obj, Mapping):
         if obj.get("version") and obj.get("id"):
             # Said by us when the request began: handling it joins that request, so there is nothing to do.

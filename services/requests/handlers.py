@@ -219,7 +219,8 @@ def retry(uses: Uses, parameters: Parameters) -> dict[str, Any]:
             moved, = uow.move(REQUEST, [row], "retry", changes=changes)
             if moved["reference_id"]:
                 reference = uow.get(REFERENCE, moved["reference_id"])
-                if reference and reference["request_id"] == moved["id"] and reference["state"] == "FailedProvision":
+                follows = reference and not reference["destroyed_at"] and reference["request_id"] == moved["id"]
+                if follows and reference["state"] == "FailedProvision":
                     uow.move(REFERENCE, [reference], "provision", changes={"reason": None})
         return moved
     return render_request(uses.db.retrying(work))

@@ -7,6 +7,7 @@ from typing import Any
 from services.reservations import evaluating, freeing, repository, reserving
 from services.reservations.models import RESERVATION, render
 from services.reservations.policy.rules_file import Policies
+from shared.bus.event import named_in
 from shared.hosting.uses import Uses
 from shared.kernel.errors import Conflict, NotFound, nearest
 from shared.nets import DATAREQUEST
@@ -77,7 +78,7 @@ def on_selected(uses: Uses, message: Any) -> None:
 
 
 def _of_message(uses: Uses, message: Any) -> dict[str, Any]:
-    obj = message.obj
+    obj = named_in(message)
     if isinstance(obj, Mapping):
         ref = obj.get("id")
         if ref is None:

@@ -76,6 +76,20 @@ def event_of(delivery: Delivery) -> EventMessage:
         attempt=attempt_of(headers), redelivered=delivery.redelivered)
 
 
+def named_in(event: EventMessage) -> Mapping[str, Any] | str:
+    """The object, id or name that a handled message is about.
+
+    Raises:
+        Malformed: ``message.malformed``, it is about nothing of the kind.
+    """
+    obj = event.obj
+    named = obj.get("id") if isinstance(obj, Mapping) else obj
+    if isinstance(obj, Mapping) and named is None or isinstance(named, str) and named.strip():
+        return obj
+    raise Malformed("message.malformed", f"The 'obj' of a message {event.name} is no object, id or name.",
+                    next_step='Publish {"obj": the object, its id or its name}.')
+
+
 def original_key(delivery: Delivery) -> str:
     """The routing key that the message was first published with."""
     return _text(delivery.headers.get(ORIGINAL_KEY)) or delivery.routing_key

@@ -53,7 +53,8 @@ class CancelParameters(One):
 
 
 REQUEST_ENDS = frozenset({"Satisfied", "Failed", "Completed"})
-UNTIL_SATISFIED = Wait("datarequest", "id", "state", REQUEST_ENDS, ("requests", "show", "id"))
+# What is left in Init is not under way: nothing comes of waiting for it.
+UNTIL_SATISFIED = Wait("datarequest", "id", "state", REQUEST_ENDS | {"Init"}, ("requests", "show", "id"))
 _DO = {"tree": "do", "service": "requests"}
 _QUERY_ERRORS = ("query.syntax", "query.unknown_operator", "query.unknown_field", "query.bad_operand")
 _CREATE_ERRORS = (*_QUERY_ERRORS, "query.empty", "datarequest.name_taken", "idempotency.mismatch")
