@@ -35,11 +35,16 @@ def plain(value: Any) -> str:
     if isinstance(value, Mapping):
         if "count" in value:
             return str(value["count"])
-        if "id" in value or "name" in value:
+        if is_ref(value):
             return clean(str(value.get("name") or value.get("id")))
     if isinstance(value, list) and all(isinstance(item, (str, int, float)) for item in value):
         return clean(", ".join(map(str, value)))
     return compact(value)
+
+
+def is_ref(value: Any) -> bool:
+    """Whether this stands for another object: ``{"id", "name"}``, perhaps with more, and never a query over a name."""
+    return isinstance(value, Mapping) and isinstance(value.get("id") or value.get("name"), str)
 
 
 def many(value: Any) -> str:
@@ -51,7 +56,7 @@ def query_text(query: Any) -> str:
     """A query, short: an object of plain equalities as ``key:value`` words, anything else as it is."""
     if isinstance(query, Mapping) and query and all(isinstance(value, (str, int, float)) for value in query.values()):
         return clean(" ".join(f"{key}:{value}" for key, value in query.items() if not key.startswith("$")) or compact(query))
-    return plain(query) if query else "everything"
+    return compact(query) if query else "everything"
 
 
 def place(item: Item) -> str:

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from gateway.cli.columns import Column, columns_of, plain
+from gateway.cli.columns import is_ref, query_text, Column, columns_of, plain
 from gateway.cli.terminal import BOLD, Terminal
 from gateway.cli.text import age_text, bytes_text, clean, compact, cut, moment_of, pad, width
 from shared.contracts.objects import OBJECTS
@@ -133,7 +133,9 @@ def _lines(name: str, value: Any, kind: str, terminal: Terminal) -> list[str]:
     if (kind == "time" or name.endswith("_at")) and moment_of(value):
         age = age_text(value)
         return [f"{clean(value)} ({age})" if age.startswith("in ") else f"{clean(value)} ({age} ago)"]
-    if isinstance(value, Mapping) and "count" not in value and not {"id", "name"} & set(value):
+    if name in ("query", "when"):
+        return [query_text(value)]
+    if isinstance(value, Mapping) and "count" not in value and not is_ref(value):
         return [f"{clean(str(key))}: {plain(inner)}" for key, inner in value.items()]
     if isinstance(value, list) and value and isinstance(value[0], Mapping):
         return [_entry(entry) for entry in value]
@@ -146,7 +148,7 @@ def _entry(entry: Any) -> str:
         return plain(entry)
     where = entry.get("path") or entry.get("uri")
     if where is None:
-        return plain(entry) if {"id", "name"} & set(entry) else compact(entry)
+        return plain(entry) if is_ref(entry) else compact(entry)
     parts = [clean(str(entry[name])) for name in ("action", "state", "verified", "media_type") if entry.get(name)]
     size = [bytes_text(entry["size"])] if entry.get("size") is not None else []
     return f"{clean(str(where))}  ({', '.join([*parts, *size])})"
