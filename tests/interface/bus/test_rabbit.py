@@ -1,4 +1,7 @@
-"""The laws of a broker, and the scenarios of the entrypoints, on a RabbitMQ of the run's own."""
+"""The laws of a broker, and the scenarios of the entrypoints, on a RabbitMQ of the run's own.
+
+With ``--long`` only, as long as the mesh on RabbitMQ is not released: a machine that has none fetches Debian's packages.
+"""
 from __future__ import annotations
 
 import subprocess
@@ -11,6 +14,8 @@ from shared.bus import port
 from tests.interface.bus.test_entrypoints import NAMES, run_scenarios
 from tests.support.laws.broker import BrokerLaws
 from tests.support.rabbitmq import RabbitNode
+
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +62,6 @@ def results(node: RabbitNode, tmp_path_factory: pytest.TempPathFactory) -> dict[
 
 
 # Containers take a second or two to leave RabbitMQ, so that all of them take two minutes.
-@pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
 def test_on_rabbitmq(results: dict[str, str | None], name: str) -> None:
     if results[name]:
