@@ -15,7 +15,7 @@ class UnsupportedMediaType(EdgemereError):
 
 
 class RangeNotSatisfiable(EdgemereError):
-    """The Range lies outside the content; ``size`` is its length in bytes."""
+    """The Range lies outside the content; `size` is its length in bytes."""
     status, code = 416, "range_not_satisfiable"
 
 

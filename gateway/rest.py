@@ -245,7 +245,8 @@ def _name_the_fault(value: Any, name: str, max_depth: int) -> None:
         elif isinstance(found, (dict, list)):
             if len(path) > max_depth:
                 raise TooLarge("too_large", f"'{path[0]}' is nested deeper than {max_depth} levels.",
-                               next_step="Send flatter JSON.", limit=max_depth)
+                               next_step="Send flatter JSON.", limit=max_depth,
+                               errors=[{"pointer": pointer(path[0]), "detail": f"Nested deeper than {max_depth} levels."}])
             items = found.items() if isinstance(found, dict) else enumerate(found)
             for key, inner in items:
                 open_values.append(((*path, key), inner))

@@ -69,7 +69,7 @@ def release(uses: Uses, ids: Sequence[str] | None = None, holder: str | None = N
     """
     if ids is None and not holder:
         raise Invalid("parameter.missing", "release needs the ids of the claims, or their holder.",
-                      errors=[{"pointer": "/ids", "detail": "Missing data for required field."}])
+                      errors=[{"pointer": "/ids", "detail": "This is required."}])
 
     def work() -> int:
         with uses.db.reading() as connection:

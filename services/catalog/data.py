@@ -87,13 +87,14 @@ def destroy(uses: Uses, parameters: Mapping[str, Any]) -> dict[str, Any]:
             holders = repository.holders(uow.connection, claim_table.c.data_id == row["id"])
             if holders:
                 raise Conflict("data.in_use", f"Data '{row['name']}' is in use by {naming.counted(holders)}.",
-                               next_step="Complete or cancel the requests in `holders` first.", holders=holders)
+                               next_step="Complete or cancel them first.", holders=holders)
             gone = {**row, "destroyed_at": row["destroyed_at"]}
             if not row["destroyed_at"]:
                 intake.remove(uow, row["source_id"], [row])
                 gone = uow.get(DATA, row["id"]) or gone
             return gone
-    return render_data(uses.db.retrying(work))
+    with naming.holders_named(uses):
+        return render_data(uses.db.retrying(work))
 
 
 def relocate(uses: Uses, data: str, source: str, path: str) -> dict[str, Any]:

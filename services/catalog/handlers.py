@@ -185,14 +185,15 @@ def destroy(uses: Uses, parameters: Parameters) -> dict[str, Any]:
             holders = repository.holders(uow.connection, claim_table.c.source_id == source["id"])
             if holders:
                 raise Conflict("datasource.in_use", f"The source '{source['name']}' is in use by {naming.counted(holders)}.",
-                               next_step="Complete or cancel the requests in `holders` first, or suspend the source.",
+                               next_step="Complete or cancel them first, or suspend the source.",
                                holders=holders)
             source = _end_scan(uow, source, "The source was destroyed.")
             uow.connection.execute(delete(claim_table).where(claim_table.c.source_id == source["id"]))
             uow.connection.execute(delete(listing_table).where(listing_table.c.source_id == source["id"]))
             gone, = uow.destroy(SOURCE, [source], {"used": dict.fromkeys(source["used"], 0)})
             return gone
-    gone = uses.db.retrying(work)
+    with naming.holders_named(uses):
+        gone = uses.db.retrying(work)
     if gone["data_count"] <= AT_ONCE:
         empty(uses, gone["id"])
     else:

@@ -151,7 +151,7 @@ def render_data(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 SOURCE = Record("datasource", source_table, render_source, DATASOURCE)
-DATA = Record("data", data_table, render_data)
+DATA = Record("data", data_table, render_data, shows={"source_id": "source", "source_name": "source"})
 
 # How the query language finds its way in these tables.
 PLACES = TableMapping(

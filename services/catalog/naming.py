@@ -1,14 +1,15 @@
 """Which source a ref means, and how those who use something are named."""
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection
 
 from services.catalog import repository
 from shared.hosting.uses import Uses
-from shared.kernel.errors import Conflict, NotFound
+from shared.kernel.errors import Conflict, EdgemereError, NotFound
 from shared.storage.record import Row
 
 
@@ -26,6 +27,31 @@ def source(uses: Uses, connection: Connection, ref: str, *, destroyed: bool = Fa
             return repository.sources.resolve(connection, ref, uses.context.owner, destroyed=destroyed)
         except NotFound:
             raise ambiguous from None
+
+
+@contextmanager
+def holders_named(uses: Uses) -> Iterator[None]:
+    """Let a refusal raised inside call the requests in its ``holders`` by name, as far as their service tells."""
+    try:
+        yield
+    except Conflict as error:
+        holders = error.extra.get("holders") or []
+        names = _names(uses, [holder["id"] for holder in holders])
+        for holder in holders:
+            if name := names.get(holder["id"]):
+                holder["name"] = name
+                error.detail = error.detail.replace(holder["id"], f"request '{name}'")
+        raise
+
+
+def _names(uses: Uses, requests: Sequence[str]) -> dict[str, str]:
+    if not requests:
+        return {}
+    try:
+        page = uses.mesh.call("requests", "list", attr1={"id": {"$in": list(requests)}}, limit=len(requests))
+    except EdgemereError:
+        return {}
+    return {item["id"]: item["name"] for item in page["items"]}
 
 
 def counted(holders: Sequence[Mapping[str, Any]]) -> str:

@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, and_
 from services.catalog import repository
 from services.catalog.models import PLACES, data_table, render_data
 from shared.hosting.uses import Uses
+from shared.kernel.errors import located
 from shared.lists import Estimate, envelope
 from shared.query.fields import DATA_FIELDS
 from shared.query.funnel import funnel
@@ -34,7 +35,8 @@ def query(uses: Uses, parameters: Mapping[str, Any]) -> dict[str, Any]:
         Malformed: ``query.*``, the expression cannot be parsed, or ``cursor.invalid``.
         Invalid: ``sort.invalid``.
     """
-    wanted = parse(parameters.get("expression"), DATA_FIELDS)
+    with located("/expression"):
+        wanted = parse(parameters.get("expression"), DATA_FIELDS)
     with uses.db.reading() as connection:
         unused = repository.out_of_use(connection)
         base = _base(unused)

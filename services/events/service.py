@@ -12,7 +12,7 @@ from shared.hosting.serving import UsesProvider, action
 class Events:
     name = "events"
     uses = UsesProvider()
-    replays = {"event": handlers.sent, "deadletter": dead.replayed}
+    replays = {"event": handlers.sent, "deadletter": dead.replayed, "operation": operations.show}
 
     # --- the event log
     @action

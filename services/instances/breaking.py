@@ -9,6 +9,7 @@ from sqlalchemy import update
 from services.instances import provisioning, repository
 from services.instances.models import INSTANCE, access_table, shown
 from shared.hosting.uses import Uses
+from shared.kernel.context import Context
 
 CONTENT = {"size", "modified_at", "checksum"}
 
@@ -16,23 +17,34 @@ CONTENT = {"size", "modified_at", "checksum"}
 def on_data(uses: Uses, messages: Sequence[Any]) -> None:
     """``data.destroy`` and ``data.updated``, many at a time: live instances that read such data in place break."""
     why: dict[str, Mapping[str, Any]] = {}
+    told: dict[str, Any] = {}
     for message in messages:
         data = message.obj
         if message.name == "data.destroy":
             why[data["id"]] = {"code": "source.vanished", "detail": f"'{data['name']}' is no longer at its source."}
         elif message.name == "data.updated" and CONTENT & set(message.body.get("changed") or ()):
             why[data["id"]] = {"code": "source.changed", "detail": f"'{data['name']}' changed at its source."}
-    ids = list(why)
-    for start in range(0, len(ids), 5000):
-        part = ids[start:start + 5000]
-        uses.db.retrying(lambda part=part: _break(uses, part, why))
+        else:
+            continue
+        told[data["id"]] = message
+    # What breaks belongs to the call that changed the data.
+    calls: dict[str, list[str]] = {}
+    for data_id, message in told.items():
+        calls.setdefault(message.correlation_id, []).append(data_id)
+    for call, ids in calls.items():
+        for start in range(0, len(ids), 5000):
+            part = ids[start:start + 5000]
+            context = uses.context.having(correlation_id=call)
+            uses.db.retrying(lambda part=part, context=context: _break(uses, context, part, why, told))
 
 
-def _break(uses: Uses, data: Sequence[str], why: Mapping[str, Mapping[str, Any]]) -> None:
-    with uses.db.transaction(uses.context) as uow:
+def _break(uses: Uses, context: Context, data: Sequence[str], why: Mapping[str, Mapping[str, Any]],
+           told: Mapping[str, Any]) -> None:
+    with uses.db.transaction(context) as uow:
         entries = repository.left_on(uow.connection, data)
         if not entries:
             return
+        uow.context = context.having(causation_id=told[entries[0]["data_id"]].id or "")
         reasons: dict[str, dict[str, Any]] = {}
         for entry in entries:
             reason = why[entry["data_id"]]

@@ -87,7 +87,7 @@ def destroy(uses: Uses, parameters: Parameters) -> dict[str, Any]:
     if not isinstance(ref, str) or not ref.strip():
         raise Invalid("datainstance.unnamed", "No instance was named.",
                       next_step="Name one: edgemere do datainstance destroy --attr1 NAME",
-                      errors=[{"pointer": "/attr1", "detail": "Missing data for required field."}])
+                      errors=[{"pointer": "/attr1", "detail": "This is required."}])
 
     def work() -> Row:
         with uses.db.transaction(uses.context) as uow:
@@ -135,7 +135,7 @@ def content(uses: Uses, parameters: Parameters) -> dict[str, Any]:
     if wanted is None and len(entries) > 1:
         raise Invalid("datainstance.data_needed", f"Instance '{row['name']}' has {len(entries)} Data.",
                       next_step=f"Name one of them with data, for example data={entries[0]['name']}",
-                      errors=[{"pointer": "/data", "detail": "Missing data for required field."}])
+                      errors=[{"pointer": "/data", "detail": "This is required."}])
     found = [item for item in entries if wanted in (None, item["data_id"], item["name"], item["source_path"])]
     if not found:
         raise NotFound("data.not_found", f"Instance '{row['name']}' holds no data '{wanted}'.",

@@ -97,6 +97,9 @@ def shown(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def render(row: Mapping[str, Any]) -> dict[str, Any]:
     access = row["shown"] or []
+    if row["state"] == "Destroyed":
+        # Copies have left their path; what was left in place is still its source's, and this instance's no more.
+        access = [{**item, "state": "ended" if item["action"] == "leave" else "removed"} for item in access]
     whole = row["entries"] <= len(access)
     return {
         "id": row["id"], "name": row["name"], "version": row["version"], "state": row["state"],
@@ -113,4 +116,6 @@ def render(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-INSTANCE = Record("datainstance", instance_table, render, DATAINSTANCE)
+INSTANCE = Record("datainstance", instance_table, render, DATAINSTANCE, shows={
+    "reference_id": "reference", "reference_name": "reference", "request_id": "request", "request_name": "request",
+    "source_id": "source", "source_name": "source", "shown": "access", "entries": "access"})

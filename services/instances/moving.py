@@ -82,6 +82,8 @@ def start(uses: Uses, request: str) -> None:
 def _work(uses: Uses, request: str) -> None:
     movers: Movers = uses.parts["movers"]
     try:
+        if not uses.context.correlation_id:
+            uses = _of_the_call(uses, request)
         while _lease(uses, request):
             with uses.db.reading() as connection:
                 due = repository.pending(connection, request, clock.stamp(), BATCH)
@@ -100,6 +102,13 @@ def _work(uses: Uses, request: str) -> None:
     finally:
         movers.end(request)
         _release(uses, request)
+
+
+def _of_the_call(uses: Uses, request: str) -> Uses:
+    """The same, belonging to the call that set the request going: a sweep comes from none."""
+    call = uses.mesh.call("requests", "plain", request=request)["correlation_id"] or ""
+    return Uses(uses.service, uses.db, uses.config, uses.context.having(correlation_id=call),
+                uses.mesh.having(correlation_id=call), uses.parts)
 
 
 def _move(uses: Uses, request: str, due: Sequence[Row]) -> None:

@@ -47,11 +47,11 @@ def broken_of_request(connection: Connection, request: str) -> list[Row]:
 
 
 def refs(connection: Connection, limit: int, **of: str) -> list[dict[str, Any]]:
-    """The refs of the live instances of a request or of a reference."""
+    """The refs of the live instances of a request or of a reference, in the order of their numbers."""
     column, value = next((getattr(table.c, f"{key}_id"), value) for key, value in of.items())
     return [{"id": row.id, "name": row.name} for row in connection.execute(
         select(table.c.id, table.c.name).where(column == value, table.c.state.in_(LIVE))
-        .order_by(table.c.id).limit(limit))]
+        .order_by(func.length(table.c.name), table.c.name).limit(limit))]
 
 
 def live_data(connection: Connection, request: str) -> list[str]:

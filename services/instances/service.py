@@ -11,7 +11,8 @@ from shared.hosting.serving import UsesProvider, action
 class Instances:
     name = "instances"
     uses = UsesProvider()
-    replays = {"datainstance": handlers.show}
+    replays = {"datainstance": handlers.show,
+               "provisioning": lambda uses, parameters: handlers.outcome(uses, parameters["id"])}
 
     @action
     def create(self, parameters):

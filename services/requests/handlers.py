@@ -10,7 +10,7 @@ from services.requests import repository, rules
 from services.requests.models import REFERENCE, REFS_KEPT, REQUEST, render_request, request_table
 from shared.hosting.uses import Uses
 from shared.kernel import clock
-from shared.kernel.errors import Conflict, Invalid
+from shared.kernel.errors import Conflict, Invalid, located
 from shared.kernel.ids import new_id
 from shared.storage.record import Row
 from shared.storage.unit_of_work import UnitOfWork
@@ -24,19 +24,21 @@ def create(uses: Uses, parameters: Parameters) -> dict[str, Any]:
 
     rules.check_built(parameters)
     with uses.db.reading() as connection:
-        reference = references.named_or_none(uses, connection, parameters.get("data_reference"))
+        with located("/data_reference"):
+            reference = references.named_or_none(uses, connection, parameters.get("data_reference"))
     row = request_row(uses, parameters, reference)
     check_target(uses, row)
     try:
         with uses.db.transaction(uses.context) as uow:
             if isinstance(parameters.get("data_reference"), dict):
-                reference = references.take_or_create(uses, uow, parameters["data_reference"])
+                with located("/data_reference"):
+                    reference = references.take_or_create(uses, uow, parameters["data_reference"])
                 row = request_row(uses, parameters, reference)
             name_request(uow, row, parameters.get("name"), reference)
             made, = uow.create(REQUEST, [row], *(("fulfill",) if parameters["fulfill"] else ()))
     except IntegrityError:
         raise name_taken(row["name"]) from None
-    return render_request(made)
+    return shown(uses, made)
 
 
 def request_row(uses: Uses, given: Mapping[str, Any], reference: Row | None, granularity: str = "data") -> Row:
@@ -46,14 +48,14 @@ def request_row(uses: Uses, given: Mapping[str, Any], reference: Row | None, gra
         Invalid: nothing says what data is needed, or something asked for cannot be.
         Malformed: the query cannot be parsed.
     """
-    asked = {**((reference or {}).get("defaults") or {}), **{k: v for k, v in given.items() if v is not None}}
+    asked = {**rules.meant_by((reference or {}).get("defaults")), **{k: v for k, v in given.items() if v is not None}}
     expression = given.get("query")
     if expression is None and reference is not None:
         query = reference["query"]
     elif expression is None and not given.get("all"):
         raise Invalid("parameter.missing", "do.datarequest.create: query: A query or a data_reference is needed.",
                       next_step="Say what data is needed, for example query: owner:darren.",
-                      errors=[{"pointer": "/query", "detail": "Missing data for required field."}])
+                      errors=[{"pointer": "/query", "detail": "This is required."}])
     else:
         query = rules.wanted(expression, given.get("all")).to_json()
     rules.check_select(asked.get("select"))
@@ -65,7 +67,7 @@ def request_row(uses: Uses, given: Mapping[str, Any], reference: Row | None, gra
         "granularity": asked.get("granularity") or granularity, "select": asked.get("select"), "wait": waits,
         "deadline": rules.deadline_of(asked.get("deadline"), waits, uses.config.requests),
         "lifetime": asked.get("lifetime"), "labels": asked.get("labels"), "attempt": 1, "reservations": 0,
-        "instances": 0, "announced_at": clock.stamp(),
+        "instances": 0, "announced_at": clock.stamp(), "correlation_id": uses.context.correlation_id or None,
     }
 
 
@@ -82,7 +84,8 @@ def check_target(uses: Uses, row: Row) -> None:
         raise Invalid("parameter.missing", detail, next_step="Name a writable source as target.",
                       errors=[{"pointer": "/target", "detail": detail}])
     if target:
-        source = uses.mesh.call("catalog", "datasource_show", id=target)
+        with located("/target"):
+            source = uses.mesh.call("catalog", "datasource_show", id=target)
         if not (source.get("parameters") or {}).get("writable"):
             detail = f"The source '{source['name']}' does not take copies."
             raise Invalid("datasource.not_writable", detail, next_step="Register it with parameters.writable: true.",
@@ -116,9 +119,10 @@ def fulfill(uses: Uses, parameters: Parameters) -> dict[str, Any]:
     def work() -> Row:
         with uses.db.transaction(uses.context) as uow:
             row = named(uses, uow.connection, parameters["id"])
-            moved, = uow.move(REQUEST, [row], "fulfill", changes={"announced_at": clock.stamp()})
+            moved, = uow.move(REQUEST, [row], "fulfill", changes={
+                "announced_at": clock.stamp(), "correlation_id": uses.context.correlation_id or row["correlation_id"]})
         return moved
-    return render_request(uses.db.retrying(work))
+    return shown(uses, uses.db.retrying(work))
 
 
 def named(uses: Uses, connection: Any, ref: str) -> Row:
@@ -136,10 +140,13 @@ def show(uses: Uses, parameters: Parameters) -> dict[str, Any]:
     """One request with the refs of its reservations and instances."""
     with uses.db.reading() as connection:
         row = repository.requests.resolve(connection, parameters["id"], uses.context.owner, destroyed=True)
-    shown = render_request(row)
-    shown["reservations"] = _refs(uses, row, "reservations", row["reservation_refs"])
-    shown["instances"] = _refs(uses, row, "instances", row["instance_refs"])
-    return shown
+    return shown(uses, row)
+
+
+def shown(uses: Uses, row: Row) -> dict[str, Any]:
+    """A request alone: with the refs of its reservations and instances, where lists and messages have a count."""
+    return {**render_request(row), "reservations": _refs(uses, row, "reservations", row["reservation_refs"]),
+            "instances": _refs(uses, row, "instances", row["instance_refs"])}
 
 
 def _refs(uses: Uses, row: Row, kind: str, kept: list | None) -> list[dict[str, Any]]:
@@ -153,14 +160,30 @@ def plain(uses: Uses, request: str) -> dict[str, Any]:
     with uses.db.reading() as connection:
         row = named(uses, connection, request)
     return {**render_request(row), "found": row["found"], "missing": row["missing"], "reference_id": row["reference_id"],
-            "reference_name": row["reference_name"], "live_instances": row["instances"]}
+            "reference_name": row["reference_name"], "live_instances": row["instances"], "correlation_id": row["correlation_id"]}
 
 
 def cancel(uses: Uses, parameters: Parameters) -> dict[str, Any]:
     """Give a request up: it fails with the reason ``cancelled``."""
     because = parameters.get("because")
     sentence = f"It was cancelled: {because}" if because else "It was cancelled."
-    return fail(uses, parameters["id"], {"code": "cancelled", **({"because": because} if because else {})}, sentence)
+    reason = {"code": "cancelled", **({"because": because} if because else {})}
+
+    def work() -> Row:
+        with uses.db.transaction(uses.context) as uow:
+            row = named(uses, uow.connection, parameters["id"])
+            if not REQUEST.net.allows(row["state"], "failed"):
+                raise _not_cancelled(row)
+            return move_to_failed(uow, row, reason, sentence)
+    return shown(uses, uses.db.retrying(work))
+
+
+def _not_cancelled(row: Row) -> Conflict:
+    ways = {"Satisfied": f"Complete it instead: edgemere do datarequest complete --id {row['name']}",
+            "Failed": f"Start a new attempt: edgemere do datarequest retry --id {row['name']}"}
+    return Conflict("datarequest.illegal_move", f"Request '{row['name']}' is {row['state']}, which cannot be cancelled any more.",
+                    next_step=ways.get(row["state"], "Nothing is under way: there is nothing to do."),
+                    state=row["state"], legal=REQUEST.net.legal(row["state"]))
 
 
 def fail(uses: Uses, ref: str, reason: Mapping[str, Any], message: str, attempt: int | None = None,
@@ -175,8 +198,15 @@ def fail(uses: Uses, ref: str, reason: Mapping[str, Any], message: str, attempt:
             row = named(uses, uow.connection, ref)
             if attempt is not None and (row["attempt"] != attempt or row["state"] in ("Failed", "Completed", "Satisfied")):
                 return row
+            if not uow.context.correlation_id:
+                belong_to(uow, row)
             return move_to_failed(uow, row, reason, message, found)
     return render_request(uses.db.retrying(work))
+
+
+def belong_to(uow: UnitOfWork, row: Row) -> None:
+    """Let what a timer, or the end of another request, does to a request belong to the call that set it going."""
+    uow.context = uow.context.having(correlation_id=row["correlation_id"] or uow.context.correlation_id)
 
 
 def move_to_failed(uow: UnitOfWork, row: Row, reason: Mapping[str, Any], message: str,
@@ -212,7 +242,7 @@ def retry(uses: Uses, parameters: Parameters) -> dict[str, Any]:
             changes = {
                 "attempt": row["attempt"] + 1, "reason": None, "message": None, "blocked_by": None, "next_retry_at": None,
                 "found": None, "missing": None, "cost": None, "reservations": 0, "reservation_refs": None,
-                "announced_at": clock.stamp(),
+                "announced_at": clock.stamp(), "correlation_id": uses.context.correlation_id or row["correlation_id"],
                 # A deadline that is over would end the new attempt at once.
                 "deadline": fresh if (row["deadline"] or "") < clock.stamp() else row["deadline"],
             }
@@ -223,7 +253,7 @@ def retry(uses: Uses, parameters: Parameters) -> dict[str, Any]:
                 if follows and reference["state"] == "FailedProvision":
                     uow.move(REFERENCE, [reference], "provision", changes={"reason": None})
         return moved
-    return render_request(uses.db.retrying(work))
+    return shown(uses, uses.db.retrying(work))
 
 
 def complete(uses: Uses, parameters: Parameters) -> dict[str, Any]:
@@ -234,7 +264,7 @@ def complete(uses: Uses, parameters: Parameters) -> dict[str, Any]:
             if row["state"] == "Completed":
                 return row
             return move_to_completed(uow, row, "Its user no longer needs the data.")
-    return render_request(uses.db.retrying(work))
+    return shown(uses, uses.db.retrying(work))
 
 
 def move_to_completed(uow: UnitOfWork, row: Row, message: str) -> Row:
@@ -261,13 +291,12 @@ def destroy(uses: Uses, parameters: Parameters) -> dict[str, Any]:
                                next_step=f"Cancel it first: edgemere do datarequest cancel --id {row['name']}",
                                state=row["state"])
             if row["instances"]:
-                names = [instance["name"] for instance in row["instance_refs"] or []]
                 raise Conflict("datarequest.in_use",
-                               f"Request '{row['name']}' has {row['instances']} live instances: {', '.join(names[:5])}.",
+                               f"Request '{row['name']}' has {rules.live_sentence(row['instances'], row['instance_refs'] or [])}",
                                next_step=f"Complete it first: edgemere do datarequest complete --id {row['name']}",
                                instances=row["instance_refs"] or [])
             gone, = uow.destroy(REQUEST, [row])
         return gone
-    return render_request(uses.db.retrying(work))
+    return shown(uses, uses.db.retrying(work))
 
 

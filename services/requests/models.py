@@ -64,6 +64,8 @@ request_table = Table(
     Column("missing", Json),
     Column("next_retry_at", Stamp),
     Column("announced_at", Stamp),
+    # Of the call that set it going, so that what a timer or another call's end moves on still belongs to that one.
+    Column("correlation_id", Word),
     live_name_index("datarequest"),
     Index("datarequest_by_state", "state", "id"),
     Index("datarequest_by_retry", "next_retry_at"),
@@ -118,5 +120,8 @@ def render_request(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-REFERENCE = Record("datareference", reference_table, render_reference, DATAREFERENCE)
-REQUEST = Record("datarequest", request_table, render_request, DATAREQUEST)
+REFERENCE = Record("datareference", reference_table, render_reference, DATAREFERENCE, shows={
+    "request_id": "request", "request_name": "request"})
+REQUEST = Record("datarequest", request_table, render_request, DATAREQUEST, shows={
+    "reference_id": "data_reference", "reference_name": "data_reference", "reservation_refs": "reservations",
+    "instance_refs": "instances"})

@@ -6,11 +6,11 @@ from typing import Any
 from sqlalchemy.exc import IntegrityError
 
 from services.requests import handlers, repository, rules
-from services.requests.models import REFERENCE, REQUEST, reference_table, render_reference, render_request
+from services.requests.models import REFERENCE, REQUEST, reference_table, render_reference
 from shared.contracts.action import invalid, schema_of
 from shared.contracts.requests import ReferenceParameters
 from shared.hosting.uses import Uses
-from shared.kernel.errors import Conflict
+from shared.kernel.errors import Conflict, did_you_mean, located
 from shared.kernel.ids import new_id
 from shared.storage.record import Row
 from shared.storage.unit_of_work import UnitOfWork
@@ -24,14 +24,13 @@ def create(uses: Uses, parameters: Parameters) -> dict[str, Any]:
     """Describe needed data under a name."""
     with uses.db.transaction(uses.context) as uow:
         row = _insert(uses, uow, parameters)
-    return render_reference(row)
+    return shown(uses, row)
 
 
 def _insert(uses: Uses, uow: UnitOfWork, parameters: Parameters) -> Row:
     name = parameters["name"]
     query = rules.wanted(parameters["query"], parameters.get("all")).to_json()
-    rules.check_defaults(parameters.get("defaults"))
-    rules.check_select((parameters.get("defaults") or {}).get("select"))
+    rules.meant_by(parameters.get("defaults"))
     if repository.name_is_taken(uow.connection, reference_table, uses.context.owner, name):
         raise _name_taken(name)
     row = {
@@ -73,12 +72,11 @@ def inline(given: Parameters) -> Parameters:
     given = {spelled.get(key, key): value for key, value in given.items() if value is not None}
     unknown = [key for key in given if key not in known]
     if unknown:
-        from shared.kernel.errors import did_you_mean
-        raise invalid("dataref", {key: [f"Unknown member.{did_you_mean(key, known)}"] for key in unknown}, "/dataref")
+        raise invalid("The reference", {key: [f"Unknown member '{key}'.{did_you_mean(key, known)}"] for key in unknown})
     try:
         return schema_of(ReferenceParameters).load(given)
     except ValidationError as error:
-        raise invalid("dataref", error.messages, "/dataref") from None
+        raise invalid("The reference", error.messages) from None
 
 
 def take_or_create(uses: Uses, uow: UnitOfWork, given: Parameters) -> Row:
@@ -95,7 +93,7 @@ def take_or_create(uses: Uses, uow: UnitOfWork, given: Parameters) -> Row:
         raise Conflict("datareference.name_taken",
                        f"There is a reference named '{there['name']}' with another query.",
                        next_step="Choose another name, or give the same query.",
-                       errors=[{"pointer": "/dataref/name", "detail": "This name is taken."}],
+                       errors=[{"pointer": "/name", "detail": "This name is taken."}],
                        reference={"id": there["id"], "name": there["name"]}, query=there["query"])
     return there
 
@@ -108,17 +106,16 @@ def provide(uses: Uses, dataref: Any) -> dict[str, Any]:
     """
     def work() -> tuple[Row, Row]:
         with uses.db.transaction(uses.context) as uow:
-            if isinstance(dataref, dict):
-                reference = take_or_create(uses, uow, dataref)
-            else:
-                reference = named(uses, uow.connection, dataref)
+            with located("/dataref"):
+                reference = take_or_create(uses, uow, dataref) if isinstance(dataref, dict) \
+                    else named(uses, uow.connection, dataref)
             request = uow.get(REQUEST, reference["request_id"]) if reference["request_id"] else None
             if reference["state"] == "Provisioning" or (
                     reference["state"] == "Provisioned" and request and request["state"] != "Completed"):
                 return reference, request
             return begin(uses, uow, reference)
     reference, request = uses.db.retrying(work)
-    return {"reference": render_reference(reference), "request": render_request(request)}
+    return {"reference": shown(uses, reference), "request": handlers.shown(uses, request)}
 
 
 def begin(uses: Uses, uow: UnitOfWork, reference: Row) -> tuple[Row, Row]:
@@ -137,7 +134,7 @@ def provision(uses: Uses, parameters: Parameters) -> dict[str, Any]:
         with uses.db.transaction(uses.context) as uow:
             reference, _ = begin(uses, uow, named(uses, uow.connection, parameters["id"]))
         return reference
-    return render_reference(uses.db.retrying(work))
+    return shown(uses, uses.db.retrying(work))
 
 
 def find(uses: Uses, parameters: Parameters) -> dict[str, Any]:
@@ -150,17 +147,24 @@ def show(uses: Uses, parameters: Parameters) -> dict[str, Any]:
     """One reference, with the refs of its live instances."""
     with uses.db.reading() as connection:
         row = repository.references.resolve(connection, parameters["id"], uses.context.owner, destroyed=True)
-    shown = render_reference(row)
-    shown["instances"] = uses.mesh.call("instances", "refs_of", reference=row["id"]) if row["instances"] else []
-    return shown
+    return shown(uses, row)
+
+
+def shown(uses: Uses, row: Row) -> dict[str, Any]:
+    """A reference alone: with the refs of its live instances, where lists and messages have a count."""
+    instances = uses.mesh.call("instances", "refs_of", reference=row["id"]) if row["instances"] else []
+    return {**render_reference(row), "instances": instances}
 
 
 def destroy(uses: Uses, parameters: Parameters) -> dict[str, Any]:
     """Remove a reference that nothing stands on.
 
     Raises:
-        Conflict: ``datareference.in_use``.
+        Conflict: ``datareference.in_use`` names the live instances, or says that it is being provisioned.
     """
+    # Asked beforehand: no other service is called inside a transaction.
+    instances = show(uses, parameters)["instances"]
+
     def work() -> Row:
         with uses.db.transaction(uses.context) as uow:
             row = repository.references.resolve(uow.connection, parameters["id"], uses.context.owner, destroyed=True)
@@ -168,10 +172,11 @@ def destroy(uses: Uses, parameters: Parameters) -> dict[str, Any]:
                 return row
             live = repository.live_instances_of_reference(uow.connection, row["id"])
             if live or row["state"] == "Provisioning":
-                what = f"has {live} live instances" if live else "is being provisioned"
-                raise Conflict("datareference.in_use", f"Reference '{row['name']}' {what}.",
-                               next_step=f"Complete or cancel its request '{row['request_name']}' first.",
-                               request={"id": row["request_id"], "name": row["request_name"]}, instances=live)
+                what = f"has {rules.live_sentence(live, instances)}" if live else "is being provisioned."
+                end = "Complete" if live else "Cancel"
+                raise Conflict("datareference.in_use", f"Reference '{row['name']}' {what}",
+                               next_step=f"{end} its request first: edgemere do datarequest {end.lower()} --id {row['request_name']}",
+                               request={"id": row["request_id"], "name": row["request_name"]}, instances=instances)
             gone, = uow.destroy(REFERENCE, [row])
         return gone
-    return render_reference(uses.db.retrying(work))
+    return shown(uses, uses.db.retrying(work))

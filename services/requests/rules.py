@@ -4,9 +4,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from shared.contracts.requests import REASONS
+from marshmallow import ValidationError
+
+from shared.contracts.action import invalid, schema_of
+from shared.contracts.requests import REASONS, RequestParameters
 from shared.kernel import clock
-from shared.kernel.errors import Invalid, NotYet, did_you_mean
+from shared.kernel.errors import Invalid, NotYet, did_you_mean, located
 from shared.query import DATA_FIELDS, Query, parse
 
 NOT_BUILT = ("needed_by", "standing", "group", "lock")
@@ -49,11 +52,25 @@ def check_select(select: Mapping[str, Any] | None) -> None:
             raise _invalid(f"/select/{key}", "A whole number from 1 is needed here.")
 
 
-def check_defaults(defaults: Mapping[str, Any] | None) -> None:
-    """Check the defaults that a reference gives to its requests."""
-    for key in defaults or {}:
+def meant_by(defaults: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The defaults that a reference gives to its requests, read as if they had been given now.
+
+    Raises:
+        Invalid: ``parameter.invalid`` with a pointer under ``/defaults``.
+        NotYet: one that a later release builds.
+    """
+    defaults = {key: value for key, value in (defaults or {}).items() if value is not None}
+    for key in defaults:
         if key not in DEFAULTS_ALLOWED:
             raise _invalid(f"/defaults/{key}", f"Unknown member '{key}'.{did_you_mean(key, DEFAULTS_ALLOWED)}")
+    try:
+        meant = schema_of(RequestParameters).load(defaults)
+    except ValidationError as error:
+        raise invalid("The defaults", error.messages, "/defaults") from None
+    with located("/defaults"):
+        check_built(meant)
+        check_select(meant.get("select"))
+    return {key: value for key, value in meant.items() if key in defaults}
 
 
 def _invalid(pointer: str, detail: str) -> Invalid:
@@ -68,7 +85,8 @@ def wanted(expression: Any, everything: bool | None) -> Query:
         Malformed: the query cannot be parsed.
         Invalid: ``query.empty``, it matches everything and nobody said that this is meant.
     """
-    query = parse(expression, DATA_FIELDS)
+    with located("/query"):
+        query = parse(expression, DATA_FIELDS)
     if query.is_empty and not everything:
         detail = "An empty query matches every Data in the catalogue."
         raise Invalid("query.empty", detail, next_step="Say what is needed, or all: true when everything is meant.",
@@ -77,8 +95,14 @@ def wanted(expression: Any, everything: bool | None) -> Query:
 
 
 def deadline_of(given: str | None, waits: bool, settings: Any) -> str:
-    """When to give up: what was asked, else the default for a request of this kind."""
+    """When to give up: what was asked, else the default for a request of this kind.
+
+    Raises:
+        Invalid: ``parameter.invalid``, that time is over.
+    """
     if given:
+        if given <= clock.stamp():
+            raise _invalid("/deadline", f"The deadline {given} is over already.")
         return given
     return clock.stamp_in(settings.default_wait_deadline_s if waits else settings.default_deadline_s)
 
@@ -105,6 +129,18 @@ def unstick(code: str, row: Mapping[str, Any], lost: str | None) -> list[str]:
 def sentence_of(reason: Mapping[str, Any]) -> str:
     """The sentence for a reason that came without one."""
     return REASONS.get(str(reason.get("code")), "It failed.")
+
+
+def ready_sentence(count: int) -> str:
+    """How many instances are ready."""
+    return f"{count} {'instance is' if count == 1 else 'instances are'} ready."
+
+
+def live_sentence(count: int, instances: Sequence[Mapping[str, Any]]) -> str:
+    """How many live instances stand in the way, and the first of them by name."""
+    names = [str(instance["name"]) for instance in instances[:5]]
+    more = ", …" if count > len(names) else ""
+    return f"{count} live {'instance' if count == 1 else 'instances'}: {', '.join(names)}{more}."
 
 
 def losing_clause(funnel: Mapping[str, Any] | None) -> str | None:

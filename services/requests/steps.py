@@ -109,7 +109,7 @@ def _satisfied(uow: UnitOfWork, row: Row, fact: Mapping[str, Any]) -> None:
     note = f" {simulated} of them simulated: they have no bytes." if simulated else ""
     moved, = uow.move(REQUEST, [row], "satisfied", changes={
         "instances": fact["live"], "instance_refs": fact["refs"][:REFS_KEPT], "missing": None, "reason": None,
-        "message": f"{fact['live']} {'instance is' if fact['live'] == 1 else 'instances are'} ready.{note}",
+        "message": f"{rules.ready_sentence(fact['live'])}{note}",
         "expires_at": clock.stamp_in(row["lifetime"]) if row["lifetime"] is not None else None,
         "blocked_by": None, "next_retry_at": None})
     handlers.settle_reference(uow, moved, "provisioned")
@@ -146,7 +146,8 @@ def on_gone(uses: Uses, message: Any) -> None:
                 handlers.move_to_completed(uow, row, "Its last instance was destroyed.")
             else:
                 moved, = uow.change(REQUEST, [row], {
-                    "instances": fact["live"], "instance_refs": fact["refs"][:REFS_KEPT]})
+                    "instances": fact["live"], "instance_refs": fact["refs"][:REFS_KEPT],
+                    "message": f"{rules.ready_sentence(fact['live'])} The others were destroyed by their user."})
                 handlers.settle_reference(uow, moved, "provisioned")
     uses.db.retrying(work)
 
@@ -165,6 +166,7 @@ def announce(uses: Uses, ids: Sequence[str]) -> None:
             row = uow.get(REQUEST, request)
             if row is None or row["state"] not in repository.OPEN or row["destroyed_at"]:
                 continue
+            handlers.belong_to(uow, row)
             moved = {**row, "announced_at": clock.stamp()}
             # Neither version nor history: nothing about the request has changed.
             uow.connection.execute(REQUEST.table.update().where(REQUEST.table.c.id == request).values(
@@ -189,6 +191,7 @@ def sweep(uses: Uses) -> dict[str, int]:
         with uses.db.transaction(uses.context) as uow:
             row = uow.get(REQUEST, request)
             if row and row["state"] == "Satisfied":
+                handlers.belong_to(uow, row)
                 handlers.move_to_completed(uow, row, "Its lifetime is over.")
     announce(uses, [request for request in due if request not in late])
     return {"deadlines": len(late), "lifetimes": len(old), "announced": len(due)}

@@ -9,7 +9,7 @@ from services.reservations.models import RESERVATION, render
 from services.reservations.policy.rules_file import Policies
 from shared.bus.event import named_in
 from shared.hosting.uses import Uses
-from shared.kernel.errors import Conflict, NotFound, nearest
+from shared.kernel.errors import Conflict, NotFound, located, nearest
 from shared.nets import DATAREQUEST
 from shared.storage.record import Row
 
@@ -46,7 +46,8 @@ def _begun(uses: Uses, given: str | Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(given, Mapping):
         # A repeated call finds the request that its first run made.
         own = uses.mesh.having(idempotency_key=uses.context.idempotency_key)
-        given = own.call("requests", "create", **{**given, "fulfill": True})["id"]
+        with located("/request"):
+            given = own.call("requests", "create", **{**given, "fulfill": True})["id"]
     request = uses.mesh.call("requests", "plain", request=given)
     if request["state"] == "Init":
         uses.mesh.call("requests", "fulfill", id=request["id"])

@@ -56,4 +56,6 @@ def render(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-RESERVATION = Record("datareservation", reservation_table, render, DATARESERVATION)
+RESERVATION = Record("datareservation", reservation_table, render, DATARESERVATION, shows={
+    "request_id": "request", "request_name": "request", "data_id": "data", "source_id": "source", "source_name": "source",
+    "target_id": "target", "target_name": "target"})

@@ -105,7 +105,7 @@ def load_parameters(action: Action, given: Mapping[str, Any]) -> dict[str, Any]:
     try:
         return schema.load(given)
     except ValidationError as error:
-        raise invalid(action.name, error.messages) from None
+        raise invalid(action.name, error.messages, described=schema.fields) from None
 
 
 ALIASES = {
@@ -123,8 +123,17 @@ def schema_of(kind: type[Schema]) -> Schema:
     return schema
 
 
-def invalid(where: str, messages: Mapping[str, Any], prefix: str = "") -> Invalid:
-    """marshmallow's messages as one error with a pointer for each."""
+# marshmallow's words for what is wrong, in ours.
+_SAID = {
+    "Missing data for required field.": "This is required.", "Not a valid string.": "A text is needed here.",
+    "Not a valid integer.": "A whole number is needed here.", "Not a valid number.": "A number is needed here.",
+    "Not a valid boolean.": "true or false is needed here.",
+}
+
+
+def invalid(where: str, messages: Mapping[str, Any], prefix: str = "",
+            described: Mapping[str, Any] | None = None) -> Invalid:
+    """marshmallow's messages as one error with a pointer for each; ``described`` are the fields, for the next step."""
     errors: list[dict[str, str]] = []
 
     def walk(pointer: str, found: Any) -> None:
@@ -132,13 +141,16 @@ def invalid(where: str, messages: Mapping[str, Any], prefix: str = "") -> Invali
             for key, inner in found.items():
                 walk(pointer if key == "_schema" else f"{pointer}/{key}", inner)
         else:
-            errors.extend({"pointer": pointer or "/", "detail": str(text)} for text in found)
+            errors.extend({"pointer": pointer, "detail": _SAID.get(str(text), str(text))} for text in found)
 
     walk(prefix, messages)
     missing = all("required" in error["detail"].lower() for error in errors)
     first = errors[0]
+    name = first["pointer"].lstrip("/")
+    field = (described or {}).get(name)
+    about = field.metadata.get("description", "") if field is not None else ""
     return Invalid(
         "parameter.missing" if missing else "parameter.invalid",
-        f"{where}: {first['pointer'].lstrip('/')}: {first['detail']}",
-        next_step="Give the parameter named by the pointer in the form described.", errors=errors,
+        f"{where}: {name}: {first['detail']}" if name else f"{where}: {first['detail']}",
+        next_step=f"What {name} is: {about}" if about else "Correct what the pointers name.", errors=errors,
     )

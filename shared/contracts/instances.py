@@ -86,6 +86,7 @@ ERRORS = {
     "datainstance.no_bytes": "The data lies in a simulated source, which has no bytes.",
     "datainstance.data_needed": "The instance has several data; name one of them.",
     "target.exists": "Something else is already at the place of the copy.",
+    "target.trash_empty": "The copy that should come back is no longer in the target's trash.",
     "target.no_space": "The target is full; the part that was written is removed.",
     "target.not_writable": "The target cannot be written.",
     "source.vanished": "The data is no longer at its source.",

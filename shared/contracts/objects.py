@@ -82,6 +82,7 @@ DATAREQUEST = _type(
     ("wait", "boolean", "Whether it waits in Needed instead of failing."),
     ("deadline", "time", "When to give up."),
     ("lifetime", "number", "Seconds that the instances live after they are ready."),
+    ("expires_at", "time", "When their lifetime is over."),
     ("labels", "json", "Free labels."),
     ("attempt", "number", "Rises with every retry."),
     ("cost", "number", "The sum of the confirmed reservations' costs."),

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from shared.contracts import catalog, events, instances, requests, reservations
 from shared.contracts.action import Action
+from shared.contracts.event import OWNERS
 from shared.kernel.errors import KINDS
 
 PROVIDERS = {module.__name__.rsplit(".", 1)[1]: module for module in (requests, reservations, instances, catalog, events)}
@@ -29,6 +30,29 @@ _GENERAL = {
     "bus.unroutable": "Nobody receives the message.",
     "idempotency.mismatch": "The Idempotency-Key was used before for something else.",
     "idempotency.invalid": "The Idempotency-Key is longer than 255 characters, or empty.",
+    "idempotency.in_progress": "The same call, with the same Idempotency-Key, is being carried out right now.",
+    "query.bad_sort": "The sort order cannot be parsed, or names a field that has no order.",
+    "message.undecodable": "A message is not JSON; it becomes a dead letter.",
+    "message.malformed": "A message is not of the form {\"obj\": …}; it becomes a dead letter.",
+    "bus.in_use": "Another process has the broker's files.",
+    "bus.disk": "The broker cannot write to its disk.",
+    "broker.embedded": "The embedded broker lives in one process; replicas need RabbitMQ.",
+    "database.unavailable": "The database does not answer.",
+    "database.newer": "The database was made by a newer version of the product.",
+    "database.no_migrations": "The service has no migrations.",
+    "data_folder.in_use": "Another server is running on the data folder.",
+    "data_folder.newer": "The data folder was made by a newer version of the product.",
+    "data_folder.unusable": "The data folder cannot be made, read or written.",
+    "port_in_use": "Another program listens on the port.",
+    "worker.slow": "A worker process did not answer in time.",
+    "worker.silent": "A worker process said nothing for too long and was stopped; its work is taken up again.",
+    "worker.stopped": "The worker processes are being stopped.",
+    "worker.unknown_op": "A worker process was asked for something that it cannot do.",
+    "worker.bad_job": "A worker process was given a job that it cannot read.",
+    # Of every class that can be changed.
+    **{f"{noun}.changed": f"If-Match names another version of the {noun} than the one it has." for noun in OWNERS},
+    **{f"{noun}.version_conflict": f"Somebody else changed the {noun} meanwhile; nothing was changed by this call."
+       for noun in OWNERS},
 }
 
 ERRORS: dict[str, str] = {

@@ -24,7 +24,7 @@ from shared.bus.encoding import Undecodable, decode_as, encode
 from shared.bus.event import EventMessage, delivery_of, event_of
 from shared.bus.failures import after_failure
 from shared.bus.message import Delivery, Message
-from shared.bus.topology import BASE, RETRY_DELAYS_S, RPC, Topology, event_queue
+from shared.bus.topology import BASE, INTERNAL, RETRY_DELAYS_S, RPC, Topology, event_queue
 from shared.hosting.batches import BatchEvent
 from shared.hosting.receiving import Bus, Receiver, delays_in, exchange_of
 from shared.hosting.rpc import deadline_of, wire_error
@@ -197,7 +197,7 @@ class OnEvent(Entrypoint, HeaderDecoder):
         self.receiver.event_slots.acquire()
         try:
             event = event_of(delivery)
-            self.container.spawn_worker(self, (event,), {}, context_data=_event_context(event),
+            self.container.spawn_worker(self, (event,), {}, context_data=_event_context(event, self.exchange == INTERNAL),
                                         handle_result=partial(self._handled, delivery, message))
         except ContainerBeingKilled:
             self.receiver.event_slots.release()
@@ -227,9 +227,13 @@ class OnEvent(Entrypoint, HeaderDecoder):
             self.receiver.settle(KombuMessage.ack, message)
 
 
-def _event_context(event: EventMessage) -> dict[str, Any]:
-    """The context of a handler: what it does is caused by the message. On whose behalf is no publisher's to say."""
-    return {"correlation_id": event.correlation_id or event.id or "", "causation_id": event.id or ""}
+def _event_context(event: EventMessage, internal: bool) -> dict[str, Any]:
+    """The context of a handler: what it does is caused by the message. On whose behalf is no publisher's to say.
+
+    A message among the services stands in no log, so its own cause is passed on.
+    """
+    cause = internal and event.causation_id or event.id
+    return {"correlation_id": event.correlation_id or event.id or "", "causation_id": cause or ""}
 
 
 # --- all of them ---------------------------------------------------------------------------------------------------

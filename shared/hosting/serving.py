@@ -17,10 +17,10 @@ from sqlalchemy import select
 
 from shared.contracts.action import Action, load_parameters
 from shared.contracts.table import BY_RPC
-from shared.hosting.entrypoints import BatchEvent, rpc
+from shared.hosting.entrypoints import BatchEvent, Rpc, rpc
 from shared.hosting.rpc import Mesh, current_context
 from shared.hosting.uses import Uses
-from shared.kernel.errors import Conflict, Invalid, NotYet
+from shared.kernel.errors import Conflict, Invalid, NotFound, NotYet
 
 
 class UsesProvider(DependencyProvider):
@@ -43,6 +43,10 @@ class UsesProvider(DependencyProvider):
             # A message or call from outside carries no credentials yet; whose it is, it may not say itself.
             context = context.having(owner=uses.config.owner.default)
             mesh = mesh.having(owner=context.owner)
+        if not context.correlation_id and isinstance(worker_ctx.entrypoint, Rpc):
+            # A foreign caller that ties nothing together: its call does.
+            context = context.having(correlation_id=worker_ctx.call_id)
+            mesh = mesh.having(correlation_id=worker_ctx.call_id)
         return Uses(uses.service, uses.db, uses.config, context, mesh, uses.parts)
 
 
@@ -75,31 +79,64 @@ def _answer(row: Action, uses: Uses, parameters: Mapping[str, Any], work: Callab
         raise NotYet("not_yet", f"'{' '.join(row.path)}' is not built yet.",
                      next_step="It is listed in the documents and comes with a later release.")
     checked = load_parameters(row, parameters)
+    try:
+        return _once(row, uses, parameters, lambda: work(checked), service)
+    except (NotFound, Conflict) as error:
+        # What is not there, or not in the state for this, is what the row's own parameter names.
+        if not error.errors and row.positional in checked:
+            error.errors = [{"pointer": f"/{row.positional}", "detail": error.detail}]
+        raise
+
+
+def _once(row: Action, uses: Uses, parameters: Mapping[str, Any], work: Callable[[], Any], service: Any) -> Any:
+    """Do the work, unless a call with this Idempotency-Key did; then its answer, as it is now.
+
+    The key is tied to the object that the call is answered with, in the transaction that changes it; where that is
+    an object of another service, after the work, which can be repeated.
+    """
     if not row.changes or not uses.context.idempotency_key:
-        return work(checked)
+        return work()
     digest = hashlib.sha256(orjson.dumps([row.name, parameters], option=orjson.OPT_SORT_KEYS, default=str)).hexdigest()
     key = f"{uses.context.owner}|{row.rpc}|{uses.context.idempotency_key}"
-    uses.context = uses.context.having(fingerprint=digest, idempotency_key=key)
+    uses.context = uses.context.having(fingerprint=digest, idempotency_key=key, answers=row.noun)
     try:
-        return _replayed(row, uses, service) or work(checked)
+        found = _remembered(uses)
+        if found is not None:
+            return service.replays[found["noun"]](uses, {"id": found["object_id"]})
+        answer = work()
+        object_id = _id_of(row, answer)
+        if row.noun in service.replays and object_id and _remembered(uses) is None:
+            with uses.db.transaction(uses.context) as uow:
+                uow.remember(row.noun, object_id)
+        return answer
     except Conflict as error:
-        if error.code != "idempotency.in_progress":
+        found = _remembered(uses) if error.code == "idempotency.in_progress" else None
+        if found is None:
             raise
-        return _replayed(row, uses, service)
+        return service.replays[found["noun"]](uses, {"id": found["object_id"]})
 
 
-def _replayed(row: Action, uses: Uses, service: Any) -> Any:
-    """What a repeated call gets: the object that the first one changed, as it is now."""
+def _id_of(row: Action, answer: Any) -> str | None:
+    """The id of what an answer is about: the object itself, or what a document's wait follows."""
+    path = row.wait.id_path if row.answer == "document" and row.wait else "id"
+    for name in path.split("."):
+        answer = answer.get(name) if isinstance(answer, Mapping) else None
+    return answer if isinstance(answer, str) else None
+
+
+def _remembered(uses: Uses) -> Mapping[str, Any] | None:
+    """What the first call with this key was tied to.
+
+    Raises:
+        Invalid: ``idempotency.mismatch``, that was another call.
+    """
     table = uses.db.metadata.tables["idempotency"]
     with uses.db.reading() as connection:
         found = connection.execute(select(table).where(table.c.key == uses.context.idempotency_key)).mappings().first()
-    if found is None:
-        return None
-    if found["fingerprint"] != uses.context.fingerprint:
+    if found is not None and found["fingerprint"] != uses.context.fingerprint:
         raise Invalid("idempotency.mismatch", "This Idempotency-Key was used before for something else.",
                       next_step="Use a new key for a new call.")
-    show = service.replays.get(found["noun"])
-    return show(uses, {"id": found["object_id"]})
+    return found
 
 
 def entrypoints_of(service: type) -> list[str]:

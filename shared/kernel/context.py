@@ -12,7 +12,7 @@ class Context:
     ``correlation_id`` ties everything to the first call, ``causation_id`` names the message that caused this
     work. ``deadline`` is absolute, in seconds since the epoch. ``if_match`` is the version that the caller saw.
     ``idempotency_key`` makes a repeated call find what its first run did; ``fingerprint`` tells whether it is
-    the same call.
+    the same call, and ``answers`` is the class of object that the call is answered with.
     """
 
     owner: str = ""
@@ -22,6 +22,7 @@ class Context:
     causation_id: str = ""
     idempotency_key: str = ""
     fingerprint: str = ""
+    answers: str = ""
     deadline: float | None = None
     if_match: int | None = None
 

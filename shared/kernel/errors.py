@@ -5,17 +5,18 @@ An error crosses processes as its code and its ``payload()``, never as the path 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 
 class EdgemereError(Exception):
-    """Base of everything this product says went wrong.
+    """Something went wrong inside that was not foreseen; the log has the details.
 
-    ``code`` is permanent and documented in the contracts. ``detail`` is a sentence that names what and where.
-    ``next_step`` says what to do. ``errors`` lists ``{"pointer": JSON pointer or column, "detail": ...}``;
-    ``extra`` holds further members of the answer, such as ``legal`` moves or ``candidates``.
-    ``retryable`` tells message handlers whether another attempt can help.
+    Base of everything that this product says went wrong. ``code`` is permanent and documented in the contracts.
+    ``detail`` is a sentence that names what and where. ``next_step`` says what to do. ``errors`` lists
+    ``{"pointer": JSON pointer or column, "detail": ...}``; ``extra`` holds further members of the answer, such as
+    ``legal`` moves or ``candidates``. ``retryable`` tells message handlers whether another attempt can help.
     """
 
     status = 500
@@ -91,7 +92,7 @@ class NoCapacity(Conflict):
 
 
 class PreconditionFailed(EdgemereError):
-    """``If-Match`` names another version."""
+    """If-Match names another version."""
     status, code = 412, "precondition_failed"
 
 
@@ -126,6 +127,26 @@ class DeadlineExceeded(EdgemereError):
     """No answer within the time that the caller gave."""
     status, code = 504, "deadline_exceeded"
     retryable = True
+
+
+@contextmanager
+def located(pointer: str) -> Iterator[None]:
+    """Errors raised inside are about the parameter at this JSON pointer: their own places are named under it.
+
+    A place that is a column of a text, and not a pointer into it, goes into the sentence.
+    """
+    try:
+        yield
+    except EdgemereError as error:
+        error.errors = [_under(pointer, one) for one in error.errors] or [{"pointer": pointer, "detail": error.detail}]
+        raise
+
+
+def _under(pointer: str, error: Mapping[str, str]) -> dict[str, str]:
+    place = error.get("pointer", "")
+    if place and not place.startswith("/"):
+        return {**error, "pointer": pointer, "detail": f"{place}: {error.get('detail', '')}"}
+    return {**error, "pointer": pointer + place.rstrip("/")}
 
 
 KINDS: dict[str, type[EdgemereError]] = {

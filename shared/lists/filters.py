@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, or_, select
 
 from shared.contracts.objects import OBJECTS
-from shared.kernel.errors import Invalid, nearest
+from shared.kernel.errors import Invalid, located, nearest
 from shared.kernel.ids import is_id
 from shared.lists.columns import Columns
 from shared.lists.naming import not_found
@@ -65,8 +65,10 @@ def wanted(connection: Connection, columns: Columns, fields: FieldSet, parameter
         if plain_name(expression) is not None:
             gone = is_id(expression) and connection.execute(
                 select(table.c.id).where(table.c.id == expression, *mine)).first() is not None
-            raise not_found(connection, record, expression, owner, gone)
-    query = parse(expression, fields)
+            with located("/attr1"):
+                raise not_found(connection, record, expression, owner, gone)
+    with located("/attr1"):
+        query = parse(expression, fields)
     if hidden is not None and record.net and DESTROYED in record.net.states and _asks_for_destroyed(query.root):
         visible = []
     compiled = plan(connection, query, columns.mapping)

@@ -34,10 +34,8 @@ class Net:
 
     @cached_property
     def states(self) -> tuple[str, ...]:
-        found = [self.initial]
-        for sources, _, target in self.table:
-            found += [state for state in (*sources, target) if state not in found]
-        return tuple(found)
+        return tuple(dict.fromkeys(
+            [self.initial, *(state for sources, _, target in self.table for state in (*sources, target))]))
 
     @cached_property
     def events(self) -> tuple[str, ...]:

@@ -36,7 +36,9 @@ def check_parameters(adaptor: str, parameters: Mapping[str, Any], policy: Source
         raise bad_parameters("", "is not an object")
     for name in parameters:
         if name not in module.PARAMETERS:
-            raise bad_parameters(name, f"is no parameter of the adaptor {adaptor}.{did_you_mean(name, module.PARAMETERS)}")
+            meant = did_you_mean(name, module.PARAMETERS)
+            raise bad_parameters(name, f"is not known to the adaptor {adaptor}{meant and '.' + meant}",
+                                 f"It takes: {', '.join(module.PARAMETERS)}.")
     return module.check(parameters, policy)
 
 
@@ -49,10 +51,13 @@ def open_source(adaptor: str, parameters: Mapping[str, Any], policy: SourcePolic
     return _module(adaptor).open_source(dict(parameters), policy)
 
 
-def bad_parameters(name: str, why: str) -> Invalid:
+def bad_parameters(name: str, why: str, next_step: str = "") -> Invalid:
     """``source.bad_parameters`` with a pointer to the parameter."""
-    return Invalid("source.bad_parameters", f"The parameter '{name}' {why}." if name else f"What stands as parameters {why}.",
-                   errors=[{"pointer": f"/parameters/{name}".rstrip("/"), "detail": why}])
+    detail = f"The parameter '{name}' {why}" if name else f"What stands as parameters {why}"
+    detail += "" if detail.endswith("?") else "."
+    return Invalid("source.bad_parameters", detail,
+                   next_step=next_step or "Correct the parameters, for example {\"rootdir\": \"/path/to/folder\"} of the adaptor file.",
+                   errors=[{"pointer": f"/parameters/{name}".rstrip("/"), "detail": detail}])
 
 
 def optional(parameters: Mapping[str, Any], name: str, kind: type | tuple[type, ...], default: Any) -> Any:

@@ -157,7 +157,11 @@ class UnitOfWork:
         self._say(record, row, [name], [])
 
     def tell(self, name: str, object_id: str, body: Any) -> str:
-        """Say a message that is about no row of this service; ordered with others of ``object_id``. Returns its id."""
+        """Say a message that is about no row of this service; ordered with others of ``object_id``. Returns its id.
+
+        One among the services is caused by what this transaction said last: it is in no log, so what follows from it
+        names that cause instead of it.
+        """
         return self._append(name, object_id, orjson.dumps(body).decode(), [])
 
     def first_time(self, consumer: str, message_id: str | None) -> bool:
@@ -170,8 +174,9 @@ class UnitOfWork:
 
     def flush(self) -> None:
         """Write the messages to the outbox; called once, at the end of the transaction."""
-        for record, row, changed in self._updated.values():
-            self._append(f"{record.noun}.updated", row["id"], orjson.dumps(record.render(row)).decode(), list(changed))
+        for record, row, columns in self._updated.values():
+            if changed := record.changed(columns):
+                self._append(f"{record.noun}.updated", row["id"], orjson.dumps(record.render(row)).decode(), changed)
         self._updated.clear()
         if self._messages:
             insert_rows(self.connection, self._table("outbox"), self._messages)
@@ -242,8 +247,8 @@ class UnitOfWork:
                 next_step="Read it again, and repeat with its ETag.", version=rows[0]["version"])
 
     def remember(self, noun: str, object_id: str) -> None:
-        """Tie the key of a repeated call to the first thing that the call does; changes of rows do so by themselves."""
-        if self._remembered:
+        """Tie the key of a repeated call to what the call is answered with; changes of such rows do so by themselves."""
+        if self._remembered or self.context.answers not in ("", noun):
             return
         self._remembered = True
         table = self._table("idempotency")
@@ -281,9 +286,12 @@ class UnitOfWork:
         self._now = now = self._now or clock.stamp()
         context = self.context
         correlation = context.correlation_id or message_id
+        cause = context.causation_id
+        if event.exchange == INTERNAL and self._messages:
+            cause = self._messages[-1]["id"]
         tail = orjson.dumps({
             "changed": changed, "event": name, "id": message_id, "time": now,
-            "correlation_id": correlation, "causation_id": context.causation_id or None,
+            "correlation_id": correlation, "causation_id": cause or None,
         }).decode()
         self._messages.append({
             "id": message_id, "shard": _shard(object_id, event.exchange), "exchange": event.exchange,

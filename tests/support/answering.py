@@ -19,7 +19,7 @@ class Answering:
         self.functions = {name.replace("__", "."): function for name, function in functions.items()}
         self.calls: list[tuple[str, dict[str, Any], Context]] = []
 
-    def call(self, service: str, method: str, *, timeout_s: float, context: Context, **parameters: Any) -> Any:
+    def call(self, service: str, method: str, *, timeout_s: float = 10, context: Context = Context(), **parameters: Any) -> Any:
         name = f"{service}.{method}"
         self.calls.append((name, parameters, context))
         function = self.functions.get(name)

@@ -82,6 +82,7 @@ def upgrade() -> None:
         sa.Column("missing", Json, nullable=True),
         sa.Column("next_retry_at", Stamp, nullable=True),
         sa.Column("announced_at", Stamp, nullable=True),
+        sa.Column("correlation_id", Word, nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("datarequest_by_name", "datarequest", ["name"], unique=False)

@@ -91,7 +91,7 @@ def test_an_error_names_the_place_and_what_was_meant(lab: Catalogue) -> None:
     with pytest.raises(Malformed) as refusal:
         lab.call("query", expression={"name": {"$regx": "a"}})
     assert refusal.value.code == "query.unknown_operator" and "$regex" in str(refusal.value)
-    assert refusal.value.errors[0]["pointer"] == "/name/$regx"
+    assert refusal.value.errors[0]["pointer"] == "/expression/name/$regx"
     with pytest.raises(Invalid, match="sort.invalid"):
         lab.call("query", sort="siz")
 

@@ -23,6 +23,7 @@ from shared.kernel.context import Context
 from shared.kernel.ids import new_id
 from shared.storage.database import Database, make_engine
 from shared.storage.migrate import migrate
+from tests.support.answering import Answering
 
 VERBS = {
     "query": search.query, "datasource_create": handlers.create, "datasource_simulate": handlers.simulate,
@@ -44,7 +45,7 @@ class Catalogue:
         self.db = Database(self.engine, models.METADATA)
         self.pool = WorkerPool([sys.executable, "-m", "services.catalog.scanner"], size=1, name="scanner")
         parts = {"scanner": self.pool, "policy": source_policy(self.config)}
-        self.uses = Uses("catalog", self.db, self.config, Context(owner="ada"), None, parts)
+        self.uses = Uses("catalog", self.db, self.config, Context(owner="ada"), Answering(), parts)
 
     def close(self) -> None:
         self.pool.stop()

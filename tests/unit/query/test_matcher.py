@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from shared.query import DATA_FIELDS, Field, FieldSet, matches, parse
 from shared.query.globs import glob_test
-from shared.query.values import with_percent_as
-from shared.query.values import after_prefix, instant, stamp_of, storable
+from shared.query.values import after_prefix, instant, stamp_of, storable, with_percent_as
 from tests.support.query_examples import DATES, DOCUMENT, KINDS, MEANING, STAMPS, THINGS, documents, globs, queries, words
 from tests.support.reference_matcher import _date, _glob, holds
 
