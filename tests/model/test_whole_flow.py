@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -397,3 +398,27 @@ def test_any_order_of_commands_keeps_every_promise(server):
 @pytest.mark.timeout(3600)
 def test_many_orders_of_commands_keep_every_promise(server):
     run_examples(server, examples=150, steps=50)
+
+
+# --- what these examples have found
+
+@pytest.fixture
+def caller(server):
+    made = Caller(server.port)
+    yield made
+    made.close()
+
+
+def test_a_destroyed_reference_stays_destroyed_when_its_request_is_tried_again(server, caller):
+    made = caller.call("datainstance create", patience_s=LONG_S, dataref={"name": "found-ref", "query": "name:found-nothing"})
+    assert made["reference"]["state"] == "FailedProvision", made
+    assert caller.call("datareference destroy", id="found-ref").status == 200
+    assert caller.call("datarequest retry", patience_s=LONG_S, id=made["request"]["id"])["state"] == "Failed"
+    found = at_rest(caller, server.data)
+    assert not found, found
+
+
+def test_what_is_left_in_init_is_answered_at_once_however_long_somebody_would_wait(caller):
+    begun = time.monotonic()
+    made = caller.call("datarequest create", patience_s=LONG_S, name="found-init", query="name:found-nothing", fulfill=False)
+    assert (made.status, made["state"]) == (201, "Init") and time.monotonic() - begun < LONG_S / 2
