@@ -84,7 +84,7 @@ def check_target(uses: Uses, row: Row) -> None:
         raise Invalid("parameter.missing", detail, next_step="Name a writable source as target.",
                       errors=[{"pointer": "/target", "detail": detail}])
     if target:
-        with located("/target"):
+        with located("/target", whole=True):
             source = uses.mesh.call("catalog", "datasource_show", id=target)
         if not (source.get("parameters") or {}).get("writable"):
             detail = f"The source '{source['name']}' does not take copies."

@@ -130,15 +130,17 @@ class DeadlineExceeded(EdgemereError):
 
 
 @contextmanager
-def located(pointer: str) -> Iterator[None]:
+def located(pointer: str, *, whole: bool = False) -> Iterator[None]:
     """Errors raised inside are about the parameter at this JSON pointer: their own places are named under it.
 
-    A place that is a column of a text, and not a pointer into it, goes into the sentence.
+    A place that is a column of a text, and not a pointer into it, goes into the sentence. With ``whole`` their own
+    places are those of another call, and dropped.
     """
     try:
         yield
     except EdgemereError as error:
-        error.errors = [_under(pointer, one) for one in error.errors] or [{"pointer": pointer, "detail": error.detail}]
+        places = [] if whole else [_under(pointer, one) for one in error.errors]
+        error.errors = places or [{"pointer": pointer, "detail": error.detail}]
         raise
 
 
