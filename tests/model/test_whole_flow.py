@@ -4,22 +4,19 @@ One server serves all examples; each has a folder, sources and names of its own.
 """
 from __future__ import annotations
 
-import functools
 import os
 import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings, stateful
-from hypothesis import seed as seeded
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize
 
+from tests.model.steps import Found, guarded, play, rule
 from tests.support.calling import Answer, Caller, at_rest
 from tests.support.nets_of_contract import NETS
 from tests.support.servers import EdgemereServer
@@ -34,26 +31,6 @@ REQUEST_MOVES = ("fulfill", "reserve", "evaluate", "cancel", "retry", "complete"
 # Draws depend on nothing that the mesh says: which one of those that are there.
 WHICH = st.integers(0, 59)
 SOURCES = ("lab", "attic", "archive", "target")
-
-
-class Found(BaseException):
-    """What a step ran into. No Exception, so that Hypothesis does not play an example again that a mesh never plays twice alike."""
-
-
-def guarded(work: Callable[..., None]) -> Callable[..., None]:
-    """A step that is written down, and whose failure ends the run with all the steps before it."""
-    @functools.wraps(work)
-    def step(self: WholeFlow, **drawn: Any) -> None:
-        self.__dict__.setdefault("steps", []).append(f"{work.__name__}({', '.join(f'{key}={value!r}' for key, value in drawn.items())})")
-        try:
-            work(self, **drawn)
-        except Exception as error:
-            raise Found("\n".join(["after", *self.steps])) from error
-    return step
-
-
-def rule(**drawn: Any) -> Callable[[Callable[..., None]], Any]:
-    return lambda work: stateful.rule(**drawn)(guarded(work))
 
 
 def one_of(things: list[Any], which: int) -> list[Any]:
@@ -379,14 +356,7 @@ def server(tmp_path_factory):
 
 def run_examples(server: EdgemereServer, examples: int, steps: int) -> None:
     WholeFlow.server, WholeFlow.touched = server, set()
-    number = int(os.environ.get("EDGEMERE_MODEL_SEED", "1"))
-    print(f"EDGEMERE_MODEL_SEED={number}")
-    try:
-        run_state_machine_as_test(seeded(number)(WholeFlow), settings=settings(
-            max_examples=examples, stateful_step_count=steps, deadline=None, database=None, phases=[Phase.generate],
-            suppress_health_check=list(HealthCheck)))
-    except Found as found:
-        raise AssertionError(f"EDGEMERE_MODEL_SEED={number}: {found.__cause__}\n{found}") from found.__cause__
+    play(WholeFlow, int(os.environ.get("EDGEMERE_MODEL_SEED", "1")), examples, steps)
 
 
 @pytest.mark.timeout(300)
