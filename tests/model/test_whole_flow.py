@@ -367,7 +367,7 @@ def test_any_order_of_commands_keeps_every_promise(server):
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 def test_many_orders_of_commands_keep_every_promise(server):
-    run_examples(server, examples=150, steps=50)
+    run_examples(server, examples=60, steps=50)
 
 
 # --- what these examples have found
