@@ -82,7 +82,15 @@ def scan_text(item: Item) -> str:
     scan = item.get("scan") or {}
     problems = scan.get("problems")
     count = len(problems) if isinstance(problems, list) else problems or 0
-    return plain(scan.get("state")) + (f", {count} problems" if count else "")
+    return plain(scan.get("state")) + (f", {count} problem{'s' if count != 1 else ''}" if count else "")
+
+
+def capacity_text(capacity: Any) -> str:
+    """How much fits into a source: bytes, and readers at a time."""
+    given = capacity if isinstance(capacity, Mapping) else {}
+    parts = [bytes_text(given["bytes"])] if given.get("bytes") is not None else []
+    parts += [f"{given['readers']} readers"] if given.get("readers") is not None else []
+    return ", ".join(parts) or "unlimited"
 
 
 def _of(title: str, name: str, show: Callable[[Any], str] = plain, **options: Any) -> Column:
@@ -106,7 +114,7 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         _NAME, _STATE, _of("ADAPTOR", "adaptor"), _of("DATA", "data_count", right=True),
         _of("SIZE", "data_bytes", bytes_text, right=True), Column("SCAN", scan_text), _AGE, _ID,
         _of("READERS", "used.readers", wide=True, right=True), _of("USED", "used.bytes", bytes_text, wide=True, right=True),
-        _of("CAPACITY", "capacity", wide=True), _of("LOCATION", "location", wide=True), _of("PARAMETERS", "parameters", wide=True),
+        _of("CAPACITY", "capacity", capacity_text, wide=True), _of("LOCATION", "location", wide=True), _of("PARAMETERS", "parameters", wide=True),
     ),
     "data": (
         _NAME, _of("SOURCE", "source", cut="end"), _of("TYPE", "type"), _of("SIZE", "size", bytes_text, right=True),

@@ -50,7 +50,8 @@ def describe(problem: Mapping[str, Any]) -> list[str]:
     errors = problem.get("errors") or []
     for error in errors[:_SHOWN]:
         pointer = clean(str(error.get("pointer", error.get("column", "")))) or "/"
-        lines.append(f"  {pointer}: {clean(str(error.get('detail', '')))}")
+        said = clean(str(error.get("detail", "")))
+        lines.append(f"  at {pointer}" if said == sentence else f"  {pointer}: {said}")
     if len(errors) > _SHOWN:
         lines.append(f"  … and {len(errors) - _SHOWN} more")
     for name, value in problem.items():

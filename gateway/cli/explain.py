@@ -92,7 +92,7 @@ def _counts(counts: Any) -> list[str]:
 
 
 def _timeline(steps: Sequence[Mapping[str, Any]], terminal: Terminal) -> list[str]:
-    """One line for each step: when, how long after the one before, what, and from which state to which."""
+    """One line for each step: when, how long after the one before, what, from which state to which, and after what."""
     rows, before = [], None
     for step in steps:
         moment = moment_of(step.get("time"))
@@ -105,6 +105,8 @@ def _timeline(steps: Sequence[Mapping[str, Any]], terminal: Terminal) -> list[st
         count = step.get("count") or 1
         words = [f"{count} of them"] if count > 1 else []
         words += [_detail(step["detail"])] if step.get("detail") else []
+        cause = step.get("cause")
+        words += [f"after {clean(str(cause['name']))}"] if isinstance(cause, Mapping) and cause.get("name") else []
         rows.append((clock, gap, plain(step.get("object") or step.get("class")), plain(step.get("event")), "" if move == "-" else move, "; ".join(words)))
     widths = [max(width(row[place]) for row in rows) for place in range(5)]
     lines = []

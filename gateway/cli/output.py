@@ -54,7 +54,9 @@ def _many(body: Mapping[str, Any], noun: str, wide: bool, terminal: Terminal) ->
     """A page, or a document that has items, such as what a provisioning gives."""
     lines = []
     for member, value in body.items():
-        if member not in ("items", "next", "total", "total_is_estimate", "funnel", "warnings", "operation"):
+        # Objects by their ids are there to look up what the items name.
+        looked_up = isinstance(value, Mapping) and bool(value) and all(isinstance(inner, Mapping) for inner in value.values())
+        if member not in ("items", "next", "total", "total_is_estimate", "funnel", "warnings", "operation") and not looked_up:
             lines.append(_headline(member, value, terminal))
     items = body["items"]
     if items:

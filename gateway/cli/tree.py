@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,6 +29,9 @@ _ABOUT = {
     ("diml", "dml"): "Data management: do, the Data Orchestrator, and fmdm, the catalogue.",
     ("diml", "dml", "do"): "The Data Orchestrator: ask for data, and it is made available.",
     ("diml", "dml", "fmdm"): "The catalogue: sources, their data, and queries over both.",
+    ("diml", "dml", "do", "policy"): "The rules that decide how data is used, from the policy file.",
+    ("diml", "dml", "do", "event"): "What happened: look it up, follow it live, say something yourself.",
+    ("diml", "dml", "do", "event", "dead"): "Messages that could not be handled.",
 }
 _NUMBER = re.compile(r"^\d+(\.\d+)?(ms|s|m|h)?$")
 
@@ -57,6 +61,15 @@ class Words(click.Group):
         if row is not None:
             return Call(row)
         return Words(words) if any(known[:len(words)] == words for known in table.BY_WORDS) else None
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """A word that a group further up knows was meant there: say so."""
+        above = ctx.parent
+        while above is not None and args and args[0] not in self.commands:
+            if isinstance(above.command, Words) and args[0] in above.command.commands:
+                raise usage(f"No such command '{args[0]}' here.", f"Did you mean: {above.command_path} {shlex.join(args)}")
+            above = above.parent
+        return super().resolve_command(ctx, args)
 
     @property
     def commands(self) -> dict[str, None]:  # type: ignore[override]
@@ -234,7 +247,8 @@ def _options(row: Action, name: str, field: fields.Field) -> list[click.Paramete
 def _described(row: Action, name: str, field: fields.Field) -> str:
     about = str(field.metadata.get("description", ""))
     if field.required:
-        about += " Required."
+        # A document can come from a file instead.
+        about += " Required, or --file." if isinstance(field, TextOrObject) and name != "file" else " Required."
     if field.load_default is not missing and field.load_default not in (None, False, dict):
         about += f" By default {'yes' if field.load_default is True else field.load_default}."
     if name in RENAMED and row.wait is not None:

@@ -1,7 +1,7 @@
 """What the event log answers: its list, its head, messages sent on a user's behalf, and how it is."""
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from services.events import repository, rules
@@ -17,6 +17,7 @@ PAGE = 50
 ORDERS = ("sequence", "-sequence")
 ADMINISTRATOR = "Administrator"
 QUEUE = "events.log"
+MOST_NAMED = 1000
 
 
 def find(uses: Uses, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -62,6 +63,12 @@ def head(uses: Uses) -> dict[str, int]:
     """The newest sequence of the log."""
     with uses.db.reading() as connection:
         return {"last_sequence": repository.head(connection)}
+
+
+def named(uses: Uses, ids: Sequence[str]) -> dict[str, str]:
+    """The names of messages by their ids; those that are not in the log are left out."""
+    with uses.db.reading() as connection:
+        return repository.names_of(connection, ids[:MOST_NAMED])
 
 
 def send(uses: Uses, parameters: dict[str, Any]) -> dict[str, Any]:

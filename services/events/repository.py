@@ -49,6 +49,12 @@ def head(connection: Connection) -> int:
     return connection.execute(select(func.max(event_table.c.sequence))).scalar() or 0
 
 
+def names_of(connection: Connection, ids: Sequence[str]) -> dict[str, str]:
+    """The names of the messages with these ids, as far as the log has them."""
+    return dict(tuple(row) for row in connection.execute(
+        select(event_table.c.id, event_table.c.name).where(event_table.c.id.in_(ids))))
+
+
 def has_named(connection: Connection, pattern: str) -> bool:
     """Whether the log has a message that this name or pattern covers."""
     return connection.execute(

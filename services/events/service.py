@@ -32,6 +32,10 @@ class Events:
     def head(self):
         return handlers.head(self.uses)
 
+    @rpc
+    def named(self, ids):
+        return handlers.named(self.uses, ids)
+
     # --- dead letters
     @action
     def dead_list(self, parameters):

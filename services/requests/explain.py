@@ -21,6 +21,7 @@ def explain(uses: Uses, parameters: dict[str, Any]) -> dict[str, Any]:
     instances = _part(uses, "instances", row, warnings)
     timeline = [_step(row, step) for step in history]
     timeline += [*reservations.pop("timeline", []), *instances.pop("timeline", [])]
+    name_causes(uses, timeline)
     return {
         "request": render_request(row), "sentence": sentence(row, found), "funnel": found.get("funnel"),
         "warnings": warnings, "reservations": reservations, "instances": instances,
@@ -34,6 +35,17 @@ def _part(uses: Uses, service: str, row: Row, warnings: list[dict[str, Any]]) ->
     except EdgemereError as error:
         warnings.append({"code": error.code, "detail": f"The service {service} does not answer; its part is missing."})
         return {}
+
+
+def name_causes(uses: Uses, timeline: list[dict[str, Any]]) -> None:
+    """Turn the causes of steps, ids of messages, into refs; a name is null where the log does not tell it (yet)."""
+    ids = list({step["cause"] for step in timeline if step["cause"]})
+    try:
+        names = uses.mesh.call("events", "named", ids=ids) if ids else {}
+    except EdgemereError:
+        names = {}
+    for step in timeline:
+        step["cause"] = {"id": step["cause"], "name": names.get(step["cause"])} if step["cause"] else None
 
 
 def _step(row: Row, step: Row) -> dict[str, Any]:

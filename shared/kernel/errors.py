@@ -22,6 +22,8 @@ class EdgemereError(Exception):
     status = 500
     code = "internal"
     retryable = False
+    # What to do when nobody knows anything better.
+    next_step = "Try again; if it stays, look for the request's id in the server's log."
 
     def __init__(
         self,
@@ -34,7 +36,7 @@ class EdgemereError(Exception):
     ) -> None:
         self.code = code or type(self).code
         self.detail = detail
-        self.next_step = next_step
+        self.next_step = next_step or type(self).next_step
         self.errors = [dict(error) for error in errors]
         self.extra = extra
         super().__init__(self.code, detail)
@@ -58,16 +60,19 @@ class EdgemereError(Exception):
 class Malformed(EdgemereError):
     """It cannot be parsed."""
     status, code = 400, "malformed"
+    next_step = "Correct what was sent."
 
 
 class Denied(EdgemereError):
     """The caller may not do this."""
     status, code = 403, "denied"
+    next_step = "Ask with other credentials, or ask whoever runs the server."
 
 
 class NotFound(EdgemereError):
     """No such object."""
     status, code = 404, "not_found"
+    next_step = "The list of its class shows what there is."
 
 
 class MethodNotAllowed(EdgemereError):
@@ -78,37 +83,44 @@ class MethodNotAllowed(EdgemereError):
 class Conflict(EdgemereError):
     """The state of things forbids it; ``extra`` says what is legal or in the way."""
     status, code = 409, "conflict"
+    next_step = "Look at how it stands now, and decide again."
 
 
 class VersionConflict(Conflict):
     """Somebody changed the object meanwhile; another attempt reads the new version."""
     code = "version_conflict"
+    next_step = "Read the object again and repeat."
     retryable = True
 
 
 class NoCapacity(Conflict):
     """A source is full; nothing was claimed."""
     code = "no_capacity"
+    next_step = "Free some room, or ask for less."
 
 
 class PreconditionFailed(EdgemereError):
     """If-Match names another version."""
     status, code = 412, "precondition_failed"
+    next_step = "Read it again, and repeat with its ETag."
 
 
 class TooLarge(EdgemereError):
     """More than the stated bound."""
     status, code = 413, "too_large"
+    next_step = "Send less in one call."
 
 
 class Invalid(EdgemereError):
     """Understood, and refused."""
     status, code = 422, "invalid"
+    next_step = "Correct it, and send it again."
 
 
 class TooMany(EdgemereError):
     """More than may be asked in this time."""
     status, code = 429, "too_many"
+    next_step = "Wait a moment, then try again."
     retryable = True
 
 
@@ -120,12 +132,14 @@ class NotYet(EdgemereError):
 class Unavailable(EdgemereError):
     """A part that is needed does not answer; trying again later can help."""
     status, code = 503, "unavailable"
+    next_step = "Try again in a moment; /health/ready says when everything is there."
     retryable = True
 
 
 class DeadlineExceeded(EdgemereError):
     """No answer within the time that the caller gave."""
     status, code = 504, "deadline_exceeded"
+    next_step = "Look whether it was done, then try again."
     retryable = True
 
 

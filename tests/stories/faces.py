@@ -21,7 +21,7 @@ EXIT_OF_STATUS = {
     200: 0, 201: 0, 202: 0, 400: 2, 405: 2, 413: 2, 422: 2, 401: 5, 403: 5, 404: 3, 409: 4, 412: 4, 501: 1, 503: 6, 504: 1,
 }
 _CODE = re.compile(r"^Error: .*\[([a-z0-9_.]+)\]$", re.M)
-_POINTER = re.compile(r"^  (/\S*): ", re.M)
+_POINTER = re.compile(r"^  (?:at (?=/\S*$))?(/\S*?)(?:: |$)", re.M)
 # How the command line spells parameters whose names it needs itself.
 _RENAMED = {"wait": "may-wait"}
 
