@@ -61,10 +61,10 @@ def create(uses: Uses, parameters: Mapping[str, Any]) -> dict[str, Any]:
     return render_data(uses.db.retrying(work))
 
 
-def find(uses: Uses, parameters: Mapping[str, Any]) -> dict[str, Any]:
+def find(uses: Uses, parameters: Mapping[str, Any], must_exist: bool = True) -> dict[str, Any]:
     """A page of data, those of suspended sources too."""
     with uses.db.reading() as connection:
-        return repository.data.answer(connection, parameters)
+        return repository.data.answer(connection, parameters, must_exist=must_exist)
 
 
 def show(uses: Uses, parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -98,10 +98,10 @@ def _name_taken(name: str) -> Conflict:
                     errors=[{"pointer": "/name", "detail": "This name is taken."}])
 
 
-def find(uses: Uses, parameters: Parameters) -> dict[str, Any]:
+def find(uses: Uses, parameters: Parameters, must_exist: bool = True) -> dict[str, Any]:
     """A page of sources."""
     with uses.db.reading() as connection:
-        return repository.sources.answer(connection, parameters)
+        return repository.sources.answer(connection, parameters, must_exist=must_exist)
 
 
 def show(uses: Uses, parameters: Parameters) -> dict[str, Any]:

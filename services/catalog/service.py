@@ -28,7 +28,7 @@ class Catalog:
 
     @action
     def datasource_list(self, parameters):
-        return handlers.find(self.uses, parameters)
+        return handlers.find(self.uses, parameters, must_exist=False)
 
     @action
     def datasource_show(self, parameters):
@@ -69,7 +69,7 @@ class Catalog:
 
     @action
     def data_list(self, parameters):
-        return items.find(self.uses, parameters)
+        return items.find(self.uses, parameters, must_exist=False)
 
     @action
     def data_find(self, parameters):

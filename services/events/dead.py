@@ -41,10 +41,10 @@ def keep(uses: Uses, messages: Sequence[Delivery]) -> None:
         log.error("dead letter %s: %s of %s: %s", row["id"], row["event"], row["queue"], row["reason"])
 
 
-def find(uses: Uses, parameters: dict[str, Any]) -> dict[str, Any]:
+def find(uses: Uses, parameters: dict[str, Any], must_exist: bool = True) -> dict[str, Any]:
     """A page of dead letters."""
     with uses.db.reading() as connection:
-        return repository.deadletters.answer(connection, parameters)
+        return repository.deadletters.answer(connection, parameters, must_exist=must_exist)
 
 
 def replay(uses: Uses, parameters: dict[str, Any]) -> dict[str, Any]:

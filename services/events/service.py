@@ -39,7 +39,7 @@ class Events:
     # --- dead letters
     @action
     def dead_list(self, parameters):
-        return dead.find(self.uses, parameters)
+        return dead.find(self.uses, parameters, must_exist=False)
 
     @action
     def dead_replay(self, parameters):

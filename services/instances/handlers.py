@@ -56,10 +56,10 @@ def on_provisioning(uses: Uses, message: Any) -> None:
     uses.mesh.call("requests", "provide", dataref=dataref)
 
 
-def find(uses: Uses, parameters: Parameters) -> dict[str, Any]:
+def find(uses: Uses, parameters: Parameters, must_exist: bool = True) -> dict[str, Any]:
     """A page of instances."""
     with uses.db.reading() as connection:
-        return repository.instances.answer(connection, parameters, owner=uses.context.owner or None)
+        return repository.instances.answer(connection, parameters, owner=uses.context.owner or None, must_exist=must_exist)
 
 
 def show(uses: Uses, parameters: Parameters) -> dict[str, Any]:

@@ -28,7 +28,7 @@ class Instances:
 
     @action
     def list(self, parameters):
-        return handlers.find(self.uses, parameters)
+        return handlers.find(self.uses, parameters, must_exist=False)
 
     @action
     def show(self, parameters):

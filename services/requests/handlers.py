@@ -130,10 +130,10 @@ def named(uses: Uses, connection: Any, ref: str) -> Row:
     return repository.requests.resolve(connection, ref, uses.context.owner or None)
 
 
-def find(uses: Uses, parameters: Parameters) -> dict[str, Any]:
+def find(uses: Uses, parameters: Parameters, must_exist: bool = True) -> dict[str, Any]:
     """A page of requests."""
     with uses.db.reading() as connection:
-        return repository.requests.answer(connection, parameters, owner=uses.context.owner or None)
+        return repository.requests.answer(connection, parameters, owner=uses.context.owner or None, must_exist=must_exist)
 
 
 def show(uses: Uses, parameters: Parameters) -> dict[str, Any]:

@@ -137,10 +137,10 @@ def provision(uses: Uses, parameters: Parameters) -> dict[str, Any]:
     return shown(uses, uses.db.retrying(work))
 
 
-def find(uses: Uses, parameters: Parameters) -> dict[str, Any]:
+def find(uses: Uses, parameters: Parameters, must_exist: bool = True) -> dict[str, Any]:
     """A page of references."""
     with uses.db.reading() as connection:
-        return repository.references.answer(connection, parameters, owner=uses.context.owner or None)
+        return repository.references.answer(connection, parameters, owner=uses.context.owner or None, must_exist=must_exist)
 
 
 def show(uses: Uses, parameters: Parameters) -> dict[str, Any]:

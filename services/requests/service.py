@@ -24,7 +24,7 @@ class Requests:
 
     @action
     def list(self, parameters):
-        return handlers.find(self.uses, parameters)
+        return handlers.find(self.uses, parameters, must_exist=False)
 
     @action
     def find(self, parameters):
@@ -69,7 +69,7 @@ class Requests:
 
     @action
     def datareference_list(self, parameters):
-        return references.find(self.uses, parameters)
+        return references.find(self.uses, parameters, must_exist=False)
 
     @action
     def datareference_find(self, parameters):

@@ -120,10 +120,10 @@ def on_destroyed(uses: Uses, message: Any) -> None:
     freeing.destroy_all(uses, message.obj["id"])
 
 
-def find(uses: Uses, parameters: Parameters) -> dict[str, Any]:
+def find(uses: Uses, parameters: Parameters, must_exist: bool = True) -> dict[str, Any]:
     """A page of reservations."""
     with uses.db.reading() as connection:
-        return repository.reservations.answer(connection, parameters, owner=uses.context.owner or None)
+        return repository.reservations.answer(connection, parameters, owner=uses.context.owner or None, must_exist=must_exist)
 
 
 def show(uses: Uses, parameters: Parameters) -> dict[str, Any]:

@@ -22,7 +22,7 @@ class Reservations:
 
     @action
     def list(self, parameters):
-        return handlers.find(self.uses, parameters)
+        return handlers.find(self.uses, parameters, must_exist=False)
 
     @action
     def find(self, parameters):

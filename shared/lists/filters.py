@@ -35,7 +35,7 @@ class Wanted:
 
 
 def wanted(connection: Connection, columns: Columns, fields: FieldSet, parameters: Mapping[str, Any],
-           owner: str | None) -> Wanted:
+           owner: str | None, must_exist: bool = True) -> Wanted:
     """What these parameters of a list or find ask for. Raises as ``Lister.page`` does."""
     record, table = columns.record, columns.table
     mine = [table.c.owner == owner] if owner is not None and "owner" in table.c else []
@@ -62,6 +62,8 @@ def wanted(connection: Connection, columns: Columns, fields: FieldSet, parameter
         exact = _exact(columns, expression)
         if connection.execute(select(table.c.id).where(exact, *mine, *visible).limit(1)).first() is not None:
             return Wanted((*conditions, *visible, exact))
+        if plain_name(expression) is not None and not must_exist:
+            return Wanted((*conditions, exact, *visible))
         if plain_name(expression) is not None:
             gone = is_id(expression) and connection.execute(
                 select(table.c.id).where(table.c.id == expression, *mine)).first() is not None

@@ -49,13 +49,15 @@ class Lister:
         self.columns = Columns(record, mapping, tags)
 
     def page(self, connection: Connection, parameters: Mapping[str, Any], where: ColumnElement[bool] | None = None,
-             owner: str | None = None, total: int | None = None) -> tuple[list[Row], str | None, int]:
+             owner: str | None = None, total: int | None = None, must_exist: bool = True,
+             ) -> tuple[list[Row], str | None, int]:
         """The rows of one page, the cursor of the next (None at the end), and how many there are in all.
 
         ``parameters`` are those of ``listing(noun)``, checked. ``where`` narrows the list further, ``owner`` (unless
         empty) to what is theirs. A caller who has counted already gives the ``total``. Destroyed objects are left out unless ``state``
-        asks for them. A page may be short, and still have
-        a next, when the query needs memory to decide; its total is then an ``Estimate`` where counting was given up.
+        asks for them. ``must_exist``: a plain id or name that is not there is an error and not an empty page; that is
+        what find does and list does not. A page may be short, and still have a next, when the query needs memory to
+        decide; its total is then an ``Estimate`` where counting was given up.
 
         Raises:
             NotFound: ``attr1`` is a plain id or name that is not there.
@@ -72,7 +74,7 @@ class Lister:
             text, after = cursors.read(parameters["cursor"], of, order.text if text else None)
             order = self._order(connection, text)
             conditions = [order.after(after)]
-        want = wanted(connection, self.columns, self.fields, parameters, owner)
+        want = wanted(connection, self.columns, self.fields, parameters, owner, must_exist)
         if where is not None:
             want = want.narrowed(where)
         limit = parameters.get("limit") or PAGE
@@ -89,9 +91,9 @@ class Lister:
         return [row for row, _ in found], following, total
 
     def answer(self, connection: Connection, parameters: Mapping[str, Any], where: ColumnElement[bool] | None = None,
-               owner: str | None = None, render: Callable[[Row], Any] | None = None) -> dict[str, Any]:
+               owner: str | None = None, render: Callable[[Row], Any] | None = None, must_exist: bool = True) -> dict[str, Any]:
         """``page`` as the contract shows it: rendered objects in an ``envelope``."""
-        rows, following, total = self.page(connection, parameters, where, owner)
+        rows, following, total = self.page(connection, parameters, where, owner, must_exist=must_exist)
         return envelope(map(render or self.record.render, rows), following, total)
 
     def resolve(self, connection: Connection, ref: str, owner: str | None = None, *, destroyed: bool = False) -> Row:
