@@ -26,7 +26,7 @@ SERVICES = sorted(path.parent.name for path in ROOT.glob("services/*/__init__.py
 # Put together here, so that this file does not contain them.
 NEVER_WRITTEN = {
     "a path of one machine": re.compile("|".join([
-        "/wo" + "rk/(?:main|shared)", "/tmp/p" + "lan", "/ro" + "ot/", "/opt/wh" + "eels",
+        "/wo" + "rk/(?:main|shared|wt)", "/tmp/p" + "lan", "/ro" + "ot/", "/opt/wh" + "eels",
     ])),
     "a package registry's host": re.compile("|".join([
         "py" + r"pi\.org", "python" + r"hosted\.org", "registry" + r"\.npmjs", "deb" + r"\.debian\.org",

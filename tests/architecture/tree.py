@@ -8,6 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 _LEFT_OUT = {"__pycache__", "node_modules", "build", "dist"}
 _DOT_FOLDERS_OF_OURS = {".ci"}
+_FILES_LEFT_OUT = {".git"}  # a file, not a folder, in a second work tree
 CODE = ("gateway", "services", "shared")
 
 
@@ -18,7 +19,7 @@ def project_files() -> Iterator[Path]:
             name for name in folders
             if name not in _LEFT_OUT and (not name.startswith(".") or name in _DOT_FOLDERS_OF_OURS)
         )
-        for name in sorted(files):
+        for name in sorted(set(files) - _FILES_LEFT_OUT):
             yield (Path(folder) / name).relative_to(ROOT)
 
 
