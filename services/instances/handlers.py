@@ -8,7 +8,6 @@ from sqlalchemy import update
 
 from services.instances import moving, removing, repository
 from services.instances.models import INSTANCE, access_table, entry, render, shown
-from services.instances.provisioning import REFS
 from shared.bus.event import named_in
 from shared.hosting.uses import Uses
 from shared.kernel.errors import Conflict, Invalid, NotFound
@@ -95,9 +94,7 @@ def destroy(uses: Uses, parameters: Parameters) -> dict[str, Any]:
             if row["state"] == "Destroyed":
                 return row
             gone, = removing.destroy_rows(uow, [row], uses.config.instances.grace_s)
-            left = repository.live_of_request(uow.connection, row["request_id"], 1_000_000)
-            uow.tell("instances.gone", row["request_id"], {
-                "request": row["request_id"], "live": len(left), "refs": [{"id": x["id"], "name": x["name"]} for x in left[:REFS]]})
+            removing.tell_gone(uow, row["request_id"], [gone])
         return gone
     row = uses.db.retrying(work)
     removing.clear(uses, row["request_id"])

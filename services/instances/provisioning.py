@@ -19,7 +19,6 @@ from shared.storage.record import Row
 from shared.storage.unit_of_work import UnitOfWork
 
 CHUNK = 2000
-REFS = 200
 
 
 def on_evaluated(uses: Uses, message: Any) -> None:
@@ -156,7 +155,7 @@ def tell_broken(uow: UnitOfWork, request: str, attempt: int) -> None:
 def _tell(uow: UnitOfWork, request: str, attempt: int, states: Mapping[tuple[int, str], int], broken: Sequence[Row]) -> None:
     live = sum(count for (_, state), count in states.items() if state in ("Ready", "Provisioning"))
     uow.tell("instances.settled", request, {
-        "request": request, "attempt": attempt, "live": live, "refs": repository.refs(uow.connection, REFS, request=request),
+        "request": request, "attempt": attempt, "live": live, "refs": repository.refs(uow.connection, removing.REFS, request=request),
         "simulated": repository.simulated_of_request(uow.connection, request),
         "broken": [{"instance": row["instance"], "id": row["instance_id"], "data": row["data_id"], "name": row["name"],
                     "checksum": row["checksum"], "reason": row["reason"] or row["error"] or {}} for row in broken],

@@ -18,6 +18,8 @@ from shared.storage.unit_of_work import UnitOfWork
 
 log = logging.getLogger(__name__)
 CHUNK = 2000
+# How many refs of its instances a request is told.
+REFS = 200
 
 
 def on_ended(uses: Uses, message: Any) -> None:
@@ -64,6 +66,14 @@ def destroy_rows(uow: UnitOfWork, rows: Sequence[Row], grace_s: float) -> list[R
             state="leaving", purge_at=clock.stamp_in(grace_s)))
         uow.connection.execute(update(access_table).where(mine, ~copied).values(state="ended"))
     return gone
+
+
+def tell_gone(uow: UnitOfWork, request: str, gone: Sequence[Row]) -> None:
+    """Tell that instances of a request went before its end: what was claimed for them is given back, and with the last
+    one gone the request is over. ``gone`` names them with the version in which they were destroyed."""
+    uow.tell("instances.gone", request, {
+        "request": request, "gone": [{"id": row["id"], "version": row["version"]} for row in gone],
+        "live": repository.live_count(uow.connection, request), "refs": repository.refs(uow.connection, REFS, request=request)})
 
 
 def clear(uses: Uses, request: str | None = None) -> int:

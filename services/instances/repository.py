@@ -61,6 +61,25 @@ def live_data(connection: Connection, request: str) -> list[str]:
         .where(table.c.request_id == request, table.c.state == "Ready", access.c.state == "ready")).scalars())
 
 
+def live_count(connection: Connection, request: str) -> int:
+    """How many instances of a request are not destroyed."""
+    return connection.execute(select(func.count()).select_from(table).where(
+        table.c.request_id == request, table.c.state.in_(LIVE))).scalar_one()
+
+
+def gone_data(connection: Connection, gone: Mapping[str, int], after: Sequence[str], limit: int) -> list[Row]:
+    """What instances held that are Destroyed and have been since these versions, after an ``(instance, data)``."""
+    still = [row.id for row in connection.execute(select(table.c.id, table.c.version).where(
+        table.c.id.in_(list(gone)), table.c.state == "Destroyed")) if row.version == gone[row.id]]
+    of_instance, of_data = after or ("", "")
+    return _rows(connection, select(
+        access.c.instance_id, access.c.data_id, table.c.attempt, table.c.version)
+        .join(table, table.c.id == access.c.instance_id)
+        .where(access.c.instance_id.in_(still), or_(access.c.instance_id > of_instance, and_(
+            access.c.instance_id == of_instance, access.c.data_id > of_data)))
+        .order_by(access.c.instance_id, access.c.data_id).limit(limit))
+
+
 def names_like(connection: Connection, owner: str, base: str) -> set[str]:
     """The names ``<base>-…`` that live instances of this owner have."""
     low, high = base + "-", base + "."

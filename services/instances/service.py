@@ -75,6 +75,11 @@ class Instances:
             return repository.live_data(connection, request)
 
     @rpc
+    def gone_data(self, gone, after, limit):
+        with self.uses.db.reading() as connection:
+            return repository.gone_data(connection, gone, after, limit)
+
+    @rpc
     def explain_part(self, request):
         return handlers.explain_part(self.uses, request)
 

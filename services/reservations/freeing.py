@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from services.reservations import repository
+from services.reservations import repository, rules
 from services.reservations.models import RESERVATION
 from shared.hosting.uses import Uses
 from shared.storage.record import Row
@@ -41,6 +41,30 @@ def free_data(uses: Uses, request: str, data: Sequence[str | None], attempt: int
         with uses.db.transaction(uses.context) as uow:
             rows = [row for row in repository.held(uow.connection, request, 1_000_000, attempt - 1) if row["data_id"] in gone]
             return uow.move(RESERVATION, rows, "free", changes={"reason": {"code": "source_unavailable"}})
+    release(uses, uses.db.retrying(work))
+
+
+def on_gone(uses: Uses, message: Any) -> None:
+    """``instances.gone``: what was reserved for instances that are destroyed, and were not taken back, is given back."""
+    fact = message.obj
+    gone = {one["id"]: one["version"] for one in fact["gone"]}
+    after: list[str] = []
+    while True:
+        page = uses.mesh.call("instances", "gone_data", gone=gone, after=after, limit=CHUNK)
+        free_reservations(uses, [rules.reservation_id(fact["request"], row["attempt"], row["data_id"]) for row in page])
+        if len(page) < CHUNK:
+            return
+        after = [page[-1]["instance_id"], page[-1]["data_id"]]
+
+
+def free_reservations(uses: Uses, ids: Sequence[str]) -> None:
+    """Reject those of these reservations that are held, and release the claims of all of them: the first run may have died between."""
+    def work() -> list[Row]:
+        with uses.db.transaction(uses.context) as uow:
+            rows = repository.by_ids(uow.connection, ids)
+            uow.move(RESERVATION, [row for row in rows if row["state"] in repository.HELD], "free",
+                     changes={"reason": {"code": "instance_destroyed"}})
+        return rows
     release(uses, uses.db.retrying(work))
 
 

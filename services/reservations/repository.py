@@ -41,9 +41,13 @@ def _page(connection: Connection, request: str, attempt: int, state: str, after:
     return [dict(row) for row in connection.execute(statement).mappings()]
 
 
+# The states in which something is, or may be, claimed for a reservation.
+HELD = ("Init", "Created", "Confirmed")
+
+
 def held(connection: Connection, request: str, limit: int, up_to: int | None = None) -> list[Row]:
     """Reservations of a request, of any attempt (up to one), that are not rejected."""
-    statement = select(table).where(table.c.request_id == request, table.c.state.in_(("Init", "Created", "Confirmed")),
+    statement = select(table).where(table.c.request_id == request, table.c.state.in_(HELD),
                                     table.c.destroyed_at.is_(None))
     if up_to is not None:
         statement = statement.where(table.c.attempt <= up_to)

@@ -34,12 +34,17 @@ def choose(candidates: Sequence[Mapping[str, Any]], select: Mapping[str, Any], s
     return list(candidates[:select.get("count", 1 if mode in ("first", "best") else len(candidates))])
 
 
+def reservation_id(request: str, attempt: int, data: str) -> str:
+    """The id of the reservation that an attempt of a request makes of a data: the same however often the step is repeated."""
+    return derived_id("datareservation", request, attempt, data)
+
+
 def reservation_row(request: Mapping[str, Any], data: Mapping[str, Any], source: Mapping[str, Any],
                     weights: Mapping[str, float]) -> dict[str, Any]:
     """The row of the reservation that a request's attempt makes of a data; its id is always the same."""
     cost, parts = cost_of("leave", data.get("size"), source, None, request.get("lifetime"), weights)
     return {
-        "id": derived_id("datareservation", request["id"], request["attempt"], data["id"]),
+        "id": reservation_id(request["id"], request["attempt"], data["id"]),
         "owner": request["owner"], "name": data["name"], "request_id": request["id"], "request_name": request["name"],
         "attempt": request["attempt"], "data_id": data["id"], "source_id": data["source"]["id"],
         "source_name": data["source"]["name"], "cost": cost, "cost_parts": parts, "standby": False, "snapshot": dict(data),

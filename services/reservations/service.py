@@ -1,7 +1,7 @@
 """The service ``reservations``: which data a request takes, and what is done with each."""
 from __future__ import annotations
 
-from services.reservations import handlers, repository
+from services.reservations import freeing, handlers, repository
 from shared.hosting.entrypoints import on_event, rpc
 from shared.hosting.serving import UsesProvider, action
 
@@ -88,6 +88,10 @@ class Reservations:
     @on_event("edgemere", "datarequest.completed")
     def datarequest_completed(self, message):
         handlers.on_ended(self.uses, message)
+
+    @on_event("edgemere", "instances.gone", internal=True)
+    def gone(self, message):
+        freeing.on_gone(self.uses, message)
 
     @on_event("edgemere", "datarequest.destroy")
     def datarequest_destroy(self, message):

@@ -46,7 +46,7 @@ EVENTS: dict[str, Event] = {event.name: event for event in [
     Event("instances.settled", "datarequest", "instances",
           "All instances of one attempt of a request are Ready, or one is Broken.", INTERNAL),
     Event("instances.gone", "datarequest", "instances",
-          "Instances of a request were destroyed by their user.", INTERNAL),
+          "Instances of a request were destroyed before its end.", INTERNAL),
     Event("capacity.freed", "datasource", "catalog", "Room came free, or data appeared, at a source.", INTERNAL),
 ]}
 

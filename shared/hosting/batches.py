@@ -34,8 +34,8 @@ BATCH_PAUSES_S = (0.2, 1.0, 5.0)
 
 
 class BatchEvent(Entrypoint):
-    """A method that handles many messages at once: ``method(self, messages)``, up to ``batch`` in order, without waiting
-    for a full batch. One consumer at a time has the queue.
+    """A method that handles many messages at once: ``method(self, messages)``, up to ``batch`` in order (the setting
+    ``events.batch`` unless given), without waiting for a full batch. One consumer at a time has the queue.
 
     ``source`` and ``internal`` as for ``on_event``; ``patterns`` such as ``data.*`` or ``#``. ``queue`` defaults to
     ``<service>.<method>``; the dead letters are ``batch_event(queue=DEAD_QUEUE, raw=True)``. With ``raw`` the method gets
@@ -47,7 +47,7 @@ class BatchEvent(Entrypoint):
     bus = Bus()
 
     def __init__(self, source: str = "", patterns: Iterable[str] = (), *, queue: str | None = None,
-                 internal: bool = False, raw: bool = False, batch: int = BATCH, prefetch: int = BATCH_PREFETCH,
+                 internal: bool = False, raw: bool = False, batch: int | None = None, prefetch: int = BATCH_PREFETCH,
                  delays_s: Sequence[float] | None = None, pauses_s: Sequence[float] = BATCH_PAUSES_S,
                  **options: Any) -> None:
         super().__init__(**{"expected_exceptions": (EdgemereError,), **options})
@@ -69,6 +69,9 @@ class BatchEvent(Entrypoint):
 
     def setup(self) -> None:
         self.delays_s = tuple(self.delays_s or delays_in(self.container.config))
+        self.batch = self.batch or self.container.config.get("event_batch", BATCH)
+        # While one batch is handled, the next can arrive.
+        self.prefetch = max(self.prefetch, 2 * self.batch)
         self.topology = self.topology_for(self.container.service_name, method=self.method_name)
         self.queue_name = self.queue_name or f"{self.container.service_name}.{self.method_name}"
         port.prepare(self.container.config[AMQP_URI_CONFIG_KEY])

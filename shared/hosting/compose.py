@@ -112,6 +112,6 @@ def nameko_config(config: Config, services: Sequence[Service], pace: Pace) -> di
     """What Nameko's containers read, with the parts of our own under keys in capitals."""
     return {
         "AMQP_URI": config.broker.uri, "serializer": "json", "max_workers": config.rpc.max_workers,
-        "rpc_timeout_s": config.rpc.timeout_s, "retry_backoff_s": config.events.retry_backoff_s,
+        "rpc_timeout_s": config.rpc.timeout_s, "retry_backoff_s": config.events.retry_backoff_s, "event_batch": config.events.batch,
         "parent_calls_tracked": 5, "USES": {service.name: service.uses for service in services}, "CONFIG": config, "PACE": pace,
     }

@@ -69,16 +69,14 @@ def _requests(folder: Folder) -> Iterator[str]:
 
 
 def _instances(folder: Folder) -> Iterator[str]:
-    """No instance is lost or doubled: each confirmed reservation is in exactly one instance, unless its user destroyed that."""
+    """No instance is lost or doubled: each confirmed reservation is in exactly one live instance, and nothing else is."""
     confirmed: dict[str, Counter] = defaultdict(Counter)
     for row in folder.rows("reservations", "SELECT request_id, data_id, attempt FROM datareservation WHERE state = 'Confirmed'"):
         confirmed[row["request_id"]][row["data_id"], row["attempt"]] += 1
     live: dict[str, Counter] = defaultdict(Counter)
-    gone: dict[str, Counter] = defaultdict(Counter)
     for row in folder.rows("instances", """SELECT a.request_id, a.data_id, a.state, i.state AS instance, i.name, i.attempt FROM access a
                            JOIN datainstance i ON i.id = a.instance_id"""):
         if row["instance"] == "Destroyed":
-            gone[row["request_id"]][row["data_id"], row["attempt"]] += 1
             continue
         live[row["request_id"]][row["data_id"], row["attempt"]] += 1
         if row["instance"] == "Ready" and row["state"] != "ready":
@@ -86,9 +84,9 @@ def _instances(folder: Folder) -> Iterator[str]:
     states = {row["id"]: row["state"] for row in folder.rows("requests", "SELECT id, state FROM datarequest")}
     for request in set(confirmed) | set(live):
         if states.get(request) == "Satisfied":
-            missing = confirmed[request] - live[request] - gone[request]
+            missing = confirmed[request] - live[request]
             if missing:
-                yield f"request {request} is Satisfied and has no instance of {dict(missing)}"
+                yield f"request {request} is Satisfied and has no live instance of what is confirmed: {dict(missing)}"
             doubled = live[request] - confirmed[request]
             if doubled:
                 yield f"request {request} has live entries that nothing confirms: {dict(doubled)}"
@@ -135,13 +133,24 @@ def _files(folder: Folder) -> Iterator[str]:
 
 
 def _claims(folder: Folder) -> Iterator[str]:
-    """What is used is what is claimed, never more than there is, and nothing is claimed for what has ended."""
+    """What is used is what is claimed, never more than there is; nothing is claimed for what has ended, and all that is confirmed is."""
     claimed: dict[str, Counter] = defaultdict(Counter)
+    reservations = {row["id"]: row for row in folder.rows("reservations", "SELECT id, name, state, action FROM datareservation")}
+    claims = {row["id"] for row in folder.rows("catalog", "SELECT id FROM claim")}
     states = {row["id"]: row["state"] for row in folder.rows("requests", "SELECT id, state FROM datarequest")}
     for row in folder.rows("catalog", "SELECT source_id, kind, amount, holder FROM claim"):
         claimed[row["source_id"]][row["kind"]] += row["amount"]
         if states.get(row["holder"]) in ("Failed", "Completed"):
             yield f"a claim is left of request {row['holder']}, which is {states[row['holder']]}"
+    for claim in claims:
+        of = reservations.get(claim.rpartition(".")[0])
+        if of is None or of["state"] == "Rejected":
+            yield f"the claim {claim} is left of a reservation that is {of and of['state']}"
+    for row in reservations.values():
+        wanted = {"leave": "r", "copy": "rb"}.get(row["action"] or "", "") if row["state"] == "Confirmed" else ""
+        for kind in wanted:
+            if f"{row['id']}.{kind}" not in claims:
+                yield f"the reservation {row['id']} of {row['name']} is Confirmed and claims no {kind}"
     for row in folder.rows("catalog", "SELECT id, name, used, capacity FROM datasource"):
         used, capacity = json.loads(row["used"] or "{}"), json.loads(row["capacity"] or "{}")
         for kind in ("bytes", "readers"):

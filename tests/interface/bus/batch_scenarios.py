@@ -36,6 +36,26 @@ def test_batches_come_in_order_with_all_that_is_there(stage):
     until(lambda: depth(stage, f"log-{tag}.keep") == 0)
 
 
+def test_a_batch_is_as_large_as_the_settings_say(stage):
+    tag, got, hold = stage.tag, [], threading.Event()
+
+    class Log:
+        name = f"log-{tag}"
+
+        @batch_event("edgemere", [f"{tag}.#"])
+        def keep(self, messages):
+            got.append(len(messages))
+            hold.wait(10)
+
+    stage.run(Log, event_batch=7)
+    stage.tell(f"{tag}.first", -1)
+    until(lambda: got)
+    stage.broker.publish_many([Message(PUBLIC, f"{tag}.x", encode({"obj": n}), id=str(n)) for n in range(30)])
+    hold.set()
+    until(lambda: sum(got) == 31)
+    assert max(got) == 7
+
+
 def test_a_second_replica_of_a_batch_reader_waits_until_the_first_is_gone(stage):
     tag, got = stage.tag, []
 
