@@ -11,13 +11,14 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
 from gateway import content, openapi, pages, sse
 from gateway.auth import Admission
-from gateway.dispatch import Dispatcher, Outcome, Patience, check
+from gateway.dispatch import Dispatcher, Outcome, Patience, check, checked_key, reply_of
 from gateway.health import Health
 from gateway.live import Live
 from gateway.metrics import MEDIA_TYPE as METRICS_TYPE
@@ -28,15 +29,15 @@ from gateway.rest import read_parameters
 from gateway.settings import Settings
 from gateway.wire import dumps
 from shared.contracts.action import Action, load_parameters
-from shared.contracts.table import ACTIONS, BY_ADDRESS
+from shared.contracts.table import BY_ADDRESS
 from shared.kernel.context import Context
-from shared.kernel.errors import EdgemereError, Invalid, Malformed, MethodNotAllowed, NotFound, did_you_mean
+from shared.kernel.errors import EdgemereError, Malformed, MethodNotAllowed, NotFound, did_you_mean
 from shared.kernel.errors import PreconditionFailed
 
 log = logging.getLogger(__name__)
 
 GZIP_FROM_BYTES = 1024
-KEY_LENGTH = 255
+SOCKETS = "/web/socket.io"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}", re.ASCII)
 _VERSION = re.compile(r'(?:W/)?"(\d{1,18})"', re.ASCII)
 _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,9})(?![\d.])", re.IGNORECASE | re.ASCII)
@@ -44,8 +45,6 @@ _SECURITY = [("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "no-refe
 _NO_FRAMES = ("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
 _STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 _NO_STORE = ("Cache-Control", "no-store")
-_SHOWN = {row.noun: row.address for row in ACTIONS.values()
-          if row.path[-1] == "show" and row.answer == "object"}
 
 
 class Answer:
@@ -57,25 +56,42 @@ class Answer:
         self.status, self.headers, self.body = status, headers, body
 
 
-def create_app(mesh: Any, live: Live, settings: Settings, metrics: Metrics | None = None) -> App:
+@dataclass(frozen=True)
+class Parts:
+    """What the faces of one gateway share."""
+
+    admission: Admission
+    dispatcher: Dispatcher
+    reader: sse.LogReader
+    live: Live
+    settings: Settings
+    metrics: Metrics
+
+
+def create_app(mesh: Any, live: Live, settings: Settings, metrics: Metrics | None = None,
+               make_sockets: Callable[[Parts], Any] | None = None) -> App:
     """The application.
 
     ``mesh.call(service, method, timeout_s=, context=, **parameters)`` asks a service and raises EdgemereErrors.
     ``live`` must be told what the bus says (see ``gateway.live``). ``metrics`` may be shared with other parts of the
-    process.
+    process. ``make_sockets`` makes the WSGI application of the WebSocket, with ``close()`` and ``open``, where the web
+    server can carry one.
     """
-    return App(mesh, live, settings, metrics or Metrics())
+    return App(mesh, live, settings, metrics or Metrics(), make_sockets)
 
 
 class App:
     """See ``create_app``."""
 
-    def __init__(self, mesh: Any, live: Live, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, mesh: Any, live: Live, settings: Settings, metrics: Metrics,
+                 make_sockets: Callable[[Parts], Any] | None) -> None:
         self._mesh, self._live, self._settings, self._metrics = mesh, live, settings, metrics
         self._admission = Admission(settings)
         self._dispatcher = Dispatcher(mesh, live, settings)
         self._health = Health(mesh, settings)
         self._reader = sse.LogReader(mesh, live, settings)
+        parts = Parts(self._admission, self._dispatcher, self._reader, live, settings, metrics)
+        self._sockets = make_sockets(parts) if make_sockets else None
         self._made: dict[str, bytes] = {}
         self._pages: dict[str, Callable[[dict[str, Any]], Answer]] = {
             "/": self._start, "/web": self._web, "/docs": self._docs, "/openapi.json": self._openapi,
@@ -93,6 +109,11 @@ class App:
         path = environ.get("PATH_INFO", "")
         row = BY_ADDRESS.get(path)
         try:
+            if self._sockets is not None and path.rstrip("/") == SOCKETS:
+                # Whoever gets in here is answered in frames, for as long as the connection lasts.
+                self._admission.check_host(environ)
+                self._admission.check_origin(environ)
+                return self._sockets(environ, start_response)
             answer = self._answer(row, path, environ, request_id)
         except EdgemereError as error:
             answer = _refusal(error, path, request_id)
@@ -104,8 +125,10 @@ class App:
         return _send(answer, environ, start_response, request_id)
 
     def close(self) -> None:
-        """The server stops: waiting calls answer with what is, streams end."""
+        """The server stops: waiting calls answer with what is, streams end, sockets hear that they end."""
         self._live.close()
+        if self._sockets is not None:
+            self._sockets.close()
 
     def _answer(self, row: Action | None, path: str, environ: dict[str, Any], request_id: str) -> Answer:
         self._admission.check_host(environ)
@@ -124,7 +147,7 @@ class App:
     def _context(self, row: Action, environ: dict[str, Any], request_id: str) -> Context:
         changes: dict[str, Any] = {"request_id": request_id, "correlation_id": request_id}
         if row.changes:
-            changes["idempotency_key"] = _idempotency_key(environ)
+            changes["idempotency_key"] = checked_key(environ.get("HTTP_IDEMPOTENCY_KEY"))
             changes["if_match"] = _if_match(environ)
         return self._admission.context(environ).having(**changes)
 
@@ -222,50 +245,24 @@ def _other_method(method: str, address: str, allowed: tuple[str, ...]) -> Answer
 
 
 def _from_outcome(row: Action, outcome: Outcome, patience: Patience, environ: dict[str, Any]) -> Answer:
-    body, headers = outcome.body, []
+    headers = []
     if outcome.waited_s is not None and (patience.seconds is not None or patience.respond_async):
         applied = f"wait={outcome.waited_s:g}" if patience.seconds is not None else "respond-async"
         headers.append(("Preference-Applied", applied))
-    if outcome.operation:
-        if row.answer == "document" and isinstance(body, dict):
-            body = {**body, "operation": outcome.operation}
-        headers.append(("Location", f"{_SHOWN['operation']}?id={outcome.operation}"))
-        return _json(202, body, headers)
-    version = body.get("version") if row.answer == "object" and isinstance(body, dict) else None
-    if isinstance(version, int):
-        etag = f'"{version}"'
+    reply = reply_of(row, outcome)
+    if reply.version is not None:
+        etag = f'"{reply.version}"'
         headers.append(("ETag", etag))
         if not row.changes and content.names(environ.get("HTTP_IF_NONE_MATCH", ""), etag):
             return Answer(304, [_NO_STORE, *headers])
-    if row.creates:
-        shown = _location(row, body)
-        return _json(201, body, [*headers, ("Location", shown)] if shown else headers)
-    return _json(200, body, headers)
-
-
-def _location(row: Action, body: Any) -> str | None:
-    """The show address of what was made: the object itself, or what a document's wait follows."""
-    path = row.wait.id_path if row.answer == "document" and row.wait else "id"
-    noun = row.wait.noun if row.answer == "document" and row.wait else row.noun
-    found = body
-    for name in path.split("."):
-        found = found.get(name) if isinstance(found, dict) else None
-    return f"{_SHOWN[noun]}?id={quote(found, safe='')}" if isinstance(found, str) and noun in _SHOWN else None
+    if reply.location:
+        headers.append(("Location", reply.location))
+    return _json(reply.status, reply.body, headers)
 
 
 def _request_id(environ: dict[str, Any]) -> str:
     given = environ.get("HTTP_X_REQUEST_ID", "")
     return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-
-
-def _idempotency_key(environ: dict[str, Any]) -> str:
-    key = environ.get("HTTP_IDEMPOTENCY_KEY")
-    if key is None:
-        return ""
-    if not 1 <= len(key) <= KEY_LENGTH:
-        raise Invalid("idempotency.invalid", f"The Idempotency-Key has {len(key)} characters; 1 to {KEY_LENGTH} can be used.",
-                      next_step="Use a UUID for each new call.")
-    return key
 
 
 def _if_match(environ: dict[str, Any]) -> int | None:

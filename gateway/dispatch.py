@@ -5,14 +5,17 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from gateway.live import Live
 from gateway.settings import Settings
 from shared.contracts.action import Action, Wait, load_parameters
+from shared.contracts.table import ACTIONS
 from shared.kernel import ids
 from shared.kernel.context import Context
-from shared.kernel.errors import EdgemereError, NotYet
+from shared.kernel.errors import EdgemereError, Invalid, NotYet
 
+KEY_LENGTH = 255
 # How long a waiting call may not notice that its client has gone.
 _GLANCE_S = 1.0
 
@@ -32,6 +35,40 @@ class Outcome:
     body: Any
     operation: str | None = None
     waited_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What every face says of an outcome: ``status`` and ``location`` as HTTP means them, ``version`` of a bare object."""
+
+    status: int
+    body: Any
+    location: str | None = None
+    version: int | None = None
+
+
+_SHOWN = {row.noun: row.address for row in ACTIONS.values()
+          if row.path[-1] == "show" and row.answer == "object"}
+
+
+def reply_of(row: Action, outcome: Outcome) -> Reply:
+    """202 with the operation while something goes on, 201 with the place of what was made, else 200."""
+    body = outcome.body
+    if outcome.operation:
+        if row.answer == "document" and isinstance(body, dict):
+            body = {**body, "operation": outcome.operation}
+        return Reply(202, body, f"{_SHOWN['operation']}?id={outcome.operation}")
+    version = body.get("version") if row.answer == "object" and isinstance(body, dict) else None
+    return Reply(201 if row.creates else 200, body, _location(row, body) if row.creates else None,
+                 version if isinstance(version, int) else None)
+
+
+def _location(row: Action, body: Any) -> str | None:
+    """The show address of what was made: the object itself, or what a document's wait follows."""
+    follows = row.answer == "document" and row.wait is not None
+    found = member(body, row.wait.id_path if follows else "id")
+    noun = row.wait.noun if follows else row.noun
+    return f"{_SHOWN[noun]}?id={quote(found, safe='')}" if isinstance(found, str) and noun in _SHOWN else None
 
 
 class Dispatcher:
@@ -127,6 +164,20 @@ def check(row: Action, parameters: Mapping[str, Any]) -> None:
         raise NotYet("not_yet", f"'{' '.join(row.path)}' is not built yet.",
                      next_step="It is listed in the documents and comes with a later release.")
     load_parameters(row, parameters)
+
+
+def checked_key(key: str | None) -> str:
+    """An idempotency key, checked; empty for none.
+
+    Raises:
+        Invalid: ``idempotency.invalid``.
+    """
+    if key is None:
+        return ""
+    if not 1 <= len(key) <= KEY_LENGTH:
+        raise Invalid("idempotency.invalid", f"The Idempotency-Key has {len(key)} characters; 1 to {KEY_LENGTH} can be used.",
+                      next_step="Use a UUID for each new call.")
+    return key
 
 
 def member(body: Any, path: str) -> Any:

@@ -1,4 +1,4 @@
-"""The parameters of an HTTP request, from query string, JSON body or form body, with one meaning.
+"""The parameters of an HTTP request, from query string, JSON body or form body, with one meaning; or of an emitted object.
 
 Bounded in bytes and depth. What the parameters mean is the contract's and the service's business.
 """
@@ -43,6 +43,18 @@ def read_parameters(row: Action, environ: dict[str, Any], settings: Settings) ->
     if body:
         for name, value in _fields_of(body, environ.get("CONTENT_TYPE") or ""):
             merged.add(name, value)
+    return _sound(merged, settings)
+
+
+def take_parameters(row: Action, given: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
+    """The same for parameters that came as one object, already parsed. Raises as ``read_parameters``."""
+    merged = _Merged(row)
+    for name, value in given.items():
+        merged.add(name, value)
+    return _sound(merged, settings)
+
+
+def _sound(merged: _Merged, settings: Settings) -> dict[str, Any]:
     if not _is_sound(merged.values, settings.max_depth):
         for name, value in merged.values.items():
             _name_the_fault(value, name, settings.max_depth)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import resource
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,11 +18,12 @@ from eventlet import wsgi
 from eventlet.green import socket
 from nameko.extensions import DependencyProvider
 
-from gateway.app import create_app
+from gateway.app import App, create_app
 from gateway.auth import check_binding
 from gateway.live import Live
 from gateway.problems import MEDIA_TYPE, AddressTooLong, BadHttp, HeadersTooLarge, problem
 from gateway.settings import Settings, from_config
+from gateway.websocket.server import create_sockets
 from gateway.wire import dumps
 from shared.hosting.live import LiveFeeds
 from shared.hosting.rpc import MeshClient
@@ -30,6 +32,8 @@ from shared.kernel.errors import Conflict, EdgemereError, Unavailable
 log = logging.getLogger(__name__)
 
 BACKLOG = 512
+# Databases, the broker's files, workers.
+_FILES_BESIDE = 500
 _LINGER_S = 1.0
 _LINGER_BYTES = 16 * 1024 * 1024
 
@@ -53,7 +57,12 @@ def front_of(config: Mapping[str, Any]) -> Front:
     live = Live()
     mesh = MeshClient(config["AMQP_URI"], timeout_s=settings.query_timeout_s, name="gateway")
     feeds = LiveFeeds(config["AMQP_URI"], live)
-    return Front(settings, create_app(mesh, live, settings), [feeds.start], [feeds.close, mesh.stop])
+    return Front(settings, application(mesh, live, settings), [feeds.start], [feeds.close, mesh.stop])
+
+
+def application(mesh: Any, live: Live, settings: Settings) -> App:
+    """The gateway's application with its WebSocket, which only this web server can carry."""
+    return create_app(mesh, live, settings, make_sockets=create_sockets)
 
 
 def listen(settings: Settings) -> Any:
@@ -130,6 +139,7 @@ class Protocol(wsgi.HttpProtocol):
         environ = super().get_environ()
         environ["edgemere.connected"] = self._is_connected
         environ["edgemere.close"] = self._close_after
+        environ["edgemere.abort"] = lambda: _shut(self.connection)
         return environ
 
     def _is_connected(self) -> bool:
@@ -188,6 +198,7 @@ class Web(DependencyProvider):
         settings = self._settings = self._front.settings
         self._listener = config.pop("GATEWAY_LISTENER", None) or listen(settings)
         config["GATEWAY_PORT"] = self._listener.getsockname()[1]
+        _allow_files(settings.max_connections)
         self._connections: dict[int, list[Any]] = {}
         self._pool = eventlet.GreenPool(settings.max_connections)
         self._full = eventlet.GreenPool(16)
@@ -279,6 +290,14 @@ class Web(DependencyProvider):
             pass
         finally:
             sock.close()
+
+
+def _allow_files(connections: int) -> None:
+    """Raise this process's own limit of open files to what the connections need, as far as the system lets it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + _FILES_BESIDE
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
 
 
 def _shut(sock: Any) -> None:

@@ -16,6 +16,8 @@ class Settings:
     further names that the ``Host`` header may have (with or without port), ``allowed_origins`` further origins whose
     pages may change something. ``services`` must answer ``health`` before the gateway is ready; empty means every
     service of the action table. ``wait_s`` replaces the wait of the rows that wait without being asked to.
+    For a WebSocket, ``socket_calls`` is how many calls it may have under way, ``max_waiting_*`` what may lie unread for
+    it, and ``slow_s`` how long it may take to read half of that before it is dropped.
     """
 
     owner: str
@@ -40,6 +42,15 @@ class Settings:
     max_depth: int = 32
     max_connections: int = 1000
     max_streams: int = 500
+    max_sockets: int = 1200
+    max_message_bytes: int = 1024 * 1024
+    socket_messages_per_s: float = 100
+    socket_calls: int = 16
+    socket_subscriptions: int = 32
+    max_waiting_messages: int = 1000
+    max_waiting_bytes: int = 4 * 1024 * 1024
+    slow_s: float = 15
+    ping_s: float = 60
     stop_s: float = 3
 
 
@@ -51,5 +62,6 @@ def from_config(config: Any) -> Settings:
         allowed_origins=web.allowed_origins, query_timeout_s=config.rpc.timeout_s,
         command_timeout_s=max(config.rpc.timeout_s, Settings.command_timeout_s), wait_s=config.requests.wait_s,
         socket_timeout_s=web.socket_timeout_s, max_body_bytes=web.max_body_bytes, max_depth=web.max_depth,
-        max_connections=web.max_connections,
+        max_connections=web.max_connections, max_sockets=web.max_sockets, max_message_bytes=web.max_message_bytes,
+        socket_messages_per_s=web.socket_messages_per_s,
     )

@@ -50,6 +50,9 @@ EVENTS: dict[str, Event] = {event.name: event for event in [
     Event("capacity.freed", "datasource", "catalog", "Room came free, or data appeared, at a source.", INTERNAL),
 ]}
 
+SENT_BY = "do.event.send"
+"""The row that dispatches a handled message on somebody's behalf."""
+
 HANDLED = {
     "datareference.provisioning": "instances.create",
     "datarequest.needed": "reservations.reserve",

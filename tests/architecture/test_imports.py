@@ -12,6 +12,7 @@ from tests.support.servers import project_environment
 
 MAY_KNOW_NAMEKO = (
     "shared/bus/*.py", "shared/hosting/*.py", "services/*/service.py", "gateway/service.py", "gateway/__main__.py",
+    "gateway/websocket/transport.py",
 )
 
 

@@ -17,9 +17,8 @@ import orjson  # noqa: E402
 from nameko.containers import ServiceContainer  # noqa: E402
 from nameko.rpc import rpc  # noqa: E402
 
-from gateway.app import create_app  # noqa: E402
 from gateway.live import Live  # noqa: E402
-from gateway.service import Front, Gateway  # noqa: E402
+from gateway.service import Front, Gateway, application  # noqa: E402
 from gateway.settings import Settings  # noqa: E402
 from shared.bus.embedded import embedded_uri  # noqa: E402
 from shared.bus.message import Message  # noqa: E402
@@ -27,6 +26,7 @@ from shared.bus.port import connect  # noqa: E402
 from shared.bus.topology import BASE, INTERNAL, PUBLIC  # noqa: E402
 from shared.hosting.live import LiveFeeds  # noqa: E402
 from shared.hosting.rpc import MeshClient  # noqa: E402
+from shared.kernel.errors import NotFound  # noqa: E402
 from shared.kernel.ids import new_id  # noqa: E402
 from tests.support.answering import Answering, EventLog  # noqa: E402
 
@@ -49,7 +49,10 @@ class Requests:
 
     @rpc
     def show(self, id):
-        return ROWS[id]
+        found = ROWS.get(id) or next((row for row in ROWS.values() if row["name"] == id), None)
+        if found is None:
+            raise NotFound("datarequest.not_found", f"There is no request '{id}'.")
+        return found
 
     @rpc
     def health(self):
@@ -127,7 +130,7 @@ def alone(settings):
     services = Requests(), Events()
     mesh = Answering(requests__show=services[0].show, requests__create=services[0].create, events__list=LOG.list,
                      events__head=LOG.head)
-    return Front(settings, create_app(mesh, Control.live, settings))
+    return Front(settings, application(mesh, Control.live, settings))
 
 
 def on_a_mesh(settings, folder):
@@ -139,7 +142,7 @@ def on_a_mesh(settings, folder):
         container.start()
         Control.services[kind.name] = container
     client, feeds = MeshClient(uri, name="gateway"), LiveFeeds(uri, Control.live)
-    return Front(settings, create_app(client, Control.live, settings), [feeds.start], [feeds.close, client.stop])
+    return Front(settings, application(client, Control.live, settings), [feeds.start], [feeds.close, client.stop])
 
 
 def main(kind, folder, settings):
