@@ -1,38 +1,45 @@
 """Claims on the capacity of sources: all or nothing, never more than there is, the same call twice as one.
 
 Every change of what is used is made while the row of the source is held (locked on PostgreSQL, the only writer on
-SQLite) and written on the version that was judged; so two replicas never grant the same room.
+SQLite) and written on the version that was judged; so two replicas never grant the same room. Room is given in the
+order in which it was asked for, see ``lines``. A claim has an end, so that nothing is lost by a crash; a reservation
+that still stands at that end has it renewed, however long its copy takes.
 """
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import delete, update
 
-from services.catalog import repository, rules
+from services.catalog import lines, repository, rules
 from services.catalog.models import BYTES, KINDS, READERS, SOURCE, claim_table, ref
 from shared.hosting.uses import Uses
 from shared.kernel import clock
-from shared.kernel.errors import Conflict, Invalid, NotFound
+from shared.kernel.errors import Conflict, EdgemereError, Invalid, NoCapacity, NotFound
 from shared.kernel.ids import is_id
 from shared.storage.bulk import insert_rows
 from shared.storage.record import Row
 from shared.storage.unit_of_work import UnitOfWork
 
+log = logging.getLogger(__name__)
 Amounts = dict[str, dict[str, int]]
 SWEPT = 5000
 
 
-def claim(uses: Uses, claims: Sequence[Mapping[str, Any]], holder: str, ttl_s: float | None = None) -> dict[str, Any]:
+def claim(uses: Uses, claims: Sequence[Mapping[str, Any]], holder: str, ttl_s: float | None = None,
+          wait: bool = False) -> dict[str, Any]:
     """Claim room for ``holder``: ``[{"id", "source", "kind": "readers"|"bytes", "amount", "data"?}]``.
 
     Claims that are there already stay, with the new expiry (None: until they are released). Answers
-    ``{"claimed": how many now stand}``.
+    ``{"claimed": how many now stand}``. Where there is no room, or it is kept for others who came before, a holder
+    that says ``wait`` gets a place in line, and is named by ``capacity.freed`` when it is its turn.
 
     Raises:
-        NoCapacity: ``source.no_capacity`` with ``source, kind, wanted, free``; nothing was claimed.
+        NoCapacity: ``source.no_capacity`` with ``source, kind, wanted, free``, for one who waits ``line`` as
+            ``lines.place`` has it, and ``never: True`` when the source is too small as a whole; nothing was claimed.
         Conflict: ``datasource.not_ready`` or ``datasource.not_writable``; nothing was claimed.
         NotFound: ``datasource.not_found``.
         Invalid: a claim is malformed, or its id stands for another claim.
@@ -40,32 +47,43 @@ def claim(uses: Uses, claims: Sequence[Mapping[str, Any]], holder: str, ttl_s: f
     asked = _checked(claims, holder, ttl_s)
     expires = None if ttl_s is None else clock.stamp_in(ttl_s)
 
-    def work() -> None:
+    def work() -> NoCapacity | None:
         with uses.db.transaction(uses.context) as uow:
             held = repository.locked_sources(uow, {one["source_id"] for one in asked.values()})
             _check_there(asked, held)
             have = repository.claims_by_ids(uow.connection, list(asked))
             _check_same(asked, have)
             fresh = [one for one in asked.values() if one["id"] not in have]
+            for one in fresh:
+                _check_usable(held[one["source_id"]], one["kind"])
             wanted = _amounts(fresh)
-            held = _with_room(uow, held, wanted, fresh)
+            refusal = lines.judge(uow, held, wanted, holder, uses.config.reservations.backfill_s, wait)
+            if refusal:
+                # Its place in line is written all the same.
+                return refusal
             if have:
                 for part in repository.parts(list(have)):
                     uow.connection.execute(update(claim_table).where(claim_table.c.id.in_(part)).values(expires_at=expires))
             if fresh:
                 now = clock.stamp()
                 insert_rows(uow.connection, claim_table, [{**one, "expires_at": expires, "created_at": now} for one in fresh])
-                _use(uow, held, wanted)
+                after = _use(uow, held, wanted)
+                lines.served(uow, {**held, **after}, holder, uses.config.reservations.backfill_s)
+        return None
 
-    if asked:
-        uses.db.retrying(work)
+    refusal = uses.db.retrying(work) if asked else None
+    if refusal and _make_room(uses, {one["source_id"] for one in asked.values()}):
+        refusal = uses.db.retrying(work)
+    if refusal:
+        raise refusal
     return {"claimed": len(asked)}
 
 
 def release(uses: Uses, ids: Sequence[str] | None = None, holder: str | None = None, prefix: str = "") -> dict[str, int]:
     """Give claims back: those of ``ids``, or those of a holder (that begin with ``prefix``). ``{"released": n}``.
 
-    Claims that are gone already are no error. Says ``capacity.freed`` once per source that had a bound.
+    Claims that are gone already are no error. Says ``capacity.freed`` once per source that had a bound, with the
+    holders whose turn it is. A holder that gives everything back leaves the lines, too.
     """
     if ids is None and not holder:
         raise Invalid("parameter.missing", "release needs the ids of the claims, or their holder.",
@@ -75,10 +93,13 @@ def release(uses: Uses, ids: Sequence[str] | None = None, holder: str | None = N
         with uses.db.reading() as connection:
             named = list(dict.fromkeys(ids)) if ids is not None else repository.claims_of(connection, holder or "", prefix)
             found = repository.claims_by_ids(connection, named)
-        if not found:
+            waits = bool(holder and not prefix and lines.waits(connection, holder))
+        if not found and not waits:
             return 0
         with uses.db.transaction(uses.context) as uow:
-            return _release(uow, list(found), {row["source_id"] for row in found.values()})
+            left = lines.leave(uow, holder) if waits else set()
+            return _release(uow, list(found), {row["source_id"] for row in found.values()} | left,
+                            uses.config.reservations.backfill_s)
 
     return {"released": uses.db.retrying(work)}
 
@@ -92,48 +113,73 @@ def renew(uses: Uses, holder: str, ttl_s: float | None = None) -> dict[str, int]
     return {"renewed": count}
 
 
+def line(uses: Uses, holder: str) -> list[dict[str, Any]]:
+    """Where a holder stands now: ``[{"source", "kind", "position", "ahead", "estimate_s"}]``, empty when it does not wait."""
+    with uses.db.reading() as connection:
+        places = lines.places(connection, holder)
+        sources = {row["id"]: row for row in repository.sources_by_ids(connection, sorted({source for source, _ in places}))}
+        return [{"source": ref(source, sources[source]["name"]), "kind": kind, **found} for source, kind in places
+                if (found := lines.place(connection, sources[source], f"{source}.{kind}", holder))]
+
+
 def sweep(uses: Uses) -> int:
-    """Give back the claims whose time is over; returns how many."""
+    """Renew the claims of reservations that stand, give back the others whose time is over; returns how many."""
     with uses.db.reading() as connection:
         over = repository.expired_claims(connection, SWEPT)
-    return release(uses, ids=over)["released"] if over else 0
+        stale = lines.stale(connection)
+    if stale:
+        with uses.db.transaction(uses.context) as uow:
+            lines.forget(uow)
+    return _settle(uses, over) if over else 0
 
 
-def _release(uow: UnitOfWork, ids: Sequence[str], source_ids: set[str]) -> int:
+def _make_room(uses: Uses, source_ids: set[str]) -> int:
+    """Give back what is over at these sources without waiting for the sweep; returns how many claims."""
+    with uses.db.reading() as connection:
+        over = repository.expired_claims(connection, SWEPT, sorted(source_ids))
+    return _settle(uses, over) if over else 0
+
+
+def _settle(uses: Uses, over: Sequence[str]) -> int:
+    """Of claims whose time is over renew those that are needed still, and give the others back."""
+    reservations = {claim_id: claim_id.partition(".")[0] for claim_id in over if is_id(claim_id.partition(".")[0], "datareservation")}
+    try:
+        standing = set(uses.mesh.call("reservations", "standing", ids=sorted(set(reservations.values())))) if reservations else set()
+    except EdgemereError as error:
+        # Nobody knows: what may be in use stays in use.
+        log.warning("claims of reservations are kept, their service does not answer: %s", error)
+        standing = set(reservations.values())
+    needed = [claim_id for claim_id, reservation in reservations.items() if reservation in standing]
+    if needed:
+        until = clock.stamp_in(uses.config.reservations.claim_ttl_s)
+        with uses.db.transaction(uses.context) as uow:
+            for part in repository.parts(needed):
+                uow.connection.execute(update(claim_table).where(claim_table.c.id.in_(part)).values(expires_at=until))
+    ended = list(set(over) - set(needed))
+    return release(uses, ids=ended)["released"] if ended else 0
+
+
+def _release(uow: UnitOfWork, ids: Sequence[str], source_ids: set[str], patience_s: float) -> int:
     held = repository.locked_sources(uow, source_ids)
     # Read again: what was seen before the lock may have been released by somebody else.
     found = repository.claims_by_ids(uow.connection, ids)
     for part in repository.parts(list(found)):
         uow.connection.execute(delete(claim_table).where(claim_table.c.id.in_(part)))
     amounts = _amounts(found.values())
-    _use(uow, held, {source: {kind: -amount for kind, amount in kinds.items()} for source, kinds in amounts.items()})
-    for source_id, kinds in amounts.items():
-        source = held.get(source_id)
-        if source and any((source["capacity"] or {}).get(kind) is not None for kind in kinds):
-            uow.tell("capacity.freed", source_id, {"source": ref(source_id, source["name"]), "why": "released"})
+    after = _use(uow, held, {source: {kind: -amount for kind, amount in kinds.items()} for source, kinds in amounts.items()},
+                 lines.held_for(found.values()))
+    lines.announce(uow, {source_id: after.get(source_id, row) for source_id, row in held.items()}, patience_s)
     return len(found)
 
 
-def _with_room(uow: UnitOfWork, held: dict[str, Row], wanted: Amounts, fresh: Sequence[Row]) -> dict[str, Row]:
-    """The rows of the sources, all with room for what is wanted; claims that are over make room first."""
-    for one in fresh:
-        _check_usable(held[one["source_id"]], one["kind"])
-    full = [source for source, kinds in wanted.items() if rules.no_room(held[source], kinds)]
-    if full:
-        over = repository.expired_claims(uow.connection, SWEPT, full)
-        if over:
-            _release(uow, over, set(full))
-            held = repository.locked_sources(uow, held)
-    for source, kinds in wanted.items():
-        refusal = rules.no_room(held[source], kinds)
-        if refusal:
-            raise refusal
-    return held
-
-
-def _use(uow: UnitOfWork, held: Mapping[str, Row], amounts: Amounts) -> None:
+def _use(uow: UnitOfWork, held: Mapping[str, Row], amounts: Amounts, held_s: Mapping[str, float] | None = None) -> dict[str, Row]:
+    """Write what is used now, and how long it was held; the rows that changed, by id."""
     rows = [held[source] for source in amounts if source in held and not held[source]["destroyed_at"]]
-    uow.change(SOURCE, rows, lambda row: {"used": rules.used_after(row, amounts[row["id"]])})
+
+    def changes(row: Row) -> dict[str, Any]:
+        longer = lines.mean_after(row["holding_s"], (held_s or {}).get(row["id"]))
+        return {"used": rules.used_after(row, amounts[row["id"]]), "holding_s": longer}
+    return {row["id"]: row for row in uow.change(SOURCE, rows, changes)}
 
 
 def _amounts(claims: Any) -> Amounts:

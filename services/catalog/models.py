@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, MetaData, Table, Text, text
+from sqlalchemy import BigInteger, Boolean, Column, Float, Index, MetaData, Table, Text, text
 
 from shared.kernel.secrets import redacted
 from shared.nets import DATASOURCE
@@ -12,9 +12,12 @@ from shared.query.mapping import Ref, TableMapping, Tags
 from shared.query.tag_index import tag_index_table
 from shared.storage.record import Record
 from shared.storage.schema import Id, Json, Stamp, Word, live_name_index, object_columns, service_tables
+from shared.storage.waiting_line import line_table
 
 METADATA = MetaData()
 service_tables(METADATA)
+# Who waits for room at a source, a line for each kind of room: `<source>.readers`.
+waiting_table = line_table(METADATA)
 
 _ALIVE = text("destroyed_at IS NULL")
 
@@ -32,6 +35,8 @@ source_table = Table(
     Column("cost", Json),
     Column("tags", Json),
     Column("location", Word),
+    # How long claims were held here, in seconds: a mean in which the newest count most. NULL until one came back.
+    Column("holding_s", Float),
     # Counted in the transactions that add and remove data, so that no query has to count everything.
     Column("data_count", BigInteger, nullable=False, default=0),
     Column("data_bytes", BigInteger, nullable=False, default=0),

@@ -135,9 +135,21 @@ def no_room(source: Mapping[str, Any], wanted: Mapping[str, int]) -> NoCapacity 
             return NoCapacity(
                 "source.no_capacity",
                 f"The source '{source['name']}' has no room: {amount} {unit} wanted, {max(free, 0)} of {capacity} free.",
-                next_step="Wait until claims are released, or give the source more capacity.",
-                source={"id": source["id"], "name": source["name"]}, kind=kind, wanted=amount, free=max(free, 0))
+                next_step="Ask for less: the source could never hold so much." if amount > capacity
+                else "Wait until claims are released, or give the source more capacity.",
+                source={"id": source["id"], "name": source["name"]}, kind=kind, wanted=amount, free=max(free, 0),
+                **({"never": True} if amount > capacity else {}))
     return None
+
+
+def kept_for_others(source: Mapping[str, Any], kind: str, amount: int) -> NoCapacity:
+    """The refusal where there is room, and it is kept for those who asked before."""
+    free = source["capacity"][kind] - source["used"][kind]
+    return NoCapacity(
+        "source.no_capacity",
+        f"The source '{source['name']}' keeps its room for others who came before: {amount} {kind} wanted, {free} free.",
+        next_step="Wait in line with wait: true, or ask again later.",
+        source={"id": source["id"], "name": source["name"]}, kind=kind, wanted=amount, free=free)
 
 
 def used_after(source: Mapping[str, Any], amounts: Mapping[str, int]) -> dict[str, int]:

@@ -85,8 +85,8 @@ class Catalog:
 
     # --- among the services
     @rpc
-    def claim(self, claims, holder, ttl_s=None):
-        return claiming.claim(self.uses, claims, holder, ttl_s)
+    def claim(self, claims, holder, ttl_s=None, wait=False):
+        return claiming.claim(self.uses, claims, holder, ttl_s, wait)
 
     @rpc
     def release(self, ids=None, holder=None, prefix=""):
@@ -95,6 +95,10 @@ class Catalog:
     @rpc
     def renew(self, holder, ttl_s=None):
         return claiming.renew(self.uses, holder, ttl_s)
+
+    @rpc
+    def line(self, holder):
+        return claiming.line(self.uses, holder)
 
     @rpc
     def relocate(self, data, source, path):
@@ -131,3 +135,4 @@ class Catalog:
     @timer(interval=2)
     def sweep(self):
         handlers.sweep(self.uses)
+        self.uses.retention.sweep()

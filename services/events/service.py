@@ -73,3 +73,4 @@ class Events:
     @timer(interval=60)
     def sweep(self):
         log.forget(self.uses)
+        self.uses.retention.sweep()

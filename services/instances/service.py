@@ -112,3 +112,4 @@ class Instances:
     @timer(interval=2)
     def sweep(self):
         removing.sweep(self.uses)
+        self.uses.retention.sweep()

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy.exc import IntegrityError
 
-from services.requests import repository, rules
+from services.requests import repository, rules, waiting
 from services.requests.models import REFERENCE, REFS_KEPT, REQUEST, render_request, request_table
 from shared.hosting.uses import Uses
 from shared.kernel import clock
@@ -145,7 +145,8 @@ def show(uses: Uses, parameters: Parameters) -> dict[str, Any]:
 
 def shown(uses: Uses, row: Row) -> dict[str, Any]:
     """A request alone: with the refs of its reservations and instances, where lists and messages have a count."""
-    return {**render_request(row), "reservations": _refs(uses, row, "reservations", row["reservation_refs"]),
+    return {**render_request(row), "blocked_by": waiting.current(uses, row),
+            "reservations": _refs(uses, row, "reservations", row["reservation_refs"]),
             "instances": _refs(uses, row, "instances", row["instance_refs"])}
 
 

@@ -26,6 +26,11 @@ reference_table = Table(
     Column("request_name", Word),
     Column("instances", Integer, nullable=False, default=0),
     Column("reason", Json),
+    # Whether new matching data is attached as it appears; NULL is no.
+    Column("standing", Boolean),
+    # A cheaper place for bytes that it has, see `standing`; and the last change of place, see `swapping`.
+    Column("better", Json),
+    Column("swap", Json),
     live_name_index("datareference"),
     Index("datareference_by_state", "state", "id"),
 )
@@ -64,6 +69,18 @@ request_table = Table(
     Column("missing", Json),
     Column("next_retry_at", Stamp),
     Column("announced_at", Stamp),
+    # When the data must be ready, when it will be as far as anybody can tell, and what the user was warned of.
+    Column("needed_by", Stamp),
+    Column("expected_at", Stamp),
+    Column("warnings", Json),
+    # Several queries in one: {member: {"query", "select"}}; all of them or none.
+    Column("group", Json),
+    Column("standing", Boolean),
+    # Of a request made for what came later: the one that stands for it.
+    Column("parent_id", Id),
+    Column("parent_name", Word),
+    # Of a request made from a lock: {"digest", "policy", "checksums": {data id: checksum}}.
+    Column("lock", Json),
     # Of the call that set it going, so that what a timer or another call's end moves on still belongs to that one.
     Column("correlation_id", Word),
     live_name_index("datarequest"),
@@ -71,6 +88,27 @@ request_table = Table(
     Index("datarequest_by_retry", "next_retry_at"),
     Index("datarequest_by_reference", "reference_id"),
     Index("datarequest_by_name", "name"),
+    Index("datarequest_by_parent", "parent_id"),
+    Index("datarequest_by_need", "needed_by"),
+    Index("datarequest_standing", "standing", "state"),
+)
+
+# Data that a standing request matches and has not got yet, until a request is made for it.
+arrival_table = Table(
+    "arrival", METADATA,
+    Column("request_id", Id, primary_key=True),
+    Column("data_id", Id, primary_key=True),
+    Column("at", Stamp, nullable=False),
+)
+
+# What a request stood on when its lock was written: the document as it was given away.
+lock_table = Table(
+    "request_lock", METADATA,
+    Column("digest", Word, primary_key=True),
+    Column("request_id", Id, nullable=False),
+    Column("document", Json, nullable=False),
+    Column("made_at", Stamp, nullable=False),
+    Index("request_lock_of", "request_id", "made_at"),
 )
 
 counter_table = Table(

@@ -1,6 +1,7 @@
 """The queries of the service, each with a name and a sentence."""
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, func, or_, select
@@ -19,6 +20,12 @@ references = Lister(REFERENCE, {
 })
 
 OPEN = ("Needed", "Selected", "Evaluated")
+
+
+def row_of(connection: Connection, request: str) -> Row | None:
+    """A request by its id, whatever its state."""
+    found = connection.execute(select(request_table).where(request_table.c.id == request)).mappings().first()
+    return dict(found) if found else None
 
 
 def next_number(uow: UnitOfWork, owner: str, noun: str) -> int:
@@ -79,12 +86,37 @@ def due_again(connection: Connection, now: str, quiet_since: str, limit: int) ->
         ).limit(limit)).scalars())
 
 
-def waiting(connection: Connection, limit: int) -> list[str]:
-    """Open requests that wait for something to change."""
+def waiting(connection: Connection, limit: int, but_not_for: Sequence[str] = ()) -> list[str]:
+    """Open requests that wait for something to change, those that came first ahead."""
     table = request_table
-    return list(connection.execute(
-        select(table.c.id).where(table.c.next_retry_at.is_not(None), table.c.state.in_(OPEN),
-                                 table.c.destroyed_at.is_(None)).order_by(table.c.id).limit(limit)).scalars())
+    return [row.id for row in connection.execute(
+        select(table.c.id, table.c.blocked_by).where(
+            table.c.next_retry_at.is_not(None), table.c.state.in_(OPEN), table.c.destroyed_at.is_(None))
+        .order_by(table.c.id).limit(limit)) if (row.blocked_by or {}).get("code") not in but_not_for]
+
+
+def own_by_ids(connection: Connection, owner: str, ids: Sequence[str], limit: int) -> list[Row]:
+    """The living requests of an owner among these: ``id, name, state``."""
+    table = request_table
+    return [dict(row) for row in connection.execute(
+        select(table.c.id, table.c.name, table.c.state).where(
+            table.c.id.in_(list(ids)), table.c.owner == owner, table.c.destroyed_at.is_(None))
+        .order_by(table.c.id).limit(limit)).mappings()]
+
+
+def names_of_own(connection: Connection, owner: str, ids: Sequence[str]) -> list[dict[str, str]]:
+    """The refs of an owner's requests among these, in their order."""
+    names = {row["id"]: row["name"] for row in own_by_ids(connection, owner, ids, len(ids))}
+    return [{"id": one, "name": names[one]} for one in ids if one in names]
+
+
+def own_under_way(connection: Connection, owner: str, but: str, limit: int) -> list[Row]:
+    """Requests of an owner that have been evaluated and are not satisfied yet, other than ``but``."""
+    table = request_table
+    return [dict(row) for row in connection.execute(
+        select(table.c.id, table.c.name, table.c.state).where(
+            table.c.owner == owner, table.c.state == "Evaluated", table.c.id != but, table.c.destroyed_at.is_(None))
+        .order_by(table.c.id).limit(limit)).mappings()]
 
 
 def history_of(connection: Connection, object_id: str) -> list[Row]:

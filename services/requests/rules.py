@@ -112,20 +112,6 @@ def backoff(retries: int, steps: Sequence[float]) -> float:
     return steps[min(retries, len(steps) - 1)]
 
 
-def unstick(code: str, row: Mapping[str, Any], lost: str | None) -> list[str]:
-    """Commands that can end the wait, in the order in which to try them."""
-    name = row["name"]
-    cancel = f"edgemere do datarequest cancel --id {name}"
-    ways = {
-        "no_match": ["edgemere fmdm query --expression '" + (lost or "…") + "'",
-                     "edgemere fmdm datasource scan --id SOURCE", cancel],
-        "no_capacity": ["edgemere do datarequest list --state Satisfied", "edgemere do datarequest complete --id OTHER", cancel],
-        "source_unavailable": ["edgemere fmdm datasource list --state Suspended",
-                               "edgemere fmdm datasource resume --id SOURCE", cancel],
-    }
-    return ways.get(code, [cancel])
-
-
 def sentence_of(reason: Mapping[str, Any]) -> str:
     """The sentence for a reason that came without one."""
     return REASONS.get(str(reason.get("code")), "It failed.")

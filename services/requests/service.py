@@ -109,8 +109,8 @@ class Requests:
         return steps.failed(self.uses, request, attempt, reason, message, found)
 
     @rpc
-    def blocked(self, request, attempt, code, message, found=None):
-        return steps.blocked(self.uses, request, attempt, code, message, found)
+    def blocked(self, request, attempt, code, message, found=None, waits_for=None):
+        return steps.blocked(self.uses, request, attempt, code, message, found, waits_for)
 
     @rpc
     def health(self):
@@ -130,6 +130,11 @@ class Requests:
     def freed(self, message):
         steps.on_freed(self.uses, message)
 
+    @on_event("edgemere", "budget.freed", internal=True)
+    def budget_freed(self, message):
+        steps.on_freed(self.uses, message)
+
     @timer(interval=1)
     def sweep(self):
         steps.sweep(self.uses)
+        self.uses.retention.sweep()

@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from services.requests import handlers, repository, rules
+from services.requests import handlers, repository, rules, waiting
 from services.requests.models import REFS_KEPT, REQUEST, render_request
 from shared.hosting.uses import Uses
 from shared.kernel import clock
@@ -56,9 +56,17 @@ def failed(uses: Uses, request: str, attempt: int, reason: Mapping[str, Any], me
     return handlers.fail(uses, request, reason, message or rules.sentence_of(reason), attempt, found)
 
 
-def blocked(uses: Uses, request: str, attempt: int, code: str, message: str,
-            found: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """A step cannot be taken now; the request waits and says for what, or fails when it may not wait."""
+def blocked(uses: Uses, request: str, attempt: int, code: str, message: str, found: Mapping[str, Any] | None = None,
+            waits_for: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """A step cannot be taken now; the request waits and says for what, or fails when it may not wait.
+
+    ``waits_for`` is ``{"object": {"class", "id", "name", "kind"}, "line": {"position", "ahead": [request], "estimate_s"}}``.
+    """
+    with uses.db.reading() as connection:
+        before = repository.row_of(connection, request)
+    may_wait = bool(before and before["wait"])
+    why = waiting.described(uses, before, code, waits_for, found) if may_wait else {}
+
     def work() -> Row:
         with uses.db.transaction(uses.context) as uow:
             row = uow.get(REQUEST, request)
@@ -66,21 +74,21 @@ def blocked(uses: Uses, request: str, attempt: int, code: str, message: str,
                 return row
             if not row["wait"]:
                 return handlers.move_to_failed(uow, row, {"code": code}, message, found)
-            return _wait(uses, uow, row, code, message, found)
+            return _wait(uses, uow, row, code, message, found, why)
     row = uses.db.retrying(work)
     return render_request(row) if row else {}
 
 
-def _wait(uses: Uses, uow: UnitOfWork, row: Row, code: str, message: str, found: Mapping[str, Any] | None) -> Row:
+def _wait(uses: Uses, uow: UnitOfWork, row: Row, code: str, message: str, found: Mapping[str, Any] | None,
+          why: Mapping[str, Any]) -> Row:
     before = row["blocked_by"] or {}
-    again = before.get("code") == code
+    again = before.get("code") == code and (before.get("object") or {}).get("id") == (why.get("object") or {}).get("id")
     retries = before.get("retries", 0) + 1 if again else 0
     due = clock.stamp_in(rules.backoff(retries, uses.config.requests.wait_retry_s))
-    lost = rules.losing_clause((found or {}).get("funnel"))
-    why = {"code": code, "since": before["since"] if again else clock.stamp(), "next_retry_at": due, "retries": retries,
-           "unstick": rules.unstick(code, row, lost)}
+    blocked_by = {"code": code, "object": why.get("object"), "since": before["since"] if again else clock.stamp(),
+                  "next_retry_at": due, "retries": retries, **why}
     moved, = uow.change(REQUEST, [row], {
-        "blocked_by": why, "message": message, "next_retry_at": due, **({"found": dict(found)} if found else {})})
+        "blocked_by": blocked_by, "message": message, "next_retry_at": due, **({"found": dict(found)} if found else {})})
     if not again:
         uow.announce(REQUEST, moved, "datarequest.waiting")
     return moved
@@ -153,10 +161,14 @@ def on_gone(uses: Uses, message: Any) -> None:
 
 
 def on_freed(uses: Uses, message: Any) -> None:
-    """Room came free or data appeared: whoever waits looks again now."""
+    """Room came free: those whose turn it is look again now. Or data appeared: all who wait for some do."""
+    fact = message.obj
+    if fact.get("why") == "released":
+        announce(uses, fact.get("wake") or [])
+        return
     with uses.db.reading() as connection:
-        waiting = repository.waiting(connection, 500)
-    announce(uses, waiting)
+        ids = repository.waiting(connection, 500, but_not_for=tuple(waiting.KEPT_BY))
+    announce(uses, ids)
 
 
 def announce(uses: Uses, ids: Sequence[str]) -> None:

@@ -30,7 +30,7 @@ def evaluate(uses: Uses, request: Mapping[str, Any]) -> None:
     try:
         decided = _decide(uses, request)
         _check_enough(uses, request, decided)
-        claim(uses, request, decided.claims, None)
+        claim(uses, request, decided.claims, uses.config.reservations.claim_ttl_s)
     except CannotGoOn as why:
         refuse(uses, request, why)
         return
@@ -154,7 +154,7 @@ def _tell(uses: Uses, request: Mapping[str, Any]) -> None:
     confirmed = sum(row.n for row in rows if row.state == "Confirmed")
     cost = round(sum(row.cost or 0 for row in rows if row.state == "Confirmed"), 9)
     try:
-        uses.mesh.call("catalog", "renew", holder=request["id"], ttl_s=None)
+        uses.mesh.call("catalog", "renew", holder=request["id"], ttl_s=uses.config.reservations.claim_ttl_s)
         uses.mesh.call("requests", "evaluated", request=request["id"], attempt=request["attempt"], confirmed=confirmed,
                        rejected=sum(row.n for row in rows if row.state == "Rejected"), cost=cost)
     except Conflict as error:

@@ -54,6 +54,16 @@ def held(connection: Connection, request: str, limit: int, up_to: int | None = N
     return [dict(row) for row in connection.execute(statement.order_by(table.c.id).limit(limit)).mappings()]
 
 
+def standing(connection: Connection, ids: Sequence[str]) -> list[str]:
+    """Which of these reservations hold claims: those that are Created or Confirmed and not standing by."""
+    found: list[str] = []
+    for start in range(0, len(ids), 5000):
+        found += connection.execute(select(table.c.id).where(
+            table.c.id.in_(list(ids[start:start + 5000])), table.c.state.in_(("Init", "Created", "Confirmed")),
+            table.c.standby.is_(False), table.c.destroyed_at.is_(None))).scalars()
+    return found
+
+
 def alive(connection: Connection, request: str, limit: int) -> list[Row]:
     """Reservations of a request that are not destroyed, whatever their state."""
     return [dict(row) for row in connection.execute(

@@ -16,11 +16,14 @@ Data = Mapping[str, Any]
 
 
 class CannotGoOn(Exception):
-    """The step cannot be taken now: ``code`` of the closed list, a sentence, and whether waiting can help."""
+    """The step cannot be taken now: ``code`` of the closed list, a sentence, and whether waiting can help.
 
-    def __init__(self, code: str, message: str, *, can_wait: bool = True) -> None:
+    ``waits_for`` says what for: ``{"object": {"class", "id", "name", "kind"}, "line": {"position", "ahead", "estimate_s"}}``.
+    """
+
+    def __init__(self, code: str, message: str, *, can_wait: bool = True, waits_for: Mapping[str, Any] | None = None) -> None:
         super().__init__(code, message)
-        self.code, self.message, self.can_wait = code, message, can_wait
+        self.code, self.message, self.can_wait, self.waits_for = code, message, can_wait, waits_for
 
 
 def reserve(uses: Uses, request: Mapping[str, Any]) -> None:
@@ -54,7 +57,7 @@ def refuse(uses: Uses, request: Mapping[str, Any], why: CannotGoOn, found: Mappi
     """Tell the request that its step cannot be taken; it waits or fails as it was asked to."""
     about = {"request": request["id"], "attempt": request["attempt"], "message": why.message, "found": found or None}
     if why.can_wait:
-        uses.mesh.call("requests", "blocked", code=why.code, **about)
+        uses.mesh.call("requests", "blocked", code=why.code, waits_for=why.waits_for, **about)
     else:
         uses.mesh.call("requests", "failed", reason={"code": why.code}, **about)
 
@@ -140,10 +143,18 @@ def claim(uses: Uses, request: Mapping[str, Any], claims: Sequence[Mapping[str, 
         CannotGoOn: a source has no room, or is out of use.
     """
     try:
-        uses.mesh.call("catalog", "claim", claims=list(claims), holder=request["id"], ttl_s=ttl_s, timeout_s=30)
+        uses.mesh.call("catalog", "claim", claims=list(claims), holder=request["id"], ttl_s=ttl_s,
+                       timeout_s=30, **({"wait": True} if request.get("wait") else {}))
     except NoCapacity as error:
-        raise CannotGoOn("no_capacity", error.detail) from None
+        raise CannotGoOn("no_capacity", error.detail, can_wait=not error.extra.get("never"),
+                         waits_for={"object": _source_in(error), "line": error.extra.get("line")}) from None
     except EdgemereError as error:
         if error.status in (404, 409, 422) and error.code != "version_conflict":
-            raise CannotGoOn("source_unavailable", error.detail) from None
+            raise CannotGoOn("source_unavailable", error.detail, waits_for={"object": _source_in(error)}) from None
         raise
+
+
+def _source_in(error: EdgemereError) -> dict[str, Any] | None:
+    """The source that a refusal of the catalogue is about."""
+    source = error.extra.get("source")
+    return {"class": "datasource", **source, "kind": error.extra.get("kind")} if source else None

@@ -1,6 +1,8 @@
 """The service ``reservations``: which data a request takes, and what is done with each."""
 from __future__ import annotations
 
+from nameko.timer import timer
+
 from services.reservations import freeing, handlers, repository
 from shared.hosting.entrypoints import on_event, rpc
 from shared.hosting.serving import UsesProvider, action
@@ -64,6 +66,11 @@ class Reservations:
             return repository.refs(connection, request, attempt)
 
     @rpc
+    def standing(self, ids):
+        with self.uses.db.reading() as connection:
+            return repository.standing(connection, ids)
+
+    @rpc
     def explain_part(self, request):
         return handlers.explain_part(self.uses, request)
 
@@ -96,3 +103,7 @@ class Reservations:
     @on_event("edgemere", "datarequest.destroy")
     def datarequest_destroy(self, message):
         handlers.on_destroyed(self.uses, message)
+
+    @timer(interval=5)
+    def sweep(self):
+        self.uses.retention.sweep()

@@ -48,6 +48,7 @@ EVENTS: dict[str, Event] = {event.name: event for event in [
     Event("instances.gone", "datarequest", "instances",
           "Instances of a request were destroyed before its end.", INTERNAL),
     Event("capacity.freed", "datasource", "catalog", "Room came free, or data appeared, at a source.", INTERNAL),
+    Event("budget.freed", "datarequest", "reservations", "Something of a budget may be spent again.", INTERNAL),
 ]}
 
 SENT_BY = "do.event.send"

@@ -70,7 +70,7 @@ DATAREQUEST = _type(
     ("query", "json", "What data is needed, in the query language."),
     ("message", "text", "A sentence on where it stands, with the next step."),
     ("reason", "json", "Why it failed: {code, …}."),
-    ("blocked_by", "json", "What it waits for: {code, since, next_retry_at, retries, unstick}."),
+    ("blocked_by", "json", "What it waits for: {code, object, since, next_retry_at, retries, position, ahead, estimate, unstick}."),
     ("data_reference", "ref", "The reference it was made from.", True),
     ("reservations", "count", "How many reservations this attempt has."),
     ("instances", "count", "How many live instances it has."),

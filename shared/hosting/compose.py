@@ -22,6 +22,7 @@ from shared.hosting.workers import WorkerPool
 from shared.storage.database import Database, make_engine
 from shared.storage.migrate import migrate
 from shared.storage.outbox import Outbox
+from shared.storage.retention import Retention
 
 SERVICES = ("requests", "reservations", "instances", "catalog", "events")
 
@@ -60,7 +61,7 @@ def compose(config: Config, name: str, broker: Any, pace: Pace) -> Service:
     db = open_database(config, name)
     relay = Relay(db, Outbox(db.metadata), broker, name=name, pace=pace)
     db.on_commit = relay.wake
-    uses = Uses(name, db, config)
+    uses = Uses(name, db, config, retention=Retention(db, config.retention))
     service = Service(name, _class_of(name), uses, relay)
     parts = PARTS.get(name)
     if parts:

@@ -9,6 +9,7 @@ import functools
 import hashlib
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -47,7 +48,7 @@ class UsesProvider(DependencyProvider):
             # A foreign caller that ties nothing together: its call does.
             context = context.having(correlation_id=worker_ctx.call_id)
             mesh = mesh.having(correlation_id=worker_ctx.call_id)
-        return Uses(uses.service, uses.db, uses.config, context, mesh, uses.parts)
+        return replace(uses, context=context, mesh=mesh)
 
 
 def action(method: Callable[..., Any]) -> Callable[..., Any]:

@@ -129,6 +129,7 @@ class Requests:
 @dataclass(frozen=True, kw_only=True)
 class Reservations:
     claim_ttl_s: float = key(Seconds(1))
+    backfill_s: float = key(Seconds(0))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +145,13 @@ class Events:
     retention_days: float = key(fields.Float(validate=Range(min=0, min_inclusive=False)))
     retry_backoff_s: tuple[float, ...] = key(Waits())
     batch: int = key(count(1, 10_000))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetentionSettings:
+    inbox_s: float = key(Seconds(3600))
+    idempotency_s: float = key(Seconds(60))
+    history_s: float = key(Seconds(60))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,6 +195,7 @@ class Config:
     reservations: Reservations
     instances: Instances
     events: Events
+    retention: RetentionSettings
     sources: Sources
     policies: Policies
     costs: Costs

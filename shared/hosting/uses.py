@@ -14,7 +14,7 @@ class Uses:
     """What handlers stand on: the database, the other services, the settings, and for whom they work.
 
     ``mesh.call(service, method, **parameters)`` asks another service in this context. ``parts`` holds what only
-    this service has (worker pools, policies), by name.
+    this service has (worker pools, policies), by name. ``retention`` forgets what is old, a stretch at each call.
     """
 
     service: str
@@ -23,3 +23,4 @@ class Uses:
     context: Context = field(default_factory=Context)
     mesh: Any = None
     parts: Mapping[str, Any] = field(default_factory=dict)
+    retention: Any = None

@@ -35,7 +35,7 @@ def test_all_or_nothing_is_claimed(catalogue: Catalogue) -> None:
         claims.claim(catalogue.uses, [{"id": "a", "source": roomy["id"], "kind": "readers", "amount": 1},
                                       {"id": "b", "source": tight["id"], "kind": "readers", "amount": 2}], "dreq_1")
     assert refusal.value.code == "source.no_capacity" and refusal.value.next_step
-    assert refusal.value.extra == {"source": {"id": tight["id"], "name": "tight"}, "kind": "readers", "wanted": 2, "free": 1}
+    assert refusal.value.extra == {"source": {"id": tight["id"], "name": "tight"}, "kind": "readers", "wanted": 2, "free": 1, "never": True}
     assert catalogue.used(roomy)["readers"] == catalogue.used(tight)["readers"] == 0
 
 

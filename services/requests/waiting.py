@@ -1,0 +1,107 @@
+"""What a request waits for: the object, its place in line, about until when, and the commands that end the wait.
+
+Asks the services that keep the lines (the catalog for room, reservations for budgets); never inside a transaction.
+"""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from services.requests import repository, rules
+from shared.hosting.uses import Uses
+from shared.kernel import clock
+from shared.kernel.errors import EdgemereError
+from shared.storage.record import Row
+
+NAMED = 3
+"""So many commands of a kind are given."""
+KEPT_BY = {"no_capacity": "catalog", "over_budget": "reservations"}
+
+
+def described(uses: Uses, row: Row, code: str, waits_for: Mapping[str, Any] | None, found: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The members of ``blocked_by`` that say what it is: ``object, position, ahead, estimate, unstick``."""
+    waits_for = waits_for or {}
+    return {"object": waits_for.get("object"), **in_line(uses, row, waits_for.get("line")),
+            "unstick": ways_out(uses, row, code, waits_for.get("object") or {}, found or {})}
+
+
+def in_line(uses: Uses, row: Row, line: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A place in line for people: of those ahead the caller's own are named and the others counted."""
+    if not line:
+        return {"position": None, "ahead": None, "estimate": None}
+    with uses.db.reading() as connection:
+        own = repository.names_of_own(connection, row["owner"], line["ahead"])
+    estimate = line.get("estimate_s")
+    return {"position": line["position"], "ahead": {"count": line["position"] - 1, "yours": own},
+            "estimate": None if estimate is None else clock.stamp_in(estimate)}
+
+
+def current(uses: Uses, row: Row) -> dict[str, Any] | None:
+    """``blocked_by`` of a row with the place in line as it is now; as it was last seen where nobody answers."""
+    blocked = row["blocked_by"]
+    service = KEPT_BY.get((blocked or {}).get("code") or "")
+    if not blocked or not blocked.get("position") or not service:
+        return blocked
+    try:
+        lines = uses.mesh.call(service, "line", holder=row["id"])
+    except EdgemereError:
+        return blocked
+    kept = blocked.get("object") or {}
+    here = [line for line in lines if line.get("source", {}).get("id") == kept.get("id") and line.get("kind") == kept.get("kind")]
+    return {**blocked, **in_line(uses, row, (here or lines)[0])} if lines else blocked
+
+
+def ways_out(uses: Uses, row: Row, code: str, blocking: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
+    """Commands that can end the wait, those that give the data first; the last one gives it up."""
+    make = {"no_match": _to_match, "no_capacity": _to_free, "source_unavailable": _to_resume, "over_budget": _to_save}.get(code)
+    try:
+        ways = make(uses, row, blocking, found) if make else []
+    except EdgemereError:
+        ways = []
+    return [*ways, f"edgemere do datarequest cancel --id {row['name']}"]
+
+
+def _to_match(uses: Uses, row: Row, blocking: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
+    """Take sources back into use whose data would count, look for new data, look at the query."""
+    unused = [source["name"] for warning in found.get("warnings") or [] if warning.get("code") == "source_out_of_use"
+              for source in warning["sources"]]
+    listed = uses.mesh.call("catalog", "datasource_list", state="Ready", sort="name", limit=50)["items"]
+    meant = _texts(row["query"])
+    scanned = [source["name"] for source in listed if source["adaptor"] != "simulated"]
+    # Sources that the query names come first.
+    scanned.sort(key=lambda name: name not in meant)
+    lost = rules.losing_clause(found.get("funnel"))
+    return [*(f"edgemere fmdm datasource resume --id {name}" for name in unused[:NAMED]),
+            *(f"edgemere fmdm datasource scan --id {name}" for name in scanned[:NAMED]),
+            *([f"edgemere fmdm query --expression '{lost}'"] if lost and "'" not in lost else [])]
+
+
+def _to_free(uses: Uses, row: Row, blocking: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
+    """End requests of the caller that hold what this one waits for."""
+    holders = uses.mesh.call("catalog", "holders", source=blocking["id"])["items"] if blocking.get("id") else []
+    with uses.db.reading() as connection:
+        own = repository.own_by_ids(connection, row["owner"], [holder["id"] for holder in holders if holder["id"] != row["id"]], 100)
+    done = [f"edgemere do datarequest complete --id {one['name']}" for one in own if one["state"] == "Satisfied"]
+    under_way = [f"edgemere do datarequest cancel --id {one['name']}" for one in own if one["state"] in repository.OPEN]
+    return [*done[:NAMED], *under_way[:NAMED - len(done[:NAMED])]]
+
+
+def _to_resume(uses: Uses, row: Row, blocking: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
+    names = [blocking["name"]] if blocking.get("name") else [
+        source["name"] for source in uses.mesh.call("catalog", "datasource_list", state="Suspended", limit=NAMED)["items"]]
+    return [f"edgemere fmdm datasource resume --id {name}" for name in names]
+
+
+def _to_save(uses: Uses, row: Row, blocking: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
+    """Give up requests of the caller that are under way and have claimed of the budget."""
+    with uses.db.reading() as connection:
+        own = repository.own_under_way(connection, row["owner"], row["id"], NAMED)
+    return [f"edgemere do datarequest cancel --id {one['name']}" for one in own]
+
+
+def _texts(query: Any) -> set[str]:
+    """Every text in a query."""
+    if isinstance(query, str):
+        return {query}
+    items: Sequence[Any] = list(query.values()) if isinstance(query, Mapping) else query if isinstance(query, list) else []
+    return set().union(*map(_texts, items))
