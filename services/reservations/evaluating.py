@@ -1,45 +1,50 @@
-"""Evaluate: ask the policies about every reservation, then confirm it with an action or reject it."""
+"""Evaluate: decide about every reservation, then confirm it with an action, let it stand by, or reject it."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from services.reservations import freeing, repository, rules
+from services.reservations import freeing, keeping, repository, rules
+from services.reservations.asking import asking, sources
 from services.reservations.models import RESERVATION
-from services.reservations.policy.cost import cost_of
+from services.reservations.policy.deciding import Asking, Decided, Decider
+from services.reservations.policy.selecting import Refusal, select
 from services.reservations.reserving import CHUNK, CannotGoOn, claim, refuse
 from shared.hosting.uses import Uses
-from shared.kernel.errors import Conflict, NotFound, VersionConflict
+from shared.kernel.errors import Conflict, VersionConflict
 from shared.storage.record import Row
 
 
-@dataclass
-class _Decided:
+class _Evaluation:
     """What is decided about each reservation of an attempt, without the reservations: there may be a hundred thousand."""
 
-    columns: dict[str, dict[str, Any]] = field(default_factory=dict)
-    claims: list[dict[str, Any]] = field(default_factory=list)
-    rejected: int = 0
-    rejecting: set[str] = field(default_factory=set)
+    def __init__(self, asked: Asking) -> None:
+        self.asked = asked
+        self.by_id: dict[str, Decided] = {}
+        self.claimless: set[str] = set()
+        self.kept: dict[str, dict[str, Any]] = {}
+        self.refusal: Refusal | None = None
+
+    def with_status(self, status: str) -> Iterator[tuple[str, Decided]]:
+        return ((row_id, one) for row_id, one in self.by_id.items() if one.status == status)
 
 
 def evaluate(uses: Uses, request: Mapping[str, Any]) -> None:
     """Take a Selected request to Evaluated; or say why it waits or fails."""
     try:
-        decided = _decide(uses, request)
-        _check_enough(uses, request, decided)
-        claim(uses, request, decided.claims, uses.config.reservations.claim_ttl_s)
+        evaluation = _decide(uses, request)
+        _check(uses, request, evaluation)
+        claim(uses, request, _claims(evaluation), uses.config.reservations.claim_ttl_s)
     except CannotGoOn as why:
         refuse(uses, request, why)
         return
-    _write(uses, request, decided)
+    _write(uses, request, evaluation)
     _tell(uses, request)
 
 
 def _pages(uses: Uses, request: Mapping[str, Any]) -> Iterator[list[Row]]:
-    """The undecided reservations of this attempt, a stretch at a time."""
+    """The undecided reservations of this attempt and those that stand by, a stretch at a time."""
     after = ""
     while True:
         with uses.db.reading() as connection:
@@ -52,112 +57,110 @@ def _pages(uses: Uses, request: Mapping[str, Any]) -> Iterator[list[Row]]:
         time.sleep(0)
 
 
-def _decide(uses: Uses, request: Mapping[str, Any]) -> _Decided:
-    """Ask the policies about every reservation."""
-    policies, config = uses.parts["policies"], uses.config
-    targets, sources = _Targets(uses), {}
-    wanted = targets.get(request["target"]) if request.get("target") else None
-    decided = _Decided()
-    records: dict[tuple[str, str], dict[str, Any]] = {}
-    for rows in _pages(uses, request):
-        unknown = sorted({row["source_id"] for row in rows} - set(sources))
-        if unknown:
-            sources.update(uses.mesh.call("catalog", "sources", ids=unknown))
-        for row in rows:
-            source = sources.get(row["source_id"], {})
-            decision = rules.decide(policies, request, row["snapshot"], source, wanted, config.instances.default_target)
-            target = targets.usable(decision.target) if decision.action == "copy" else None
-            cost, parts = cost_of(decision.action, row["snapshot"].get("size"), source, target, request.get("lifetime"),
-                                  config.costs.weights)
-            record = records.setdefault((decision.rule, decision.because), {
-                "rule": decision.rule, "because": decision.because, "policy": policies.revision, "wish": request.get("action")})
-            decided.columns[row["id"]] = {
-                "action": decision.action, "target_id": target and target["id"], "target_name": target and target["name"],
-                "cost": cost, "cost_parts": parts, "rule": decision.rule, "decision": record}
-            if target:
-                decided.claims.append(rules.byte_claim(row, target["id"]))
-            if decision.action == "reject":
-                decided.rejected += 1
-                decided.rejecting.add(decision.rule)
-    return decided
-
-
-class _Targets:
-    """The sources that copies go to, each asked for once."""
-
-    def __init__(self, uses: Uses) -> None:
-        self._uses = uses
-        self._known: dict[str, Any] = {}
-
-    def get(self, name: str) -> Mapping[str, Any] | None:
-        if name not in self._known:
-            try:
-                self._known[name] = self._uses.mesh.call("catalog", "datasource_show", id=name)
-            except NotFound:
-                self._known[name] = None
-        return self._known[name]
-
-    def usable(self, name: str | None) -> Mapping[str, Any]:
-        if not name:
-            raise CannotGoOn("target_unusable", "A policy asks for a copy, and neither it nor the request names a target.",
-                             can_wait=False)
-        target = self.get(name)
-        if target is None:
-            raise CannotGoOn("target_unusable", f"There is no source '{name}' to copy to.", can_wait=False)
-        if not (target.get("parameters") or {}).get("writable"):
-            raise CannotGoOn("target_unusable", f"The source '{name}' does not take copies.", can_wait=False)
-        if target["state"] != "Ready":
-            raise CannotGoOn("source_unavailable", f"The target '{name}' is {target['state']}.")
-        return target
-
-
-def _check_enough(uses: Uses, request: Mapping[str, Any], decided: _Decided) -> None:
+def _decide(uses: Uses, request: Mapping[str, Any]) -> _Evaluation:
+    """Decide about all reservations as things are now."""
+    places: dict[str, Any] = {}
+    asked = asking(uses, request, places, truncated=bool((request.get("found") or {}).get("truncated")))
+    evaluation, decider = _Evaluation(asked), Decider(asked)
+    # Where this step ran half before, what it confirmed stays so.
     with uses.db.reading() as connection:
-        kept = repository.count_confirmed(connection, request["id"], request["attempt"])
-    kept += len(decided.columns) - decided.rejected
-    least = (request.get("select") or {}).get("minimum", 1)
-    if kept < least:
-        named = f" ({', '.join(sorted(decided.rejecting))})" if decided.rejecting else ""
-        raise CannotGoOn("rejected_by_policy", f"The policies reject {decided.rejected} of {len(decided.columns)} Data{named}; "
-                         f"{kept} remain and at least {least} is needed.", can_wait=False)
+        done = repository.confirmed(connection, request["id"], request["attempt"], "", 1_000_000)
+    for rows in (done, *_pages(uses, request)):
+        unknown = {row["source_id"] for row in rows} - set(places)
+        places.update(sources(uses, unknown))
+        for row in rows:
+            decided = decider(row["snapshot"])
+            decided.fixed = row["state"] == "Confirmed"
+            evaluation.by_id[row["id"]] = decided
+            if not row["expires_at"]:
+                evaluation.claimless.add(row["id"])
+    selection = select(list(evaluation.by_id.values()), asked)
+    for row in done:
+        del evaluation.by_id[row["id"]]
+    evaluation.refusal = selection.refusal
+    evaluation.kept = keeping.keep(uses, asked, evaluation.by_id, selection.groups)
+    return evaluation
 
 
-def _write(uses: Uses, request: Mapping[str, Any], decided: _Decided) -> None:
-    columns = decided.columns
+def _check(uses: Uses, request: Mapping[str, Any], evaluation: _Evaluation) -> None:
+    """Refuse to go on with less than is needed, or with what cannot be done.
+
+    Raises:
+        CannotGoOn: with the reason; what the policies reject keeps its decision.
+    """
+    refusal = evaluation.refusal
+    if refusal:
+        _write(uses, request, evaluation, ("rejected",))
+        raise CannotGoOn(refusal.code, refusal.detail, can_wait=refusal.can_wait)
+    chosen = [one for _, one in evaluation.with_status("chosen")]
+    in_place = [one for one in chosen if one.problem and one.action == "leave"]
+    for one in chosen:
+        if one.problem and (one.action != "leave" or len(in_place) == len(chosen)):
+            raise CannotGoOn(one.problem.code, f"'{one.name}' (rule '{one.rule}'): {one.problem.detail}", can_wait=one.problem.can_wait)
+
+
+def _claims(evaluation: _Evaluation) -> list[dict[str, Any]]:
+    """A reader for what is chosen and has none yet, and the bytes of what goes to a target."""
+    claims = []
+    for row_id, one in evaluation.with_status("chosen"):
+        if row_id in evaluation.claimless:
+            claims.append(rules.reader_claim(row_id, one.source_id, one.data_id))
+        if one.target_id:
+            claims.append(rules.byte_claim(row_id, one.target_id, one.data_id, one.size))
+    return claims
+
+
+def _write(uses: Uses, request: Mapping[str, Any], evaluation: _Evaluation,
+           only: Sequence[str] = ("chosen", "standby", "rejected", "left_out")) -> None:
+    by_id = evaluation.by_id
+
+    def columns(row: Row) -> dict[str, Any]:
+        one, kept = by_id[row["id"]], evaluation.kept[row["id"]]
+        target = evaluation.asked.targets.get(one.target) if one.target else None
+        changes = {
+            "action": one.action, "target_id": target and target["id"], "target_name": target and target["name"],
+            "cost": one.cost, "cost_parts": one.parts, "rule": one.rule, "decision": kept, "replicas": kept.get("group"),
+            "standby": one.status == "standby", "expires_at": None, "reason": None}
+        if one.status == "rejected":
+            changes["reason"] = {"code": "rejected_by_policy", "rule": one.rule, "because": one.because}
+        elif one.status == "left_out":
+            changes["reason"] = {"code": "not_selected", "because": one.left_why}
+        return changes
+
     for rows in _pages(uses, request):
         # What was reserved since is decided by whoever reserved it.
-        rows = [row for row in rows if row["id"] in columns]
-        taken = [row for row in rows if columns[row["id"]]["action"] != "reject"]
-        refused = [row for row in rows if columns[row["id"]]["action"] == "reject"]
+        rows = [row for row in rows if row["id"] in by_id and by_id[row["id"]].status in only]
+        by_status: dict[str, list[Row]] = {"chosen": [], "standby": [], "rejected": [], "left_out": []}
+        for row in rows:
+            by_status[by_id[row["id"]].status].append(row)
+        waiting = [row for row in by_status["standby"] if row["decision"] != evaluation.kept[row["id"]] or not row["standby"]]
         try:
             with uses.db.transaction(uses.context) as uow:
-                uow.move(RESERVATION, taken, "confirm", changes=lambda row: {**columns[row["id"]], "expires_at": None})
-                rejected = uow.move(RESERVATION, refused, "free", changes=_refusal(columns))
+                uow.move(RESERVATION, by_status["chosen"], "confirm", changes=columns)
+                uow.change(RESERVATION, waiting, columns)
+                freed = uow.move(RESERVATION, [*by_status["rejected"], *by_status["left_out"]], "free", changes=columns)
         except VersionConflict:
             # The same step, asked for twice, runs elsewhere; what it writes is the same.
             continue
-        freeing.release(uses, rejected)
-
-
-def _refusal(columns: Mapping[str, Mapping[str, Any]]) -> Callable[[Row], dict[str, Any]]:
-    def changes(row: Row) -> dict[str, Any]:
-        decided = columns[row["id"]]
-        return {**decided, "reason": {"code": "rejected_by_policy", "rule": decided["rule"], "because": decided["decision"]["because"]}}
-    return changes
+        freeing.release(uses, [*freed, *(row for row in waiting if row["expires_at"])])
 
 
 def _tell(uses: Uses, request: Mapping[str, Any]) -> None:
     with uses.db.reading() as connection:
         rows = [row for row in repository.counts(connection, request["id"]) if row.attempt == request["attempt"]]
-    if any(row.state == "Created" for row in rows):
+        left = repository.undecided_count(connection, request["id"], request["attempt"])
+    if left:
         raise VersionConflict("datareservation.version_conflict", "The reservations are being decided elsewhere.")
-    confirmed = sum(row.n for row in rows if row.state == "Confirmed")
     cost = round(sum(row.cost or 0 for row in rows if row.state == "Confirmed"), 9)
     try:
         uses.mesh.call("catalog", "renew", holder=request["id"], ttl_s=uses.config.reservations.claim_ttl_s)
-        uses.mesh.call("requests", "evaluated", request=request["id"], attempt=request["attempt"], confirmed=confirmed,
-                       rejected=sum(row.n for row in rows if row.state == "Rejected"), cost=cost)
+        uses.mesh.call("requests", "evaluated", request=request["id"], attempt=request["attempt"],
+                       confirmed=_sum(rows, "Confirmed"), rejected=_sum(rows, "Rejected"), cost=cost)
     except Conflict as error:
         if error.code != "datarequest.not_needed":
             raise
         freeing.free_all(uses, request["id"], {"code": "cancelled"}, up_to=request["attempt"])
+
+
+def _sum(rows: Sequence[Any], state: str) -> int:
+    return sum(row.n for row in rows if row.state == state)

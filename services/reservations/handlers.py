@@ -4,12 +4,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from services.reservations import evaluating, freeing, repository, reserving
+from services.reservations import evaluating, freeing, keeping, repository, reserving
 from services.reservations.models import RESERVATION, render
 from services.reservations.policy.rules_file import Policies
 from shared.bus.event import named_in
 from shared.hosting.uses import Uses
 from shared.kernel.errors import Conflict, NotFound, located, nearest
+from shared.lists import envelope
 from shared.nets import DATAREQUEST
 from shared.storage.record import Row
 
@@ -123,13 +124,16 @@ def on_destroyed(uses: Uses, message: Any) -> None:
 def find(uses: Uses, parameters: Parameters, must_exist: bool = True) -> dict[str, Any]:
     """A page of reservations."""
     with uses.db.reading() as connection:
-        return repository.reservations.answer(connection, parameters, owner=uses.context.owner or None, must_exist=must_exist)
+        rows, following, total = repository.reservations.page(
+            connection, parameters, owner=uses.context.owner or None, must_exist=must_exist)
+    return envelope(keeping.completed(uses, rows), following, total)
 
 
 def show(uses: Uses, parameters: Parameters) -> dict[str, Any]:
-    """One reservation."""
+    """One reservation with its whole decision."""
     with uses.db.reading() as connection:
-        return render(repository.reservations.resolve(connection, parameters["id"], uses.context.owner or None, destroyed=True))
+        row = repository.reservations.resolve(connection, parameters["id"], uses.context.owner or None, destroyed=True)
+    return keeping.completed(uses, [row])[0]
 
 
 def confirm(uses: Uses, parameters: Parameters) -> dict[str, Any]:
@@ -191,11 +195,11 @@ def policy_show(uses: Uses, parameters: Parameters) -> dict[str, Any]:
 
 def _policies(uses: Uses) -> list[dict[str, Any]]:
     """The rules as they are tried; the last one is what holds where none applies."""
-    policies: Policies = uses.parts["policies"]
+    policies: Policies = uses.parts["policies"].current()
     shown = [{"name": rule.name, "position": rule.position, "when": rule.when, "action": rule.action, "target": rule.target,
-              "because": rule.because, "revision": policies.revision} for rule in policies.rules]
+              "because": rule.because, "enforce": rule.enforce, "revision": policies.revision} for rule in policies.rules]
     return [*shown, {"name": "default", "position": len(shown), "when": {}, "action": "leave", "target": None,
-                     "because": "Data is left where it is when nothing else is decided.", "revision": policies.revision}]
+                     "because": "Data is left where it is when nothing else is decided.", "enforce": True, "revision": policies.revision}]
 
 
 def explain_part(uses: Uses, request: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Boolean, Column, Float, Index, Integer, MetaData, Table
+from sqlalchemy import Boolean, Column, Float, Index, Integer, MetaData, Table, Text
 
 from shared.nets import DATARESERVATION
 from shared.storage.record import Record
@@ -31,6 +31,8 @@ reservation_table = Table(
     Column("rule", Word),
     Column("decision", Json),
     Column("standby", Boolean, nullable=False, default=False),
+    # The shared part that lists the replicas of what it is a reservation for; one of them is used, the others stand by.
+    Column("replicas", Word),
     Column("reason", Json),
     Column("expires_at", Stamp),
     # The data as the catalogue described it when it was reserved: what is decided and provisioned is this.
@@ -39,6 +41,21 @@ reservation_table = Table(
     Index("datareservation_by_state", "state", "id"),
     Index("datareservation_by_data", "data_id"),
     Index("datareservation_by_name", "name"),
+)
+
+# What many decisions have in common, each once: `policy.records` says what is in them. A part is called by its content.
+part_table = Table(
+    "decision_part", METADATA,
+    Column("id", Word, primary_key=True),
+    Column("body", Json, nullable=False),
+    Column("at", Stamp, nullable=False),
+)
+# The texts of policies by which something was decided.
+revision_table = Table(
+    "policy_revision", METADATA,
+    Column("revision", Word, primary_key=True),
+    Column("text", Text, nullable=False),
+    Column("at", Stamp, nullable=False),
 )
 
 

@@ -1,12 +1,12 @@
 """The queries of the service, each with a name and a sentence."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from services.reservations.models import METADATA, RESERVATION, reservation_table as table
+from services.reservations.models import METADATA, RESERVATION, part_table, reservation_table as table, revision_table
 from shared.lists import Lister
 from shared.storage.record import Row
 
@@ -19,14 +19,43 @@ reservations = Lister(RESERVATION, {
 
 
 def undecided(connection: Connection, request: str, attempt: int, after: str, limit: int) -> list[Row]:
-    """Reservations of one attempt that are not decided yet, after an id."""
+    """Reservations of one attempt that are not decided yet, or stand by, after an id."""
     return _page(connection, request, attempt, "Created", after, limit)
 
 
-def count_confirmed(connection: Connection, request: str, attempt: int) -> int:
-    """How many reservations of one attempt are confirmed."""
+def undecided_count(connection: Connection, request: str, attempt: int) -> int:
+    """How many reservations of one attempt are neither decided nor standing by."""
     return connection.execute(select(func.count()).select_from(table).where(
-        table.c.request_id == request, table.c.attempt == attempt, table.c.state == "Confirmed")).scalar_one()
+        table.c.request_id == request, table.c.attempt == attempt, table.c.state == "Created",
+        table.c.standby.is_(False), table.c.destroyed_at.is_(None))).scalar_one()
+
+
+def of_data(connection: Connection, request: str, attempt: int, data: str) -> Row | None:
+    """The reservation of one attempt on one data."""
+    row = connection.execute(select(table).where(
+        table.c.request_id == request, table.c.attempt == attempt, table.c.data_id == data,
+        table.c.destroyed_at.is_(None))).mappings().first()
+    return dict(row) if row else None
+
+
+def standing_by(connection: Connection, request: str, attempt: int, replicas: str | None = None, limit: int = 5000) -> list[Row]:
+    """Reservations up to an attempt that stand by; with ``replicas`` those of one group of this attempt."""
+    statement = select(table).where(
+        table.c.request_id == request, table.c.state == "Created", table.c.standby.is_(True), table.c.destroyed_at.is_(None))
+    statement = (statement.where(table.c.attempt <= attempt) if replicas is None else
+                 statement.where(table.c.attempt == attempt, table.c.replicas == replicas))
+    return [dict(row) for row in connection.execute(statement.order_by(table.c.id).limit(limit)).mappings()]
+
+
+def parts(connection: Connection, ids: Collection[str]) -> dict[str, Any]:
+    """The shared parts of decisions by their ids."""
+    return {row.id: row.body for row in connection.execute(select(part_table.c.id, part_table.c.body).where(part_table.c.id.in_(list(ids))))}
+
+
+def policy_texts(connection: Connection, revisions: Collection[str]) -> dict[str, str]:
+    """The texts of policies by their revisions."""
+    return {row.revision: row.text for row in connection.execute(
+        select(revision_table.c.revision, revision_table.c.text).where(revision_table.c.revision.in_(list(revisions))))}
 
 
 def confirmed(connection: Connection, request: str, attempt: int, after: str, limit: int) -> list[Row]:

@@ -6,8 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from services.reservations import freeing, rules
+from services.reservations.asking import asking
 from services.reservations.models import RESERVATION
+from services.reservations.policy.deciding import decide
 from shared.hosting.uses import Uses
+from shared.kernel import clock
 from shared.kernel.errors import Conflict, EdgemereError, Malformed, NoCapacity
 
 CHUNK = 2000
@@ -31,10 +34,8 @@ def reserve(uses: Uses, request: Mapping[str, Any]) -> None:
     found: dict[str, Any] = {}
     try:
         candidates, sources = _candidates(uses, request, found)
-        weights = uses.config.costs.weights
-        chosen = _chosen(uses, request, candidates, sources, found, weights)
-        rows = [rules.reservation_row(request, data, sources.get(data["source"]["id"], {}), weights) for data in chosen]
-        _claim(uses, request, rows)
+        rows = _rows(uses, request, _chosen(uses, request, candidates, found), sources, found)
+        claim(uses, request, rules.reader_claims([row for row in rows if row["expires_at"]]), uses.config.reservations.claim_ttl_s)
     except CannotGoOn as why:
         refuse(uses, request, why, found)
         return
@@ -76,28 +77,46 @@ def _candidates(uses: Uses, request: Mapping[str, Any], found: dict[str, Any]) -
             raise CannotGoOn("bad_query", error.detail, can_wait=False) from None
         if cursor is None:
             found.update(funnel=page.get("funnel"), warnings=page.get("warnings") or [], total=page["total"])
-            if page["total"] > most:
+            if page["total"] > most and _takes_all(request):
                 raise CannotGoOn("too_many_candidates",
                                  f"{page['total']} Data match; one request takes at most {most}. Narrow the query.",
                                  can_wait=False)
         items += page["items"]
         sources.update(page.get("sources") or {})
         cursor = page["next"]
-        if cursor is None or len(items) > most:
-            return items, sources
+        if cursor is None or len(items) >= most:
+            if cursor is not None:
+                # Some are enough for it, so it looks at the first of them; and says so.
+                found["truncated"] = True
+                found["warnings"].append({"code": "truncated", "detail": f"{page['total']} Data match; the first {most} were looked at."})
+            return items[:most], sources
 
 
-def _chosen(uses: Uses, request: Mapping[str, Any], candidates: Sequence[Data], sources: Mapping[str, Any],
-            found: Mapping[str, Any], weights: Mapping[str, float]) -> Sequence[Data]:
+def _takes_all(request: Mapping[str, Any]) -> bool:
+    select = request.get("select") or {}
+    return "count" not in select and select.get("mode", "all") == "all"
+
+
+def _chosen(uses: Uses, request: Mapping[str, Any], candidates: Sequence[Data], found: Mapping[str, Any]) -> Sequence[Data]:
     if request.get("missing"):
         return _healing(uses, request, candidates)
     if not candidates:
         raise CannotGoOn("no_match", _nothing(found))
-    select = request.get("select") or {}
-    chosen = rules.choose(candidates, select, sources, weights)
-    if len(chosen) < select.get("minimum", 1):
-        raise CannotGoOn("no_match", f"{len(chosen)} Data match; the request needs at least {select['minimum']}.")
-    return chosen
+    return candidates
+
+
+def _rows(uses: Uses, request: Mapping[str, Any], candidates: Sequence[Data], sources: Mapping[str, Any],
+          found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The reservations that the candidates get, as things stand now; ``evaluate`` decides again what becomes of each."""
+    asked = asking(uses, request, sources, truncated=bool(found.get("truncated")))
+    outcome = decide(candidates, asked)
+    refusal = outcome.refusal
+    if refusal and refusal.code != "rejected_by_policy":
+        raise CannotGoOn(refusal.code, refusal.detail, can_wait=refusal.can_wait)
+    ends = clock.stamp_in(uses.config.reservations.claim_ttl_s)
+    keep = rules.reserved(outcome.decided, asked.select, refusal)
+    return [rules.reservation_row(request, data, decided, ends)
+            for data, decided, kept in zip(candidates, outcome.decided, keep, strict=True) if kept]
 
 
 def _healing(uses: Uses, request: Mapping[str, Any], candidates: Sequence[Data]) -> list[Data]:
@@ -130,10 +149,6 @@ def _nothing(found: Mapping[str, Any]) -> str:
             return f"Nothing matches: {step['clause']} leaves none of the {before} Data before it.{hint}"
         before = step["remaining"]
     return f"Nothing matches.{hint}"
-
-
-def _claim(uses: Uses, request: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
-    claim(uses, request, rules.reader_claims(rows), uses.config.reservations.claim_ttl_s)
 
 
 def claim(uses: Uses, request: Mapping[str, Any], claims: Sequence[Mapping[str, Any]], ttl_s: float | None) -> None:

@@ -1,37 +1,33 @@
-"""Which candidates are reserved, and what is done with each. Decides; reads and writes nothing."""
+"""Which candidates are reserved, with which rows and claims, and what replaces one that broke. Reads and writes nothing.
+
+What is done with each is decided in ``policy.deciding``.
+"""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from services.reservations.policy.cost import cost_of
-from services.reservations.policy.rules_file import Policies
+from services.reservations.policy.deciding import Decided
+from services.reservations.policy.selecting import Refusal
 from shared.kernel.ids import derived_id
 
 
-@dataclass(frozen=True)
-class Decision:
-    """What is done with one reserved data. ``action`` is ``leave``, ``copy`` or ``reject``; ``target`` a source name."""
+def reserved(decided: Sequence[Decided], select: Mapping[str, Any], refusal: Refusal | None) -> list[bool]:
+    """Which of the decided candidates get a reservation: what is chosen, what stands by, and what the policies refuse.
 
-    action: str
-    target: str | None
-    rule: str
-    because: str
-
-
-def choose(candidates: Sequence[Mapping[str, Any]], select: Mapping[str, Any], sources: Mapping[str, Any],
-           weights: Mapping[str, float]) -> list[Mapping[str, Any]]:
-    """The candidates that a request takes: all, the first, or the cheapest ``count`` (ties by id)."""
-    mode = select.get("mode", "all")
-    if mode == "all" and "count" not in select:
-        return list(candidates)
-    if mode == "best":
-        def figure(data: Mapping[str, Any]) -> tuple[float, str]:
-            source = sources.get(data["source"]["id"], {})
-            return cost_of("leave", data.get("size"), source, None, None, weights)[0], data["id"]
-        candidates = sorted(candidates, key=figure)
-    return list(candidates[:select.get("count", 1 if mode in ("first", "best") else len(candidates))])
+    A request that takes only some of what matches leaves refused ones out, unless they are why it gets too few.
+    """
+    chooses = "count" in select or select.get("mode", "all") != "all"
+    left = select.get("count", 1) if chooses else len(decided)
+    if chooses and not (refusal and refusal.code == "rejected_by_policy"):
+        left = 0
+    taken = []
+    for one in decided:
+        keep = one.status in ("chosen", "standby")
+        if one.status == "rejected" and left > 0:
+            left, keep = left - 1, True
+        taken.append(keep)
+    return taken
 
 
 def reservation_id(request: str, attempt: int, data: str) -> str:
@@ -39,52 +35,34 @@ def reservation_id(request: str, attempt: int, data: str) -> str:
     return derived_id("datareservation", request, attempt, data)
 
 
-def reservation_row(request: Mapping[str, Any], data: Mapping[str, Any], source: Mapping[str, Any],
-                    weights: Mapping[str, float]) -> dict[str, Any]:
-    """The row of the reservation that a request's attempt makes of a data; its id is always the same."""
-    cost, parts = cost_of("leave", data.get("size"), source, None, request.get("lifetime"), weights)
+def reservation_row(request: Mapping[str, Any], data: Mapping[str, Any], decided: Decided, claim_ends: str | None) -> dict[str, Any]:
+    """The row of the reservation that a request's attempt makes of a data; its id is always the same.
+
+    ``claim_ends``: when its claim on the source ends. What stands by, or will be refused, claims nothing.
+    """
     return {
         "id": reservation_id(request["id"], request["attempt"], data["id"]),
         "owner": request["owner"], "name": data["name"], "request_id": request["id"], "request_name": request["name"],
         "attempt": request["attempt"], "data_id": data["id"], "source_id": data["source"]["id"],
-        "source_name": data["source"]["name"], "cost": cost, "cost_parts": parts, "standby": False, "snapshot": dict(data),
+        "source_name": data["source"]["name"], "cost": decided.cost, "cost_parts": decided.parts,
+        "standby": decided.status == "standby", "snapshot": dict(data),
+        "expires_at": claim_ends if decided.status == "chosen" else None,
     }
 
 
 def reader_claims(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The claims of reservations on their sources: one reader each."""
-    return [{"id": f"{row['id']}.r", "source": row["source_id"], "kind": "readers", "amount": 1, "data": row["data_id"]}
-            for row in rows]
+    """The claims of reservations on their sources. Those that claim nothing are not to be among them."""
+    return [reader_claim(row["id"], row["source_id"], row["data_id"]) for row in rows]
 
 
-def byte_claim(row: Mapping[str, Any], target_id: str) -> dict[str, Any]:
+def reader_claim(reservation: str, source: str, data: str) -> dict[str, Any]:
+    """The claim of a reservation on its source: one reader."""
+    return {"id": f"{reservation}.r", "source": source, "kind": "readers", "amount": 1, "data": data}
+
+
+def byte_claim(reservation: str, target: str, data: str, size: int | None) -> dict[str, Any]:
     """The claim of a copy on its target: its bytes."""
-    return {"id": f"{row['id']}.b", "source": target_id, "kind": "bytes", "data": row["data_id"],
-            "amount": row["snapshot"].get("size") or 0}
-
-
-def decide(policies: Policies, request: Mapping[str, Any], data: Mapping[str, Any], source: Mapping[str, Any],
-           target: Mapping[str, Any] | None, default_target: str | None) -> Decision:
-    """The first rule that applies decides; else the requester's wish; else the data is left where it is."""
-    view = {
-        # A rule may say data.owner for the tag as well as data.tags.owner.
-        "data": {**(data.get("tags") or {}), **data}, "source": source, "target": target or {}, "request": request,
-    }
-    for rule in policies.rules:
-        if rule.applies(view):
-            where = rule.target or request.get("target") or default_target
-            return _in_place(Decision(rule.action, where if rule.action == "copy" else None, rule.name, rule.because), source)
-    wish = request.get("action")
-    if wish == "copy":
-        return _in_place(Decision("copy", request.get("target") or default_target, "request", "The request asks for a copy."), source)
-    return Decision("leave", None, "request" if wish else "default",
-                    "The request asks for it." if wish else "No rule applies, and data is left where it is by default.")
-
-
-def _in_place(decision: Decision, source: Mapping[str, Any]) -> Decision:
-    if decision.action == "copy" and decision.target in (source.get("id"), source.get("name")):
-        return Decision("leave", None, decision.rule, "The data is at the target already.")
-    return decision
+    return {"id": f"{reservation}.b", "source": target, "kind": "bytes", "data": data, "amount": size or 0}
 
 
 def stand_in(missing: Mapping[str, Any], free: Sequence[Mapping[str, Any]], select: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -157,9 +157,10 @@ POLICY = ObjectType("policy", "One rule of the policy file.", (
     Attribute("name", "text", "The name of the rule.", True),
     Attribute("position", "number", "Its place in the order."),
     Attribute("when", "json", "What it applies to."),
-    Attribute("action", "text", "leave, copy or reject.", True),
-    Attribute("target", "text", "Where copies go."),
+    Attribute("action", "text", "leave, mount, copy, move, auto or reject.", True),
+    Attribute("target", "text", "Where copies and moves go."),
     Attribute("because", "text", "Why the rule is there."),
+    Attribute("enforce", "boolean", "False: it decides nothing, and is only noted."),
     Attribute("revision", "text", "The revision of the file."),
 ), "position")
 EVENT = ObjectType("event", "One message, as it was sent.", (

@@ -157,6 +157,8 @@ REASONS = {
     "deadline_passed": "The deadline passed before the data was ready.",
     "cancelled": "Somebody cancelled it.",
     "too_many_candidates": "More data matches than one request may take.",
+    "selection_impossible": "What matches cannot be chosen together or apart as `select` asks.",
+    "action_impossible": "The action asked for cannot be done with this data.",
     "bad_query": "The query was refused by the catalogue.",
     "internal": "A part failed in a way that it does not know; the log has the details.",
 }

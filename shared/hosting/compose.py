@@ -96,8 +96,10 @@ def _catalog(service: Service, config: Config, broker: Any) -> None:
 
 
 def _reservations(service: Service, config: Config, broker: Any) -> None:
-    rules_file = importlib.import_module("services.reservations.policy.rules_file")
-    service.uses = replace(service.uses, parts={"policies": rules_file.load(config.policies.file or None)})
+    live = importlib.import_module("services.reservations.policy.live")
+    policies = live.PolicyFile(config.policies.file or None)
+    service.uses = replace(service.uses, parts={"policies": policies})
+    service.stops.append(policies.stop)
 
 
 def _events(service: Service, config: Config, broker: Any) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from marshmallow import ValidationError, fields
-from marshmallow.validate import OneOf, Range, Regexp
+from marshmallow.validate import OneOf, Range
 
 from shared.kernel.clock import parse_duration
 
@@ -130,6 +130,7 @@ class Requests:
 class Reservations:
     claim_ttl_s: float = key(Seconds(1))
     backfill_s: float = key(Seconds(0))
+    standbys: int = key(count(0, 100))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,8 +171,9 @@ class Policies:
 @dataclass(frozen=True, kw_only=True)
 class Costs:
     weights: Mapping[str, float] = key(fields.Dict(
-        keys=fields.String(validate=Regexp(r"^[a-z_]+$")), values=fields.Float(validate=Range(min=0)),
+        keys=fields.String(validate=OneOf(["transfer", "storage", "requests", "time"])), values=fields.Float(validate=Range(min=0)),
     ))
+    expected_reads: float = key(fields.Float(validate=Range(min=0, max=1e9)))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -51,6 +51,15 @@ def predicate(node: Node | None) -> Callable[[Mapping[str, Any]], bool]:
     return some
 
 
+def value_of(name: Name, document: Any) -> Any:
+    """What ``document`` has at a name: its value, a list of several, or None."""
+    value = _holder(name)(document)
+    if not name.below:
+        return None if value is _MISSING else value
+    found = _collect(value, name.below)
+    return found[0] if len(found) == 1 else found or None
+
+
 def _clause(clause: Clause) -> Callable[[Any], bool]:
     if clause.op in ("$ne", "$nin"):
         inner = _clause(Clause(clause.name, "$eq" if clause.op == "$ne" else "$in", clause.value))

@@ -1,31 +1,35 @@
 """The policy file: an ordered YAML list of rules, checked whole before any of it counts.
 
-A rule is ``{name, when, action: leave|copy|reject, target?, because?}``; ``when`` is a query over ``data.*``, ``source.*``,
-``target.*`` and ``request.*``. The first rule that matches decides.
+A rule is ``{name, when, action: leave|mount|copy|move|auto|reject, target?, because?, enforce?}``; ``when`` is a query over
+``data.*``, ``source.*``, ``target.*``, ``request.*`` and ``owner.*``. The first rule that applies decides; one with
+``enforce: false`` is only noted, and the next is tried. Described for users in docs/policies.md.
 """
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from services.reservations.policy.contradictions import contradictions
+from services.reservations.policy.placed import Misplaced, Placed, read_placed, step
 from shared.kernel.errors import EdgemereError, Invalid, did_you_mean
-from shared.query import Field, FieldSet, matches, parse
+from shared.query import Query, matches, parse
+from shared.query.decision_fields import DECISION_FIELDS, check_slips
 
-ACTIONS = ("leave", "copy", "reject")
-LATER = ("mount", "move", "auto")
-MEMBERS = ("name", "when", "action", "target", "because")
-FIELDS = FieldSet("policy", {name: Field("json") for name in ("data", "source", "target", "request")}, open_tags=False)
+ACTIONS = ("leave", "mount", "copy", "move", "auto", "reject")
+WITH_TARGET = ("copy", "move", "auto")
+MEMBERS = ("name", "when", "action", "target", "because", "enforce")
 MAX_BYTES = 1024 * 1024
+MAX_RULES = 1000
+MAX_ERRORS = 50
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule; ``applies`` takes ``{"data", "source", "target", "request"}``."""
+    """One rule; ``applies`` takes ``{"data", "source", "target", "request", "owner"}``. Not enforced, it is only noted."""
 
     name: str
     position: int
@@ -33,15 +37,23 @@ class Rule:
     action: str
     target: str | None
     because: str
+    enforce: bool
+    query: Query
     applies: Callable[[Mapping[str, Any]], bool]
 
 
 @dataclass(frozen=True)
 class Policies:
-    """The rules in their order, and the revision of the text that they come from."""
+    """The rules in their order, the revision of the text that they come from, and the text."""
 
     rules: tuple[Rule, ...]
     revision: str
+    text: str = ""
+
+    @property
+    def targets(self) -> set[str]:
+        """The names of the sources that rules send data to."""
+        return {rule.target for rule in self.rules if rule.target}
 
 
 NONE = Policies((), "none")
@@ -59,57 +71,122 @@ def load(path: str | None) -> Policies:
         text = Path(path).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise Invalid("policy.invalid", f"The policy file {path} cannot be read: {error}.",
-                      next_step="Correct `policies.file` in the configuration.") from None
+                      next_step="Correct `policies.file` in the configuration, or the file.") from None
     return read(text, path)
 
 
 def read(text: str, where: str = "policies") -> Policies:
-    """The policies in a YAML text. Raises as ``load`` does."""
+    """The policies in a YAML text; every mistake is named, not only the first. Raises as ``load`` does."""
     if len(text) > MAX_BYTES:
-        raise _invalid(where, "/", f"It has more than {MAX_BYTES} characters.")
+        raise _invalid(where, [("/", f"It has more than {MAX_BYTES} characters.", None)])
     try:
-        body = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "/"
-        raise _invalid(where, place, f"Not valid YAML: {getattr(error, 'problem', error)}.") from None
-    listed = body.get("rules") if isinstance(body, Mapping) else body
-    if not isinstance(listed, list):
-        raise _invalid(where, "/rules", "A list of rules is needed here.")
-    rules, names = [], set()
-    for position, given in enumerate(listed):
-        rule = _rule(where, position, given)
-        if rule.name in names:
-            raise _invalid(where, f"/rules/{position}/name", f"There are two rules named '{rule.name}'.")
-        names.add(rule.name)
-        rules.append(rule)
-    return Policies(tuple(rules), hashlib.sha256(text.encode()).hexdigest()[:12])
+        placed = read_placed(text)
+    except Misplaced as error:
+        place = (error.line, error.column) if error.line else None
+        pointer = error.pointer if error.pointer != "/" or not place else f"line {place[0]}, column {place[1]}"
+        raise _invalid(where, [(pointer, error.detail, place)]) from None
+    body, root = placed.body, ""
+    if isinstance(body, Mapping):
+        unknown = [(step("", key), f"Unknown member '{key}'.{did_you_mean(str(key), ['rules'])}", placed.place(step("", key)))
+                   for key in body if key != "rules"]
+        if unknown:
+            raise _invalid(where, unknown)
+        body, root = body.get("rules"), "/rules"
+    if not isinstance(body, list) or len(body) > MAX_RULES:
+        detail = "A list of rules is needed here." if not isinstance(body, list) else f"There are more than {MAX_RULES} rules."
+        raise _invalid(where, [("/rules", detail, placed.place(root))])
+    rules, found = _rules(body, root, placed)
+    if not found:
+        found = [(f"/rules/{position}/{member}", detail, placed.place(f"{root}/{position}/{member}"))
+                 for position, member, detail in contradictions(rules)]
+    if found:
+        raise _invalid(where, found)
+    return Policies(tuple(rules), hashlib.sha256(text.encode()).hexdigest()[:12], text)
 
 
-def _rule(where: str, position: int, given: Any) -> Rule:
-    at = f"/rules/{position}"
-    if not isinstance(given, Mapping):
-        raise _invalid(where, at, "A rule is a mapping {name, when, action}.")
-    for key in given:
-        if key not in MEMBERS:
-            raise _invalid(where, f"{at}/{key}", f"Unknown member '{key}'.{did_you_mean(str(key), MEMBERS)}")
-    name = given.get("name") or f"rule-{position + 1}"
-    action = given.get("action")
-    if action in LATER:
-        raise _invalid(where, f"{at}/action", f"The action '{action}' is not built yet; use one of {', '.join(ACTIONS)}.")
-    if action not in ACTIONS:
-        raise _invalid(where, f"{at}/action", f"'{action}' is none of {', '.join(ACTIONS)}.{did_you_mean(str(action), ACTIONS)}")
+def given(content: str | Mapping[str, Any] | list, where: str = "policies") -> Policies:
+    """The policies that a caller sent: YAML text, or the object that it would be. Raises as ``load`` does."""
+    return read(content if isinstance(content, str) else json.dumps(content), where)
+
+
+Found = list[tuple[str, str, tuple[int, int] | None]]
+
+
+def _rules(body: list, root: str, placed: Placed) -> tuple[list[Rule], Found]:
+    rules: list[Rule] = []
+    found: Found = []
+    names: dict[str, int] = {}
+    for position, one in enumerate(body):
+        own = _faults(one, position)
+        query = None
+        if isinstance(one, Mapping) and "when" in one:
+            query, faults = _query(one["when"], position, root, placed)
+            found += faults
+        found += [(f"/rules/{position}{below}", detail, placed.place(f"{root}/{position}{below}")) for below, detail in own]
+        if own or (query is None and isinstance(one, Mapping) and "when" in one):
+            continue
+        name = str(one.get("name") or f"rule-{position + 1}")
+        if name in names:
+            found.append((f"/rules/{position}/name", f"There are two rules named '{name}'; the other is rule {names[name] + 1}.",
+                          placed.place(f"{root}/{position}/name")))
+            continue
+        names[name] = position
+        query = query or parse(None, DECISION_FIELDS)
+        rules.append(Rule(name, position, query.to_json(), one["action"], one.get("target") or None,
+                          str(one.get("because") or ""), one.get("enforce", True), query, matches(query)))
+    return rules, found
+
+
+def _faults(one: Any, position: int) -> list[tuple[str, str]]:
+    """What is wrong with the members of one rule but its ``when``: where below it, and why."""
+    if not isinstance(one, Mapping):
+        return [("", "A rule is a mapping {name, when, action}.")]
+    found = [(step("", key), f"Unknown member '{key}'.{did_you_mean(str(key), MEMBERS)}") for key in one if key not in MEMBERS]
+    action = one.get("action")
+    if "action" not in one:
+        found.append(("", f"The rule never ends in an action: it needs one of {', '.join(ACTIONS)}."))
+    elif action not in ACTIONS:
+        found.append(("/action", f"'{action}' is none of {', '.join(ACTIONS)}.{did_you_mean(str(action), ACTIONS)}"))
+    if not isinstance(one.get("enforce", True), bool):
+        found.append(("/enforce", "'enforce' is true or false."))
+    for name in ("name", "target", "because"):
+        value = one.get(name)
+        if value is not None and (not isinstance(value, (str, int)) or isinstance(value, bool) or len(str(value)) > 1000):
+            found.append((f"/{name}", f"'{name}' is a text."))
+    if one.get("target") and action in ACTIONS and action not in WITH_TARGET:
+        found.append(("/target", f"A rule that says {action} takes nothing to a target; {', '.join(WITH_TARGET)} do."))
+    if str(one.get("name") or "") in ("default", "request"):
+        found.append(("/name", f"'{one['name']}' is what a decision without a rule is called; choose another name."))
+    return found
+
+
+def _query(when: Any, position: int, root: str, placed: Placed) -> tuple[Query | None, Found]:
+    at, own = f"/rules/{position}/when", f"{root}/{position}/when"
     try:
-        query = parse(given.get("when"), FIELDS)
+        query = parse(when, DECISION_FIELDS)
+        check_slips(query, json.dumps(when, default=str))
     except EdgemereError as error:
-        raise _invalid(where, f"{at}/when", error.detail, [
-            {"pointer": f"{at}/when{item['pointer'] if item['pointer'].startswith('/') else ': ' + item['pointer']}",
-             "detail": item["detail"]} for item in error.errors]) from None
-    target = given.get("target")
-    return Rule(str(name), position, query.to_json(), action, str(target) if target else None,
-                str(given.get("because") or ""), matches(query))
+        faults = []
+        for item in error.errors or [{"pointer": "", "detail": error.detail}]:
+            pointer = item["pointer"]
+            detail = error.detail if len(error.errors) < 2 else item["detail"]
+            if pointer.startswith("/") or not pointer:
+                faults.append((f"{at}{pointer}", detail, placed.place(f"{own}{pointer}")))
+            else:
+                # A column of a line of shorthand, counted from where the line begins.
+                line, column = placed.values.get(own) or (1, 1)
+                offset = int(pointer.split()[-1]) if pointer.split()[-1].isdigit() else 1
+                faults.append((at, detail, (line, column + offset - 1)))
+        return None, faults
+    return query, []
 
 
-def _invalid(where: str, pointer: str, detail: str, errors: list[dict[str, str]] | None = None) -> Invalid:
-    return Invalid("policy.invalid", f"{where}: {pointer}: {detail}", next_step="Correct the rule that the pointer names.",
-                   errors=errors or [{"pointer": pointer, "detail": detail}])
+def _invalid(where: str, found: Found) -> Invalid:
+    errors: list[dict[str, Any]] = []
+    for pointer, detail, place in found[:MAX_ERRORS]:
+        line = {"line": place[0], "column": place[1]} if place else {}
+        told = f"line {place[0]}, column {place[1]}: {detail}" if place else detail
+        errors.append({"pointer": pointer, "detail": told, **line})
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    return Invalid("policy.invalid", f"{where}: {errors[0]['pointer']}: {errors[0]['detail']}{more}",
+                   next_step="Correct what the line and the pointer name; nothing of the file counts before.", errors=errors)

@@ -1,0 +1,42 @@
+"""Brings together what decisions depend on: the request, the policies now, and facts of sources and targets.
+
+Asks the catalogue; decides nothing.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from services.reservations.policy.deciding import Asking, Terms, targets_wanted
+from services.reservations.policy.records import facts_of
+from services.reservations.policy.rules_file import Policies
+from shared.hosting.uses import Uses
+from shared.kernel.errors import NotFound
+
+
+def asking(uses: Uses, request: Mapping[str, Any], sources: Mapping[str, Any], *, truncated: bool = False,
+           policies: Policies | None = None) -> Asking:
+    """What is asked now. ``sources`` (by id) may grow afterwards; ``policies`` are those that count unless others are given."""
+    policies = policies or uses.parts["policies"].current()
+    terms = Terms.of(uses.config)
+    return Asking(request, policies, sources, targets(uses, targets_wanted(policies, request, terms)), terms, truncated)
+
+
+def targets(uses: Uses, names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Facts of the sources of these names (or ids); one that is not there is left out."""
+    ids: dict[str, str] = {}
+    for name in sorted(names):
+        try:
+            ids[name] = uses.mesh.call("catalog", "datasource_show", id=name)["id"]
+        except NotFound:
+            continue
+    found = sources(uses, set(ids.values()))
+    return {name: found[source] for name, source in ids.items() if source in found}
+
+
+def sources(uses: Uses, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Facts of sources by their ids; their parameters, which may be long, are left out."""
+    ids = sorted(ids)
+    if not ids:
+        return {}
+    return {key: facts_of(source) for key, source in uses.mesh.call("catalog", "sources", ids=ids).items()}
