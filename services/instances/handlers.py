@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import update
 
-from services.instances import moving, removing, repository
+from services.instances import lifetime, moving, pins, removing, repository
 from services.instances.models import INSTANCE, access_table, entry, render, shown
 from shared.bus.event import named_in
 from shared.hosting.uses import Uses
@@ -81,6 +81,7 @@ def destroy(uses: Uses, parameters: Parameters) -> dict[str, Any]:
 
     Raises:
         Invalid: ``datainstance.unnamed``.
+        Conflict: ``datainstance.pinned``, somebody keeps it.
     """
     ref = parameters.get("id") or parameters.get("attr1")
     if not isinstance(ref, str) or not ref.strip():
@@ -93,6 +94,8 @@ def destroy(uses: Uses, parameters: Parameters) -> dict[str, Any]:
             row = named(uses, uow.connection, ref.strip(), destroyed=True)
             if row["state"] == "Destroyed":
                 return row
+            if pins.is_pinned(row):
+                raise pins.refusal(row)
             gone, = removing.destroy_rows(uow, [row], uses.config.instances.grace_s)
             removing.tell_gone(uow, row["request_id"], [gone])
         return gone
@@ -147,6 +150,7 @@ def content(uses: Uses, parameters: Parameters) -> dict[str, Any]:
     place = item["target_id"] if item["action"] == "copy" else item["source_id"]
     path = item["target_path"] if item["action"] == "copy" else item["source_path"]
     source = uses.mesh.call("catalog", "sources", ids=[place])[place]
+    lifetime.used(uses, row)
     return uses.parts["bytes"].ticket(source, path, item)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, Table
+from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, MetaData, Table, false
 
 from shared.nets import DATAINSTANCE
 from shared.storage.record import Record
@@ -30,14 +30,30 @@ instance_table = Table(
     Column("entries", Integer, nullable=False, default=0),
     Column("bytes_total", BigInteger, nullable=False, default=0),
     Column("bytes_done", BigInteger, nullable=False, default=0),
+    # Seconds from Ready to its end; null has no end.
+    Column("lifetime", Float),
     Column("expires_at", Stamp),
+    # When it is to be said that the end is near; null when it was said.
+    Column("warn_at", Stamp),
     Column("pinned", Boolean, nullable=False, default=False),
+    # Who keeps it: {"owner", "reason", "until", "at"}.
+    Column("pin", Json),
+    Column("pinned_until", Stamp),
+    # When it was last read, renewed or made ready.
+    Column("used_at", Stamp),
+    # Whether it outlives its request: it was pinned when that ended, or came back later.
+    Column("alone", Boolean, nullable=False, default=False, server_default=false()),
+    # Until when it can be brought back, once it is destroyed.
+    Column("undo_until", Stamp),
     Column("reason", Json),
     live_name_index("datainstance"),
     Index("datainstance_of_request", "request_id", "attempt", "state"),
     Index("datainstance_by_state", "state", "id"),
     Index("datainstance_by_reference", "reference_id", "state"),
     Index("datainstance_by_name", "name"),
+    Index("datainstance_by_end", "expires_at"),
+    Index("datainstance_by_warning", "warn_at"),
+    Index("datainstance_by_pin", "pinned_until"),
 )
 
 access_table = Table(
@@ -109,10 +125,11 @@ def render(row: Mapping[str, Any]) -> dict[str, Any]:
         "attempt": row["attempt"], "workload": row["workload"],
         "data": [item["data"] for item in access], "access": access,
         **({} if whole else {"entries": {"count": row["entries"], "link": _LINK + row["id"]}}),
-        "bytes_total": row["bytes_total"], "bytes_done": row["bytes_done"], "expires_at": row["expires_at"],
-        "pinned": row["pinned"], "reason": row["reason"], "owner": row["owner"],
+        "bytes_total": row["bytes_total"], "bytes_done": row["bytes_done"],
+        "lifetime": row["lifetime"], "expires_at": row["expires_at"], "pinned": row["pinned"], "pin": row["pin"],
+        "used_at": row["used_at"], "reason": row["reason"], "owner": row["owner"],
         "created_at": row["created_at"], "updated_at": row["updated_at"],
-        **({"destroyed_at": row["destroyed_at"]} if row.get("destroyed_at") else {}),
+        **({"destroyed_at": row["destroyed_at"], "undo_until": row["undo_until"]} if row.get("destroyed_at") else {}),
     }
 
 

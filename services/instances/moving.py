@@ -83,7 +83,7 @@ def _work(uses: Uses, request: str) -> None:
     movers: Movers = uses.parts["movers"]
     try:
         if not uses.context.correlation_id:
-            uses = _of_the_call(uses, request)
+            uses = of_the_call(uses, request)
         while _lease(uses, request):
             with uses.db.reading() as connection:
                 due = repository.pending(connection, request, clock.stamp(), BATCH)
@@ -104,7 +104,7 @@ def _work(uses: Uses, request: str) -> None:
         _release(uses, request)
 
 
-def _of_the_call(uses: Uses, request: str) -> Uses:
+def of_the_call(uses: Uses, request: str) -> Uses:
     """The same, belonging to the call that set the request going: a sweep comes from none."""
     call = uses.mesh.call("requests", "plain", request=request)["correlation_id"] or ""
     return Uses(uses.service, uses.db, uses.config, uses.context.having(correlation_id=call),
@@ -234,7 +234,7 @@ def _write(uses: Uses, request: str, by_key: Mapping[str, Row], results: Sequenc
                 uow.connection.execute(update(access_table).where(
                     access_table.c.instance_id == bindparam("of_instance"), access_table.c.data_id == bindparam("of_data"),
                     access_table.c.state == "pending").values({name: bindparam(name) for name in names}), rows)
-            _follow(uow, request, list(touched))
+            _follow(uow, request, list(touched), uses.config.instances.expiring_s)
     uses.db.retrying(work)
 
 
@@ -249,7 +249,7 @@ def _outcome(uses: Uses, entry: Row, result: Mapping[str, Any]) -> dict[str, Any
     return {"state": "broken", "error": error, "retry_at": None}
 
 
-def _follow(uow: UnitOfWork, request: str, ids: Sequence[str]) -> None:
+def _follow(uow: UnitOfWork, request: str, ids: Sequence[str], expiring_s: float) -> None:
     """Move instances whose entries have come to an end, and settle the request with the last."""
     ready, broken = [], []
     changes: dict[str, dict[str, Any]] = {}
@@ -266,6 +266,7 @@ def _follow(uow: UnitOfWork, request: str, ids: Sequence[str]) -> None:
             changes[row["id"]]["reason"] = {**bad["error"], "data": bad["name"]}
             broken.append(row)
         elif "pending" not in states:
+            changes[row["id"]] |= rules.time_begins(row, expiring_s)
             ready.append(row)
     for rows, event in ((ready, "ready"), (broken, "broken")):
         uow.move(INSTANCE, rows, event, changes=lambda row: changes[row["id"]])

@@ -76,12 +76,11 @@ def _instances(uses: Uses, request: Mapping[str, Any], reservations: Sequence[Ma
     with uses.db.reading() as connection:
         there = repository.existing(connection, [rules.instance_id(request, key) for key in groups])
         names = rules.free_names(base, repository.names_like(connection, request["owner"], base))
-    expires_at = clock.stamp_in(request["lifetime"]) if request.get("lifetime") is not None else None
     made = []
     for key, group in groups.items():
         if rules.instance_id(request, key) in there:
             continue
-        instance = rules.instance_row(request, key, next(names), group, expires_at)
+        instance = rules.instance_row(request, key, next(names), group)
         made.append((instance, [rules.entry_row(instance, place, reservation) for place, reservation in enumerate(group)]))
     return made
 
@@ -109,7 +108,8 @@ def _write(uses: Uses, made: Sequence[tuple[Row, list[Row]]]) -> None:
         with uses.db.transaction(uses.context) as uow:
             for events, group in _by_outcome(made[start:start + CHUNK]):
                 written = {row["id"] for row in uow.create(
-                    INSTANCE, [_filled(instance, entries) for instance, entries in group], *events, ignore_existing=True)}
+                    INSTANCE, [_filled(instance, entries, uses.config.instances.expiring_s, "ready" in events)
+                               for instance, entries in group], *events, ignore_existing=True)}
                 fresh = [entry for instance, entries in group if instance["id"] in written for entry in entries]
                 insert_rows(uow.connection, access_table, fresh)
         time.sleep(0)
@@ -125,11 +125,12 @@ def _by_outcome(made: Sequence[tuple[Row, list[Row]]]) -> list[tuple[tuple[str, 
     return list(groups.items())
 
 
-def _filled(instance: Row, entries: Sequence[Row]) -> Row:
+def _filled(instance: Row, entries: Sequence[Row], expiring_s: float, ready: bool) -> Row:
     broken = next((entry for entry in entries if entry["state"] == "broken"), None)
     done = sum(entry["size"] or 0 for entry in entries if entry["state"] == "ready" and entry["verified"] != "simulated")
     return {**instance, "shown": shown(entries), "bytes_done": done,
-            "reason": {**broken["error"], "data": broken["name"]} if broken else None}
+            "reason": {**broken["error"], "data": broken["name"]} if broken else None,
+            **(rules.time_begins(instance, expiring_s) if ready else {})}
 
 
 def settle(uow: UnitOfWork, request: str, attempt: int) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import update
 
-from services.instances import moving, repository
+from services.instances import moving, pins, repository
 from services.instances.models import INSTANCE, access_table
 from shared.hosting.uses import Uses
 from shared.kernel import clock
@@ -18,29 +18,51 @@ from shared.storage.unit_of_work import UnitOfWork
 
 log = logging.getLogger(__name__)
 CHUNK = 2000
+# The reasons of a request that was completed because its instances were gone.
+BY_ITS_INSTANCES = ("instances_destroyed", "lifetime_over")
 # How many refs of its instances a request is told.
 REFS = 200
 
 
 def on_ended(uses: Uses, message: Any) -> None:
-    """``datarequest.failed`` and ``.completed``: the instances of that attempt and of earlier ones go."""
+    """``datarequest.failed`` and ``.completed``: the instances of that attempt and of earlier ones go, but for pinned ones."""
     obj = message.obj
     uses.parts["movers"].cancel(obj["id"])
+    if (obj.get("reason") or {}).get("code") in BY_ITS_INSTANCES:
+        stand_alone(uses, obj["id"])
+        return
     grace = 0.0 if obj["state"] == "Failed" else uses.config.instances.grace_s
     remove_attempt(uses, obj["id"], obj["attempt"], grace)
 
 
 def remove_attempt(uses: Uses, request: str, attempt: int, grace_s: float) -> None:
-    """Destroy the live instances of a request, of this attempt and of earlier ones."""
-    def work() -> list[Row]:
+    """Destroy the live instances of a request, of this attempt and of earlier ones; pinned ones stand alone from now on."""
+    def work() -> int:
         with uses.db.transaction(uses.context) as uow:
-            return destroy_rows(uow, repository.live_of_request(uow.connection, request, CHUNK, attempt), grace_s)
+            rows = repository.live_of_request(uow.connection, request, CHUNK, attempt)
+            kept = [row for row in rows if pins.is_pinned(row)]
+            uow.change(INSTANCE, kept, {"alone": True})
+            destroy_rows(uow, [row for row in rows if not pins.is_pinned(row)], grace_s)
+            if kept:
+                tell_counted(uow, request)
+            return len(rows)
     while True:
-        gone = uses.db.retrying(work)
+        found = uses.db.retrying(work)
         clear(uses, request)
-        if len(gone) < CHUNK:
+        if found < CHUNK:
             return
         time.sleep(0)
+
+
+def stand_alone(uses: Uses, request: str) -> None:
+    """A request ended because its instances were gone: one that is here came back since, and outlives it."""
+    def work() -> None:
+        with uses.db.transaction(uses.context) as uow:
+            rows = repository.live_of_request(uow.connection, request, CHUNK, repository.ANY_ATTEMPT)
+            if rows:
+                uow.change(INSTANCE, rows, {"alone": True})
+                tell_counted(uow, request)
+    uses.db.retrying(work)
 
 
 def remove_broken(uses: Uses, request: str, data: Sequence[str | None]) -> None:
@@ -57,7 +79,8 @@ def destroy_rows(uow: UnitOfWork, rows: Sequence[Row], grace_s: float) -> list[R
     """Destroy instances inside a transaction; their copies are marked to leave."""
     if not rows:
         return []
-    gone = uow.destroy(INSTANCE, rows, changes={"reason": None})
+    gone = uow.destroy(INSTANCE, rows, changes={
+        "reason": None, "alone": False, "warn_at": None, **pins.FREE, "undo_until": clock.stamp_in(grace_s) if grace_s else None})
     ids = [row["id"] for row in rows]
     for start in range(0, len(ids), 5000):
         mine = access_table.c.instance_id.in_(ids[start:start + 5000])
@@ -68,12 +91,22 @@ def destroy_rows(uow: UnitOfWork, rows: Sequence[Row], grace_s: float) -> list[R
     return gone
 
 
-def tell_gone(uow: UnitOfWork, request: str, gone: Sequence[Row]) -> None:
+def tell_gone(uow: UnitOfWork, request: str, gone: Sequence[Row], why: str = "instances_destroyed") -> None:
     """Tell that instances of a request went before its end: what was claimed for them is given back, and with the last
     one gone the request is over. ``gone`` names them with the version in which they were destroyed."""
     uow.tell("instances.gone", request, {
-        "request": request, "gone": [{"id": row["id"], "version": row["version"]} for row in gone],
-        "live": repository.live_count(uow.connection, request), "refs": repository.refs(uow.connection, REFS, request=request)})
+        "request": request, "gone": [{"id": row["id"], "version": row["version"]} for row in gone], "why": why,
+        **_counted(uow, request)})
+
+
+def tell_counted(uow: UnitOfWork, request: str) -> None:
+    """Tell a request how many instances it has, which, and how long they live."""
+    uow.tell("instances.counted", request, {"request": request, **_counted(uow, request)})
+
+
+def _counted(uow: UnitOfWork, request: str) -> dict[str, Any]:
+    return {"live": repository.live_count(uow.connection, request), "refs": repository.refs(uow.connection, REFS, request=request),
+            "expires_at": repository.latest_end(uow.connection, request)}
 
 
 def clear(uses: Uses, request: str | None = None) -> int:

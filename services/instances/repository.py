@@ -15,6 +15,7 @@ instances = Lister(INSTANCE, {
     "request": (table.c.request_id, table.c.request_name),
     "source": (table.c.source_id, table.c.source_name),
 })
+ANY_ATTEMPT = 1_000_000_000
 LIVE = ("Provisioning", "Ready", "Broken")
 
 
@@ -22,12 +23,56 @@ def _rows(connection: Connection, statement: Any) -> list[Row]:
     return [dict(row) for row in connection.execute(statement).mappings()]
 
 
-def live_of_request(connection: Connection, request: str, limit: int, up_to: int | None = None) -> list[Row]:
-    """The instances of a request that are not destroyed, of attempts up to ``up_to``."""
-    statement = select(table).where(table.c.request_id == request, table.c.state.in_(LIVE))
-    if up_to is not None:
-        statement = statement.where(table.c.attempt <= up_to)
-    return _rows(connection, statement.order_by(table.c.id).limit(limit))
+def live_of_request(connection: Connection, request: str, limit: int, up_to: int) -> list[Row]:
+    """The instances of a request that are not destroyed, of attempts up to ``up_to``, and do not stand alone."""
+    return _rows(connection, select(table).where(
+        table.c.request_id == request, table.c.state.in_(LIVE), table.c.attempt <= up_to, table.c.alone.is_(False),
+    ).order_by(table.c.id).limit(limit))
+
+
+def _due(connection: Connection, ids: Sequence[str] | None, limit: int, *conditions: Any) -> list[Row]:
+    if ids is not None:
+        conditions = (*conditions, table.c.id.in_(list(ids)))
+    return _rows(connection, select(table).where(table.c.state.in_(LIVE), *conditions).limit(limit))
+
+
+def _free(now: str) -> Any:
+    return or_(table.c.pinned.is_(False), table.c.pinned_until <= now)
+
+
+def expired(connection: Connection, now: str, limit: int, ids: Sequence[str] | None = None) -> list[Row]:
+    """The instances whose time is over and whom nobody keeps (those among ``ids``, when given)."""
+    return _due(connection, ids, limit, table.c.expires_at <= now, _free(now))
+
+
+def to_warn(connection: Connection, now: str, limit: int, ids: Sequence[str] | None = None) -> list[Row]:
+    """The instances of whose end it is time to warn."""
+    return _due(connection, ids, limit, table.c.warn_at <= now, table.c.expires_at > now, _free(now))
+
+
+def pins_over(connection: Connection, now: str, limit: int, ids: Sequence[str] | None = None) -> list[Row]:
+    """The instances whose pin has come to its end."""
+    return _due(connection, ids, limit, table.c.pinned_until <= now)
+
+
+def pinned_of_request(connection: Connection, request: str, limit: int) -> list[Row]:
+    """The pinned instances of a request."""
+    return _rows(connection, select(table).where(
+        table.c.request_id == request, table.c.state.in_(LIVE), table.c.pinned.is_(True)).order_by(table.c.id).limit(limit))
+
+
+def latest_end(connection: Connection, request: str) -> str | None:
+    """When the last of a request's instances ends; None where one has no end, or none is left."""
+    row = connection.execute(select(func.count(), func.count(table.c.expires_at), func.max(table.c.expires_at)).where(
+        table.c.request_id == request, table.c.state.in_(LIVE))).one()
+    return row[2] if row[0] == row[1] else None
+
+
+def kept_data(connection: Connection, request: str, all_live: bool) -> list[Row]:
+    """What those instances of a request hold that outlive it: all that live, or those that stand alone or are pinned."""
+    outlive = [] if all_live else [or_(table.c.alone.is_(True), table.c.pinned.is_(True))]
+    return _rows(connection, select(access.c.data_id, table.c.attempt).join(table, table.c.id == access.c.instance_id).where(
+        table.c.request_id == request, table.c.state.in_(LIVE), *outlive))
 
 
 def states_of_request(connection: Connection, request: str) -> dict[tuple[int, str], int]:

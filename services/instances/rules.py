@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from shared.kernel import clock
 from shared.kernel.ids import derived_id
 from shared.sources.paths import target_path
 
@@ -34,7 +35,7 @@ def free_names(base: str, taken: set[str]) -> Iterator[str]:
         number += 1
 
 
-def instance_row(request: Mapping[str, Any], key: str, name: str, group: Sequence[Reservation], expires_at: str | None) -> dict[str, Any]:
+def instance_row(request: Mapping[str, Any], key: str, name: str, group: Sequence[Reservation]) -> dict[str, Any]:
     """The row of a new instance, without its entries."""
     sources = {reservation["source_id"]: reservation["source_name"] for reservation in group}
     source = next(iter(sources.items())) if len(sources) == 1 else (None, None)
@@ -42,9 +43,25 @@ def instance_row(request: Mapping[str, Any], key: str, name: str, group: Sequenc
         "id": instance_id(request, key), "owner": request["owner"], "name": name,
         "reference_id": request.get("reference_id"), "reference_name": request.get("reference_name"),
         "request_id": request["id"], "request_name": request["name"], "source_id": source[0], "source_name": source[1],
-        "attempt": request["attempt"], "workload": request.get("workload"), "entries": len(group), "expires_at": expires_at,
-        "pinned": False, "bytes_total": sum(reservation["snapshot"].get("size") or 0 for reservation in group), "bytes_done": 0,
+        "attempt": request["attempt"], "workload": request.get("workload"), "entries": len(group),
+        "lifetime": request.get("lifetime"), "pinned": False, "alone": False,
+        "bytes_total": sum(reservation["snapshot"].get("size") or 0 for reservation in group), "bytes_done": 0,
     }
+
+
+def end_at(end: str, expiring_s: float) -> dict[str, Any]:
+    """The columns of an instance that ends then: it is warned of ``expiring_s`` before (half way, where that is less)."""
+    left_s = (clock.parse_time(end) - clock.utc_now()).total_seconds()
+    lead_s = min(expiring_s, left_s / 2)
+    return {"expires_at": end, "warn_at": clock.stamp_in(left_s - lead_s) if lead_s > 0 else None}
+
+
+def time_begins(row: Mapping[str, Any], expiring_s: float) -> dict[str, Any]:
+    """The columns of an instance that becomes Ready: from now on it is used, and its lifetime runs."""
+    now = {"used_at": clock.stamp()}
+    if row["lifetime"] is None:
+        return now
+    return {**now, **end_at(max(clock.stamp_in(row["lifetime"]), row.get("expires_at") or ""), expiring_s)}
 
 
 def entry_row(instance: Mapping[str, Any], position: int, reservation: Reservation) -> dict[str, Any]:

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from nameko.timer import timer
 
-from services.instances import breaking, handlers, provisioning, removing, repository
+from services.instances import breaking, handlers, lifetime, pins, provisioning, removing, repository
 from shared.hosting.entrypoints import batch_event, on_event, rpc
 from shared.hosting.serving import UsesProvider, action
 
@@ -44,15 +44,15 @@ class Instances:
 
     @action
     def renew(self, parameters):
-        raise AssertionError("answered by the table")
+        return lifetime.renew(self.uses, parameters)
 
     @action
     def pin(self, parameters):
-        raise AssertionError("answered by the table")
+        return pins.pin(self.uses, parameters)
 
     @action
     def unpin(self, parameters):
-        raise AssertionError("answered by the table")
+        return pins.unpin(self.uses, parameters)
 
     @action
     def undo(self, parameters):
@@ -78,6 +78,15 @@ class Instances:
     def gone_data(self, gone, after, limit):
         with self.uses.db.reading() as connection:
             return repository.gone_data(connection, gone, after, limit)
+
+    @rpc
+    def kept_data(self, request, all_live=False):
+        with self.uses.db.reading() as connection:
+            return repository.kept_data(connection, request, all_live)
+
+    @rpc
+    def pinned_of(self, request):
+        return pins.refs_of(self.uses, request)
 
     @rpc
     def explain_part(self, request):
@@ -113,3 +122,7 @@ class Instances:
     def sweep(self):
         removing.sweep(self.uses)
         self.uses.retention.sweep()
+
+    @timer(interval=1)
+    def time_passes(self):
+        lifetime.sweep(self.uses)

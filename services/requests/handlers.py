@@ -258,7 +258,17 @@ def retry(uses: Uses, parameters: Parameters) -> dict[str, Any]:
 
 
 def complete(uses: Uses, parameters: Parameters) -> dict[str, Any]:
-    """Satisfied → Completed: the other services release claims and remove copies."""
+    """Satisfied → Completed: the other services release claims and remove copies.
+
+    Raises:
+        Conflict: ``datarequest.pinned``; ``instances`` names those that somebody keeps.
+    """
+    with uses.db.reading() as connection:
+        row = named(uses, connection, parameters["id"])
+    if row["state"] == "Satisfied" and (pinned := uses.mesh.call("instances", "pinned_of", request=row["id"])):
+        raise Conflict("datarequest.pinned", f"Of request '{row['name']}' {rules.pinned_sentence(pinned)}",
+                       next_step=f"Take the pin away first: edgemere do datainstance unpin --id {pinned[0]['name']}", instances=pinned)
+
     def work() -> Row:
         with uses.db.transaction(uses.context) as uow:
             row = named(uses, uow.connection, parameters["id"])
@@ -268,10 +278,10 @@ def complete(uses: Uses, parameters: Parameters) -> dict[str, Any]:
     return shown(uses, uses.db.retrying(work))
 
 
-def move_to_completed(uow: UnitOfWork, row: Row, message: str) -> Row:
-    """Complete a request inside a transaction."""
+def move_to_completed(uow: UnitOfWork, row: Row, message: str, reason: Mapping[str, Any] | None = None) -> Row:
+    """Complete a request inside a transaction; ``reason`` says why where nobody asked for it."""
     moved, = uow.move(REQUEST, [row], "complete", changes={
-        "message": message, "instances": 0, "instance_refs": None, "expires_at": None})
+        "message": message, "reason": dict(reason) if reason else None, "instances": 0, "instance_refs": None, "expires_at": None})
     settle_reference(uow, moved, "provisioned")
     return moved
 
@@ -292,9 +302,12 @@ def destroy(uses: Uses, parameters: Parameters) -> dict[str, Any]:
                                next_step=f"Cancel it first: edgemere do datarequest cancel --id {row['name']}",
                                state=row["state"])
             if row["instances"]:
+                over = row["state"] != "Satisfied"
+                first = (row["instance_refs"] or [{}])[0].get("name", "NAME")
                 raise Conflict("datarequest.in_use",
                                f"Request '{row['name']}' has {rules.live_sentence(row['instances'], row['instance_refs'] or [])}",
-                               next_step=f"Complete it first: edgemere do datarequest complete --id {row['name']}",
+                               next_step=f"Destroy what outlived it: edgemere do datainstance destroy --attr1 {first}" if over else
+                               f"Complete it first: edgemere do datarequest complete --id {row['name']}",
                                instances=row["instance_refs"] or [])
             gone, = uow.destroy(REQUEST, [row])
         return gone

@@ -67,14 +67,6 @@ def past_deadline(connection: Connection, now: str, limit: int) -> list[str]:
                                  table.c.destroyed_at.is_(None)).limit(limit)).scalars())
 
 
-def past_lifetime(connection: Connection, now: str, limit: int) -> list[str]:
-    """Satisfied requests whose lifetime is over."""
-    table = request_table
-    return list(connection.execute(
-        select(table.c.id).where(table.c.state == "Satisfied", table.c.expires_at < now,
-                                 table.c.destroyed_at.is_(None)).limit(limit)).scalars())
-
-
 def due_again(connection: Connection, now: str, quiet_since: str, limit: int) -> list[str]:
     """Open requests that wait and are due, or of which nothing was heard for too long."""
     table = request_table

@@ -129,6 +129,14 @@ def live_sentence(count: int, instances: Sequence[Mapping[str, Any]]) -> str:
     return f"{count} live {'instance' if count == 1 else 'instances'}: {', '.join(names)}{more}."
 
 
+def pinned_sentence(pinned: Sequence[Mapping[str, Any]]) -> str:
+    """Who keeps which instances, in the second half of a sentence."""
+    first = pinned[0]
+    more = f", and {len(pinned) - 1} more" if len(pinned) > 1 else ""
+    why = f": {first['pin']['reason']}" if first["pin"].get("reason") else ""
+    return f"'{first['name']}' is pinned by {first['pin']['owner']}{why}{more}."
+
+
 def losing_clause(funnel: Mapping[str, Any] | None) -> str | None:
     """The clause after which nothing was left, or None."""
     for step in (funnel or {}).get("steps", ()):

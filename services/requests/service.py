@@ -126,6 +126,10 @@ class Requests:
     def gone(self, message):
         steps.on_gone(self.uses, message)
 
+    @on_event("edgemere", "instances.counted", internal=True)
+    def counted(self, message):
+        steps.on_counted(self.uses, message)
+
     @on_event("edgemere", "capacity.freed", internal=True)
     def freed(self, message):
         steps.on_freed(self.uses, message)

@@ -13,6 +13,9 @@ from shared.storage.record import Row
 from shared.storage.unit_of_work import UnitOfWork
 
 Refs = Sequence[Mapping[str, Any]]
+# What is said of a request whose instances are gone, and of one that lost some of them, by why they went.
+GONE = {"instances_destroyed": "Its last instance was destroyed.", "lifetime_over": "Its lifetime is over."}
+OTHERS = {"instances_destroyed": "The others were destroyed by their user.", "lifetime_over": "The lifetime of the others is over."}
 AFTER = {"Needed": ("Selected", "Evaluated", "Satisfied"), "Selected": ("Evaluated", "Satisfied"),
          "Evaluated": ("Satisfied",)}
 
@@ -140,7 +143,7 @@ def _broken(uses: Uses, uow: UnitOfWork, row: Row, fact: Mapping[str, Any]) -> N
 
 
 def on_gone(uses: Uses, message: Any) -> None:
-    """Instances were destroyed by their user: with the last one gone the request is Completed."""
+    """Instances were destroyed before the end of their request: with the last one gone it is over, too."""
     fact = message.obj
 
     def work() -> None:
@@ -148,16 +151,39 @@ def on_gone(uses: Uses, message: Any) -> None:
             if not uow.first_time("requests.gone", message.id):
                 return
             row = uow.get(REQUEST, fact["request"])
-            if row is None or row["destroyed_at"] or row["state"] != "Satisfied":
+            if row is None or row["destroyed_at"]:
                 return
-            if fact["live"] == 0:
-                handlers.move_to_completed(uow, row, "Its last instance was destroyed.")
+            if row["state"] == "Satisfied" and fact["live"] == 0:
+                handlers.move_to_completed(uow, row, GONE[fact["why"]], {"code": fact["why"]})
             else:
-                moved, = uow.change(REQUEST, [row], {
-                    "instances": fact["live"], "instance_refs": fact["refs"][:REFS_KEPT],
-                    "message": f"{rules.ready_sentence(fact['live'])} The others were destroyed by their user."})
-                handlers.settle_reference(uow, moved, "provisioned")
+                _count(uow, row, fact, f"{rules.ready_sentence(fact['live'])} {OTHERS[fact['why']]}")
     uses.db.retrying(work)
+
+
+def on_counted(uses: Uses, message: Any) -> None:
+    """A request has more instances than before, or they live longer."""
+    fact = message.obj
+
+    def work() -> None:
+        with uses.db.transaction(uses.context) as uow:
+            row = uow.get(REQUEST, fact["request"])
+            if uow.first_time("requests.counted", message.id) and row is not None and not row["destroyed_at"]:
+                _count(uow, row, fact, f"{rules.ready_sentence(fact['live'])}")
+    uses.db.retrying(work)
+
+
+def _count(uow: UnitOfWork, row: Row, fact: Mapping[str, Any], message: str) -> None:
+    """Write what is told of the instances of a request that is not under way; one that is hears it at its end."""
+    if row["state"] == "Satisfied":
+        changes = {"expires_at": fact["expires_at"], "message": message}
+    elif row["state"] in ("Completed", "Failed"):
+        # What outlives its request is still found by it.
+        changes = {}
+    else:
+        return
+    moved, = uow.change(REQUEST, [row], {
+        **changes, "instances": fact["live"], "instance_refs": fact["refs"][:REFS_KEPT]})
+    handlers.settle_reference(uow, moved, "provisioned")
 
 
 def on_freed(uses: Uses, message: Any) -> None:
@@ -192,20 +218,13 @@ def sweep(uses: Uses) -> dict[str, int]:
     quiet = clock.stamp_in(-uses.config.requests.quiet_s)
     with uses.db.reading() as connection:
         late = repository.past_deadline(connection, now, 200)
-        old = repository.past_lifetime(connection, now, 200)
         due = repository.due_again(connection, now, quiet, 200)
     for request in late:
         try:
             handlers.fail(uses, request, {"code": "deadline_passed"}, "The deadline passed before the data was ready.")
         except Conflict:
             continue
-    for request in old:
-        with uses.db.transaction(uses.context) as uow:
-            row = uow.get(REQUEST, request)
-            if row and row["state"] == "Satisfied":
-                handlers.belong_to(uow, row)
-                handlers.move_to_completed(uow, row, "Its lifetime is over.")
     announce(uses, [request for request in due if request not in late])
-    return {"deadlines": len(late), "lifetimes": len(old), "announced": len(due)}
+    return {"deadlines": len(late), "announced": len(due)}
 
 

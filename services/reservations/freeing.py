@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from services.reservations import repository, rules
@@ -11,26 +11,43 @@ from shared.hosting.uses import Uses
 from shared.storage.record import Row
 
 CHUNK = 2000
+Held = tuple[int, str]
 
 
-def free_all(uses: Uses, request: str, reason: Mapping[str, Any], up_to: int | None = None) -> int:
-    """Reject what a request still holds (of attempts up to ``up_to``) and release its claims; returns how many."""
+def free_all(uses: Uses, request: str, reason: Mapping[str, Any], up_to: int | None = None, keep: Collection[Held] = ()) -> int:
+    """Reject what a request still holds and release its claims; returns how many.
+
+    ``up_to`` leaves later attempts alone, ``keep`` (attempt and data) what instances hold that outlive the request.
+    """
     freed = 0
-    while True:
-        def work() -> list[Row]:
+    for rows in _pages(uses, request, up_to, repository.HELD):
+        def work(rows: list[Row] = rows) -> list[Row]:
             with uses.db.transaction(uses.context) as uow:
-                rows = repository.held(uow.connection, request, CHUNK, up_to)
-                return uow.move(RESERVATION, rows, "free", changes={"reason": dict(reason)})
-        moved = uses.db.retrying(work)
-        freed += len(moved)
-        if up_to is not None:
-            release(uses, moved)
-        if len(moved) < CHUNK:
-            break
-        time.sleep(0)
-    if up_to is None:
+                held = [row for row in repository.by_ids(uow.connection, [row["id"] for row in rows])
+                        if row["state"] in repository.HELD and (row["attempt"], row["data_id"]) not in keep]
+                return uow.move(RESERVATION, held, "free", changes={"reason": dict(reason)})
+        freed += len(uses.db.retrying(work))
+    if up_to is None and not keep:
         uses.mesh.call("catalog", "release", holder=request)
+        return freed
+    # Of those that were rejected before, too: an earlier run may have died between the two.
+    for rows in _pages(uses, request, up_to, ("Rejected",)):
+        release(uses, rows)
     return freed
+
+
+def _pages(uses: Uses, request: str, up_to: int | None, states: Sequence[str]) -> Iterator[list[Row]]:
+    """The reservations of a request in these states (of attempts up to one), a stretch at a time."""
+    after = ""
+    while True:
+        with uses.db.reading() as connection:
+            rows = repository.of_request(connection, request, CHUNK, up_to, after, states)
+        if rows:
+            yield rows
+        if len(rows) < CHUNK:
+            return
+        after = rows[-1]["id"]
+        time.sleep(0)
 
 
 def free_data(uses: Uses, request: str, data: Sequence[str | None], attempt: int) -> None:
@@ -39,7 +56,7 @@ def free_data(uses: Uses, request: str, data: Sequence[str | None], attempt: int
 
     def work() -> list[Row]:
         with uses.db.transaction(uses.context) as uow:
-            rows = [row for row in repository.held(uow.connection, request, 1_000_000, attempt - 1) if row["data_id"] in gone]
+            rows = [row for row in repository.of_request(uow.connection, request, 1_000_000, attempt - 1) if row["data_id"] in gone]
             return uow.move(RESERVATION, rows, "free", changes={"reason": {"code": "source_unavailable"}})
     release(uses, uses.db.retrying(work))
 

@@ -16,6 +16,8 @@ from shared.storage.record import Row
 
 Parameters = dict[str, Any]
 PAST_RESERVE = ("Selected", "Evaluated", "Satisfied")
+# A request that was completed because its instances were gone: one that lives came back since.
+BY_ITS_INSTANCES = ("instances_destroyed", "lifetime_over")
 PAST_EVALUATE = ("Evaluated", "Satisfied")
 
 
@@ -101,7 +103,7 @@ def _of_message(uses: Uses, message: Any) -> dict[str, Any]:
 
 
 def on_ended(uses: Uses, message: Any) -> None:
-    """``datarequest.failed`` and ``.completed``: nothing of the request stays claimed."""
+    """``datarequest.failed`` and ``.completed``: nothing of the request stays claimed, but for instances that outlive it."""
     obj = message.obj
     try:
         current = uses.mesh.call("requests", "plain", request=obj["id"])
@@ -109,8 +111,10 @@ def on_ended(uses: Uses, message: Any) -> None:
         freeing.free_all(uses, obj["id"], {"code": "destroyed"})
         return
     if current["state"] == obj["state"] and current["attempt"] == obj["attempt"]:
-        code = (obj.get("reason") or {}).get("code") or obj["state"].lower()
-        freeing.free_all(uses, obj["id"], {"code": code})
+        code = (obj.get("reason") or {}).get("code")
+        kept = uses.mesh.call("instances", "kept_data", request=obj["id"], all_live=code in BY_ITS_INSTANCES)
+        freeing.free_all(uses, obj["id"], {"code": code or obj["state"].lower()},
+                         keep={(row["attempt"], row["data_id"]) for row in kept})
     else:
         freeing.free_all(uses, obj["id"], {"code": "retried"}, up_to=obj["attempt"])
 

@@ -74,10 +74,11 @@ def _page(connection: Connection, request: str, attempt: int, state: str, after:
 HELD = ("Init", "Created", "Confirmed")
 
 
-def held(connection: Connection, request: str, limit: int, up_to: int | None = None) -> list[Row]:
-    """Reservations of a request, of any attempt (up to one), that are not rejected."""
-    statement = select(table).where(table.c.request_id == request, table.c.state.in_(HELD),
-                                    table.c.destroyed_at.is_(None))
+def of_request(connection: Connection, request: str, limit: int, up_to: int | None = None, after: str = "",
+               states: Sequence[str] = HELD) -> list[Row]:
+    """Reservations of a request in these states, of any attempt (up to one), after an id."""
+    statement = select(table).where(table.c.request_id == request, table.c.state.in_(list(states)),
+                                    table.c.destroyed_at.is_(None), table.c.id > after)
     if up_to is not None:
         statement = statement.where(table.c.attempt <= up_to)
     return [dict(row) for row in connection.execute(statement.order_by(table.c.id).limit(limit)).mappings()]

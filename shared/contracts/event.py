@@ -43,10 +43,13 @@ def _of_class(noun: str) -> list[Event]:
 EVENTS: dict[str, Event] = {event.name: event for event in [
     *(event for noun in OWNERS for event in _of_class(noun)),
     Event("datarequest.waiting", "datarequest", "requests", "A request cannot go on now and says what it waits for."),
+    Event("datainstance.expiring", "datainstance", "instances", "The lifetime of an instance ends soon; renewed or pinned, it stays."),
     Event("instances.settled", "datarequest", "instances",
           "All instances of one attempt of a request are Ready, or one is Broken.", INTERNAL),
     Event("instances.gone", "datarequest", "instances",
           "Instances of a request were destroyed before its end.", INTERNAL),
+    Event("instances.counted", "datarequest", "instances",
+          "How many instances a request has, and how long they live.", INTERNAL),
     Event("capacity.freed", "datasource", "catalog", "Room came free, or data appeared, at a source.", INTERNAL),
     Event("budget.freed", "datarequest", "reservations", "Something of a budget may be spent again.", INTERNAL),
 ]}

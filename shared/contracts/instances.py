@@ -1,10 +1,11 @@
 """What the service ``instances`` answers: data made usable, and its bytes."""
 from __future__ import annotations
 
-from marshmallow import Schema
+from marshmallow import Schema, fields
+from marshmallow.validate import Length
 
 from shared.contracts.action import Action, Wait
-from shared.contracts.fields import Expression, Ref, RefOrInline
+from shared.contracts.fields import Duration, Expression, Ref, RefOrInline, When
 from shared.contracts.parameters import One, about, listing
 from shared.contracts.requests import REQUEST_ENDS
 
@@ -28,6 +29,22 @@ class ContentParameters(One):
     data = Ref(metadata=about("The id, name or path of the data; needed when the instance has several."))
 
 
+# 'for' is a word of Python, so that this schema cannot be written as a class.
+RenewParameters = Schema.from_dict({
+    "id": Ref(required=True, metadata=about("The id or name of the instance.")),
+    "for": Duration(metadata=about("How long from now; without it, its own lifetime.")),
+    "until": When(metadata=about("A time instead, or a duration from now.")),
+}, name="RenewParameters")
+
+
+class PinParameters(One):
+    """An instance to keep."""
+
+    owner = fields.String(validate=Length(1, 200), metadata=about("Who keeps it; without it, the caller."))
+    reason = fields.String(validate=Length(1, 500), metadata=about("Why, in a sentence."))
+    until = When(metadata=about("Until when: a time, or a duration from now. Without it, until it is unpinned."))
+
+
 _DO = {"tree": "do", "service": "instances"}
 _QUERY_ERRORS = ("query.syntax", "query.unknown_operator", "query.unknown_field", "query.bad_operand")
 _INSTANCE_READY = Wait("datainstance", "id", "state", frozenset({"Ready", "Broken", "Destroyed"}),
@@ -44,7 +61,7 @@ ACTIONS = (
            example={"dataref": {"name": "training", "query": "owner:darren"}}, **_DO),
     Action(path=("datainstance", "destroy"), method="destroy", kind="command", parameters=DestroyParameters,
            summary="Destroy an instance; a copy leaves its path at once.", noun="datainstance", positional="attr1",
-           errors=("datainstance.not_found", "datainstance.ambiguous", "datainstance.unnamed"),
+           errors=("datainstance.not_found", "datainstance.ambiguous", "datainstance.unnamed", "datainstance.pinned"),
            example={"attr1": "training-0"}, confirm=True, **_DO),
     Action(path=("datainstance", "find"), method="find", kind="query", parameters=listing("datainstance"),
            summary="Find instances by id, name or query.", noun="datainstance", answer="page", positional="attr1",
@@ -63,15 +80,17 @@ ACTIONS = (
     Action(path=("datainstance", "retry"), method="retry", kind="command", parameters=One,
            summary="Try a broken instance again.", noun="datainstance", positional="id", wait=_INSTANCE_READY,
            errors=("datainstance.not_found", "datainstance.illegal_move"), example={"id": "training-0"}, **_DO),
-    Action(path=("datainstance", "renew"), method="renew", kind="command", parameters=One,
-           summary="Let an instance live longer.", noun="datainstance", positional="id", built=False, errors=("not_yet",),
-           example={"id": "training-0"}, **_DO),
-    Action(path=("datainstance", "pin"), method="pin", kind="command", parameters=One,
-           summary="Keep an instance whatever happens.", noun="datainstance", positional="id", built=False, errors=("not_yet",),
-           example={"id": "training-0"}, **_DO),
+    Action(path=("datainstance", "renew"), method="renew", kind="command", parameters=RenewParameters,
+           summary="Let an instance live longer: by its own lifetime from now, for a span, or until a time.", noun="datainstance",
+           positional="id", errors=("datainstance.not_found", "datainstance.no_end", "datainstance.not_ready", "parameter.invalid"),
+           example={"id": "training-0", "for": "2h"}, **_DO),
+    Action(path=("datainstance", "pin"), method="pin", kind="command", parameters=PinParameters,
+           summary="Keep an instance: it does not expire, and is neither reaped nor destroyed.", noun="datainstance",
+           positional="id", errors=("datainstance.not_found", "datainstance.pinned", "datainstance.request_over", "parameter.invalid"),
+           example={"id": "training-0", "reason": "The paper's figures", "until": "30d"}, **_DO),
     Action(path=("datainstance", "unpin"), method="unpin", kind="command", parameters=One,
-           summary="No longer keep an instance whatever happens.", noun="datainstance", positional="id", built=False,
-           errors=("not_yet",), example={"id": "training-0"}, **_DO),
+           summary="No longer keep an instance: its lifetime counts again.", noun="datainstance", positional="id",
+           errors=("datainstance.not_found",), example={"id": "training-0"}, **_DO),
     Action(path=("datainstance", "undo"), method="undo", kind="command", parameters=One,
            summary="Bring a destroyed instance back within the grace time.", noun="datainstance", positional="id",
            built=False, errors=("not_yet",), example={"id": "training-0"}, **_DO),
@@ -84,6 +103,9 @@ ERRORS = {
     "datainstance.illegal_move": "The state of the instance does not allow this; `legal` lists what it allows.",
     "datainstance.not_ready": "The instance is not Ready, so its bytes cannot be read.",
     "datainstance.no_bytes": "The data lies in a simulated source, which has no bytes.",
+    "datainstance.no_end": "The instance has no lifetime, so there is no end to set later.",
+    "datainstance.pinned": "Somebody keeps the instance; `pin` says who, why and until when.",
+    "datainstance.request_over": "The request of the instance has ended.",
     "datainstance.data_needed": "The instance has several data; name one of them.",
     "target.exists": "Something else is already at the place of the copy.",
     "target.trash_empty": "The copy that should come back is no longer in the target's trash.",

@@ -136,6 +136,7 @@ class Reservations:
 @dataclass(frozen=True, kw_only=True)
 class Instances:
     grace_s: float = key(Seconds(0))
+    expiring_s: float = key(Seconds(0))
     mover_workers: int = key(count(1, 64))
     copy_retries: int = key(count(0, 100))
     default_target: str = key(fields.String())

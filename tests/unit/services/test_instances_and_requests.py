@@ -28,7 +28,7 @@ def test_names_count_from_zero_and_leave_out_those_that_live():
 
 
 def test_only_a_copy_has_a_place_at_the_target():
-    row = instances.instance_row(REQUEST, "a", "r-0", [reservation("a", "x", "copy")], None)
+    row = instances.instance_row(REQUEST, "a", "r-0", [reservation("a", "x", "copy")])
     assert instances.entry_row(row, 0, reservation("a", "x", "copy"))["target_path"] == "r-0/in/a"
     assert instances.entry_row(row, 0, reservation("a", "x"))["target_path"] is None
     assert row["bytes_total"] == 5 and row["source_name"] == "X"
