@@ -87,7 +87,7 @@ ACTIONS = (
     Action(path=("datainstance", "pin"), method="pin", kind="command", parameters=PinParameters,
            summary="Keep an instance: it does not expire, and is neither reaped nor destroyed.", noun="datainstance",
            positional="id", errors=("datainstance.not_found", "datainstance.pinned", "datainstance.request_over", "parameter.invalid"),
-           example={"id": "training-0", "reason": "figures of the paper", "until": "30d"}, **_DO),
+           example={"id": "training-0", "reason": "figures of the paper", "until": "2027-06-30"}, **_DO),
     Action(path=("datainstance", "unpin"), method="unpin", kind="command", parameters=One,
            summary="No longer keep an instance: its lifetime counts again.", noun="datainstance", positional="id",
            errors=("datainstance.not_found",), example={"id": "training-0"}, **_DO),
