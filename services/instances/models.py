@@ -127,9 +127,9 @@ def render(row: Mapping[str, Any]) -> dict[str, Any]:
         **({} if whole else {"entries": {"count": row["entries"], "link": _LINK + row["id"]}}),
         "bytes_total": row["bytes_total"], "bytes_done": row["bytes_done"],
         "lifetime": row["lifetime"], "expires_at": row["expires_at"], "pinned": row["pinned"], "pin": row["pin"],
-        "used_at": row["used_at"], "reason": row["reason"], "owner": row["owner"],
+        "used_at": row["used_at"], "undo_until": row["undo_until"], "reason": row["reason"], "owner": row["owner"],
         "created_at": row["created_at"], "updated_at": row["updated_at"],
-        **({"destroyed_at": row["destroyed_at"], "undo_until": row["undo_until"]} if row.get("destroyed_at") else {}),
+        **({"destroyed_at": row["destroyed_at"]} if row.get("destroyed_at") else {}),
     }
 
 
