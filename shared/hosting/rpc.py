@@ -270,7 +270,9 @@ class MeshClient:
                 try:
                     connection.drain_events(timeout=DRAIN_S)
                 except TimeoutError:
-                    connection.heartbeat_check()
+                    pass
+                # Also while answers keep coming: they need no ack, so that nothing else tells the broker of us.
+                connection.heartbeat_check()
 
     def _on_reply(self, message: KombuMessage) -> None:
         call = self._calls.pop(message.properties.get("correlation_id"), None)

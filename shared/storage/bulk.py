@@ -5,10 +5,32 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import JSON, Boolean, Connection, Float, Integer, Numeric, Table, insert, text
+from sqlalchemy import JSON, Boolean, Connection, Float, Integer, Numeric, Table, insert, select, text
 from sqlalchemy.dialects import postgresql
 
 CHUNK = 5000
+
+
+def insert_unless_there(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> set[str]:
+    """Insert those of ``rows`` whose ``id`` is not there yet, also where another transaction inserts the same at this
+    moment; the ids that were inserted."""
+    if connection.dialect.name == "sqlite":
+        # The write lock is ours: whoever looks first is right until the end of the transaction.
+        have = _existing(connection, table, [row["id"] for row in rows])
+        fresh = [row for row in rows if row["id"] not in have]
+        insert_rows(connection, table, fresh)
+        return {row["id"] for row in fresh}
+    statement = postgresql.insert(table).on_conflict_do_nothing(index_elements=["id"]).returning(table.c.id)
+    # In one order everywhere, so that two who insert the same rows wait for each other instead of in a circle.
+    ordered = sorted(rows, key=lambda row: row["id"])
+    return set(connection.execute(statement, ordered).scalars())
+
+
+def _existing(connection: Connection, table: Table, wanted: Sequence[str]) -> set[str]:
+    have: set[str] = set()
+    for start in range(0, len(wanted), CHUNK):
+        have.update(connection.execute(select(table.c.id).where(table.c.id.in_(wanted[start:start + CHUNK]))).scalars())
+    return have
 
 
 def insert_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], *, new_only: bool = False) -> None:

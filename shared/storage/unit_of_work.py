@@ -17,7 +17,7 @@ from shared.kernel import clock
 from shared.kernel.context import Context
 from shared.kernel.errors import Conflict, PreconditionFailed, VersionConflict
 from shared.kernel.ids import new_id
-from shared.storage.bulk import insert_rows, update_rows
+from shared.storage.bulk import insert_rows, insert_unless_there, update_rows
 from shared.storage.record import Record, Row
 from shared.storage.schema import INTERNAL_SHARDS, SHARDS
 
@@ -65,9 +65,6 @@ class UnitOfWork:
             return []
         now = clock.stamp()
         states = self._path(record, record.net.initial, events) if record.net else []
-        if ignore_existing:
-            have = self._existing(record, [row["id"] for row in rows])
-            rows = [row for row in rows if row["id"] not in have]
         made = []
         columns = {str(column.key): None for column in record.table.columns}
         for row in rows:
@@ -75,9 +72,13 @@ class UnitOfWork:
             if record.net:
                 full["state"] = states[-1][2] if states else record.net.initial
             made.append(full)
+        if ignore_existing:
+            fresh = insert_unless_there(self.connection, record.table, made)
+            made = [row for row in made if row["id"] in fresh]
+        else:
+            insert_rows(self.connection, record.table, made)
         if not made:
             return []
-        insert_rows(self.connection, record.table, made)
         self._record_history(record, made, states, now)
         for row in made:
             self._made.add(row["id"])
@@ -191,14 +192,6 @@ class UnitOfWork:
     def _insert(self, table: Any) -> Any:
         dialect = postgresql if self.connection.dialect.name == "postgresql" else sqlite
         return dialect.insert(table)
-
-    def _existing(self, record: Record, wanted: Sequence[str]) -> set[str]:
-        have: set[str] = set()
-        for start in range(0, len(wanted), 5000):
-            part = list(wanted[start:start + 5000])
-            have.update(self.connection.execute(
-                select(record.table.c.id).where(record.table.c.id.in_(part))).scalars())
-        return have
 
     @staticmethod
     def _path(record: Record, state: str, events: Iterable[str], name: str = "") -> list[tuple[str, str, str]]:
