@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 from gateway import content, openapi, pages, sse
 from gateway.auth import Admission
+from gateway.clients import js
 from gateway.dispatch import Dispatcher, Outcome, Patience, check, checked_key, reply_of
 from gateway.health import Health
 from gateway.live import Live
@@ -27,6 +28,7 @@ from gateway.problems import MEDIA_TYPE as PROBLEM_TYPE
 from gateway.problems import problem, unexpected
 from gateway.rest import read_parameters
 from gateway.settings import Settings
+from gateway.wanted import wanted
 from gateway.wire import dumps
 from shared.contracts.action import Action, load_parameters
 from shared.contracts.table import BY_ADDRESS
@@ -95,6 +97,7 @@ class App:
         self._made: dict[str, bytes] = {}
         self._pages: dict[str, Callable[[dict[str, Any]], Answer]] = {
             "/": self._start, "/web": self._web, "/docs": self._docs, "/openapi.json": self._openapi,
+            "/edgemere.js": self._module, "/edgemere.d.ts": self._types,
             "/metrics": self._figures, "/health/live": self._alive, "/health/ready": self._ready,
         }
         self._kinds: dict[str, Callable[..., Answer]] = {
@@ -159,14 +162,13 @@ class App:
 
     def _stream(self, row: Action, parameters: dict[str, Any], context: Context, environ: dict[str, Any]) -> Answer:
         check(row, parameters)
-        wanted = load_parameters(row, parameters)
-        after = sse.position_of(environ, wanted.get("after"))
+        chosen, after = wanted(load_parameters(row, parameters))
+        after = sse.position_of(environ, after)
         headers = [("Content-Type", "text/event-stream; charset=utf-8"), _NO_STORE, ("X-Accel-Buffering", "no")]
         if environ["REQUEST_METHOD"] == "HEAD":
             return Answer(200, headers)
         # Each message leaves at once: the web server must not collect them.
         environ["eventlet.minimum_write_chunk_size"] = 0
-        chosen = sse.Filter(wanted.get("event"), wanted.get("object"))
         return Answer(200, headers, sse.Stream(self._reader, self._live, chosen, after, self._settings.heartbeat_s))
 
     def _content(self, row: Action, parameters: dict[str, Any], context: Context, environ: dict[str, Any]) -> Answer:
@@ -207,6 +209,17 @@ class App:
         if "openapi" not in self._made:
             self._made["openapi"] = dumps(openapi.document(self._settings.version))
         return Answer(200, [("Content-Type", "application/json"), ("Cache-Control", "no-cache")], self._made["openapi"])
+
+    def _module(self, environ: dict[str, Any]) -> Answer:
+        return self._text("/edgemere.js", "text/javascript; charset=utf-8", js.module)
+
+    def _types(self, environ: dict[str, Any]) -> Answer:
+        return self._text("/edgemere.d.ts", "text/plain; charset=utf-8", js.types)
+
+    def _text(self, path: str, media_type: str, make: Callable[[], str]) -> Answer:
+        if path not in self._made:
+            self._made[path] = make().encode()
+        return Answer(200, [("Content-Type", media_type), ("Cache-Control", "no-cache")], self._made[path])
 
     def _figures(self, environ: dict[str, Any]) -> Answer:
         return Answer(200, [("Content-Type", METRICS_TYPE), _NO_STORE], self._metrics.text())

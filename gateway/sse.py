@@ -10,11 +10,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
 from typing import Any
 
 from gateway.live import Live
 from gateway.settings import Settings
+from gateway.wanted import Wanted
 from gateway.wire import dumps
 from shared.kernel.context import Context
 from shared.kernel.errors import EdgemereError, Invalid, Unavailable
@@ -29,24 +29,15 @@ _RETRY_MS = 2000
 
 
 class Filter:
-    """Which messages a stream wants: names or patterns (with ``*``), and one object by id or name."""
+    """What the log's own list can filter by: one name or pattern (with ``*``), and one object by id or name."""
 
     def __init__(self, event: str | None = None, obj: str | None = None) -> None:
-        self.patterns = tuple(part.strip().replace("#", "*") for part in (event or "").split(",") if part.strip())
-        self.object = obj or None
+        self.parameters = {name: value for name, value in (("event", event), ("object", obj)) if value}
 
-    def wants(self, message: dict[str, Any]) -> bool:
-        if self.patterns and not any(fnmatchcase(message.get("event", ""), pattern) for pattern in self.patterns):
-            return False
-        if self.object is None:
-            return True
-        obj = message.get("obj")
-        return isinstance(obj, dict) and self.object in (obj.get("id"), obj.get("name"))
-
-    def parameters(self) -> dict[str, str]:
-        """What the log's own list can filter by; the rest is left to ``wants``."""
-        found = {"event": self.patterns[0]} if len(self.patterns) == 1 else {}
-        return found | ({"object": self.object} if self.object else {})
+    @classmethod
+    def of(cls, wanted: Wanted) -> Filter:
+        """The part of ``wanted`` that the log can decide; it has no other."""
+        return cls(wanted.patterns[0] if len(wanted.patterns) == 1 else None, wanted.object)
 
 
 class LogReader:
@@ -101,7 +92,7 @@ class LogReader:
         """(messages, position): what a stream that lies far back gets next, and up to where that is everything."""
         known = self.position
         page = self._mesh.call("events", "list", timeout_s=self._settings.query_timeout_s, context=self._context,
-                               after=after, limit=PAGE, sort="sequence", **wanted.parameters())
+                               after=after, limit=PAGE, sort="sequence", **wanted.parameters)
         items = page["items"]
         if page.get("next") is not None and items:
             return items, items[-1]["sequence"]
@@ -191,7 +182,7 @@ class Stream:
         Unavailable: there is no place, or the event log does not answer.
     """
 
-    def __init__(self, reader: LogReader, live: Live, wanted: Filter, after: int | None, heartbeat_s: float) -> None:
+    def __init__(self, reader: LogReader, live: Live, wanted: Wanted, after: int | None, heartbeat_s: float) -> None:
         self._reader, self._live, self._wanted = reader, live, wanted
         self._after, self._heartbeat_s = after, heartbeat_s
         reader.enter()
@@ -231,10 +222,10 @@ class Stream:
 
     def _next(self, position: int) -> tuple[bytes, int]:
         """(bytes, position) of what comes after ``position``; the same position when there is nothing yet."""
-        wants = self._wanted.wants
+        wants = self._wanted.lets
         recent = self._reader.since(position)
         if recent is None:
-            items, position = self._reader.page(position, self._wanted)
+            items, position = self._reader.page(position, Filter.of(self._wanted))
             return b"".join(encoded(item) for item in items if wants(item)), position
         if not recent:
             return b"", position

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from gateway.live import Live
 from gateway.sse import Filter, LogReader
-from gateway.websocket.wanted import Wanted
+from gateway.wanted import Wanted
 from gateway.wire import dumps
 from shared.kernel.errors import EdgemereError
 
@@ -49,7 +49,7 @@ class Subscription:
         self.after = self.position = after
         self.live = self.over = False
         # What the log itself can filter by; the rest is left to ``wanted``.
-        self.narrowed = Filter(wanted.patterns[0] if len(wanted.patterns) == 1 else None, wanted.object)
+        self.narrowed = Filter.of(wanted)
 
 
 class Feed:

@@ -21,7 +21,7 @@ from gateway.problems import MEDIA_TYPE, problem
 from gateway.websocket import transport
 from gateway.websocket.calls import PLACE, Calls
 from gateway.websocket.feed import Feed, Subscription
-from gateway.websocket.wanted import wanted
+from gateway.wanted import wanted
 from gateway.wire import dumps
 from shared.kernel.context import Context
 from shared.kernel.errors import EdgemereError, Invalid, Malformed, NotFound, TooMany, Unavailable

@@ -4,7 +4,7 @@ from __future__ import annotations
 from marshmallow import Schema, fields
 
 from shared.contracts.action import Action
-from shared.contracts.fields import between
+from shared.contracts.fields import Expression, between
 from shared.contracts.parameters import One, about, listing
 
 
@@ -21,12 +21,15 @@ class EventListing(Schema):
     sort = fields.String(metadata=about("`sequence` (oldest first) or `-sequence`."))
 
 
-class StreamParameters(Schema):
-    """A live stream of messages."""
-
-    after = fields.Integer(validate=between(0, 2**62), metadata=about("Resume after this sequence."))
-    event = fields.String(metadata=about("A name, or a pattern such as datarequest.*; several with commas."))
-    object = fields.String(metadata=about("The id or name of the object."))
+StreamParameters = Schema.from_dict({
+    "event": fields.String(metadata=about("A name, or a pattern such as datarequest.*; several with commas.")),
+    "class": fields.String(metadata=about("A class of objects, such as datarequest; several with commas.")),
+    "object": fields.String(metadata=about("The id or name of the object.")),
+    "owner": fields.String(metadata=about("Whom the object belongs to.")),
+    "query": Expression(metadata=about("A query over the object, where all messages are about one class.")),
+    "after": fields.Integer(validate=between(0, 2**62), metadata=about("Resume after this sequence.")),
+}, name="StreamParameters")
+"""A live stream of messages, on every face that has one."""
 
 
 class SendParameters(Schema):

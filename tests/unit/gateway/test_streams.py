@@ -12,6 +12,7 @@ import pytest
 from gateway import sse
 from gateway.live import Live
 from gateway.settings import Settings
+from gateway.wanted import wanted
 from shared.kernel.errors import Invalid, Unavailable
 from tests.support.answering import Answering, EventLog
 
@@ -29,7 +30,7 @@ class World:
         self.live.advanced(self.log.append(event, **obj))
 
     def stream(self, after=None, event=None, obj=None, heartbeat_s=30.0):
-        return sse.Stream(self.reader, self.live, sse.Filter(event, obj), after, heartbeat_s)
+        return sse.Stream(self.reader, self.live, wanted({"event": event, "object": obj})[0], after, heartbeat_s)
 
 
 @pytest.fixture
@@ -138,7 +139,7 @@ def test_silence_is_broken_by_a_heartbeat_that_carries_the_position(world):
 
 
 def test_a_filter_that_lets_nothing_through_still_has_its_heartbeat(world):
-    chunks = iter(world.stream(event="nothing.at_all", heartbeat_s=0.1))
+    chunks = iter(world.stream(event="datasource.shutdown", heartbeat_s=0.1))
     next(chunks)
     next(chunks)
     stop = threading.Event()
@@ -201,7 +202,7 @@ def test_a_filter_that_matches_nothing_far_back_reads_the_log_once(world, monkey
         world.say()
     assert collect(live, 20) == list(range(1, 21))
     keeper = world.stream()
-    chunks = iter(world.stream(after=0, event="nothing.at_all", heartbeat_s=0.3))
+    chunks = iter(world.stream(after=0, event="datasource.shutdown", heartbeat_s=0.3))
     next(chunks)
     next(chunks)
     before = len(world.mesh.calls)

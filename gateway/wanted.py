@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
+from shared.contracts.action import schema_of
 from shared.contracts.event import EVENTS, OWNERS, PUBLIC
+from shared.contracts.events import StreamParameters
 from shared.contracts.objects import OBJECTS
 from shared.kernel.errors import Invalid, did_you_mean, located
 from shared.query import DATA_FIELDS, FieldSet, matches, parse
 
 NAMES = tuple(name for name, event in EVENTS.items() if event.exchange == PUBLIC)
-MEMBERS = ("event", "class", "object", "owner", "query", "after")
+MEMBERS = tuple(schema_of(StreamParameters).fields)
 _LARGEST = 2**62
 
 
