@@ -215,10 +215,18 @@ export interface Datainstance {
   bytes_done: number | null;
   /** The attempt of the request. */
   attempt: number | null;
-  /** When it is removed. */
+  /** Seconds from Ready to its end; null has no end. */
+  lifetime: number | null;
+  /** When it is removed, unless it is pinned then. */
   expires_at: string | null;
-  /** Whether it is kept whatever happens. */
+  /** Whether somebody keeps it: it does not expire, and is neither reaped nor destroyed. */
   pinned: boolean | null;
+  /** Who keeps it, why and until when: {owner, reason, until, at}. */
+  pin: any;
+  /** When it was last read through the product, renewed or made ready. */
+  used_at: string | null;
+  /** Until when a destroyed one can be brought back. */
+  undo_until: string | null;
   /** Why it is Broken. */
   reason: any;
   /** Whom it belongs to. */
@@ -393,7 +401,7 @@ export interface Operation {
 }
 
 /** The names of the messages. */
-export type EventName = "datareference.create" | "datareference.updated" | "datareference.destroy" | "datareference.provisioned" | "datareference.failedprovision" | "datareference.provisioning" | "datarequest.create" | "datarequest.updated" | "datarequest.destroy" | "datarequest.needed" | "datarequest.selected" | "datarequest.evaluated" | "datarequest.satisfied" | "datarequest.completed" | "datarequest.failed" | "datareservation.create" | "datareservation.updated" | "datareservation.destroy" | "datareservation.created" | "datareservation.confirmed" | "datareservation.rejected" | "datainstance.create" | "datainstance.updated" | "datainstance.destroy" | "datainstance.provisioning" | "datainstance.ready" | "datainstance.broken" | "datasource.create" | "datasource.updated" | "datasource.destroy" | "datasource.ready" | "datasource.suspended" | "datasource.shutdown" | "data.create" | "data.updated" | "data.destroy" | "datarequest.waiting";
+export type EventName = "datareference.create" | "datareference.updated" | "datareference.destroy" | "datareference.provisioned" | "datareference.failedprovision" | "datareference.provisioning" | "datarequest.create" | "datarequest.updated" | "datarequest.destroy" | "datarequest.needed" | "datarequest.selected" | "datarequest.evaluated" | "datarequest.satisfied" | "datarequest.completed" | "datarequest.failed" | "datareservation.create" | "datareservation.updated" | "datareservation.destroy" | "datareservation.created" | "datareservation.confirmed" | "datareservation.rejected" | "datainstance.create" | "datainstance.updated" | "datainstance.destroy" | "datainstance.provisioning" | "datainstance.ready" | "datainstance.broken" | "datasource.create" | "datasource.updated" | "datasource.destroy" | "datasource.ready" | "datasource.suspended" | "datasource.shutdown" | "data.create" | "data.updated" | "data.destroy" | "datarequest.waiting" | "datainstance.expiring";
 
 /** The parameters of `do.datarequest.create`. */
 export interface DoDatarequestCreateParameters {
@@ -859,14 +867,24 @@ export interface DoDatainstanceRetryParameters {
 
 /** The parameters of `do.datainstance.renew`. */
 export interface DoDatainstanceRenewParameters {
-  /** The id or name of the object. */
+  /** The id or name of the instance. */
   id: string;
+  /** How long from now; without it, its own lifetime. */
+  for?: string | number;
+  /** A time instead, or a duration from now. */
+  until?: string | number;
 }
 
 /** The parameters of `do.datainstance.pin`. */
 export interface DoDatainstancePinParameters {
   /** The id or name of the object. */
   id: string;
+  /** Who keeps it; without it, the caller. */
+  owner?: string;
+  /** Why, in a sentence. */
+  reason?: string;
+  /** Until when: a time, or a duration from now. Without it, until it is unpinned. */
+  until?: string | number;
 }
 
 /** The parameters of `do.datainstance.unpin`. */
@@ -1305,11 +1323,11 @@ export interface DoTree {
     content: (parameters: DoDatainstanceContentParameters, options?: Options) => Promise<Response>;
     /** Try a broken instance again. */
     retry: (parameters: DoDatainstanceRetryParameters, options?: Options) => Promise<Datainstance>;
-    /** Let an instance live longer. */
+    /** Let an instance live longer: by its own lifetime from now, for a span, or until a time. */
     renew: (parameters: DoDatainstanceRenewParameters, options?: Options) => Promise<Datainstance>;
-    /** Keep an instance whatever happens. */
+    /** Keep an instance: it does not expire, and is neither reaped nor destroyed. */
     pin: (parameters: DoDatainstancePinParameters, options?: Options) => Promise<Datainstance>;
-    /** No longer keep an instance whatever happens. */
+    /** No longer keep an instance: its lifetime counts again. */
     unpin: (parameters: DoDatainstanceUnpinParameters, options?: Options) => Promise<Datainstance>;
     /** Bring a destroyed instance back within the grace time. */
     undo: (parameters: DoDatainstanceUndoParameters, options?: Options) => Promise<Datainstance>;
