@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, Float, Index, MetaData, Table, Text, text
+from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, MetaData, Table, Text, text
 
 from shared.kernel.secrets import redacted
 from shared.nets import DATASOURCE
@@ -20,6 +20,7 @@ service_tables(METADATA)
 waiting_table = line_table(METADATA)
 
 _ALIVE = text("destroyed_at IS NULL")
+_KNOWN = text("destroyed_at IS NULL AND checksum IS NOT NULL")
 
 source_table = Table(
     "datasource", METADATA, *object_columns(),
@@ -45,6 +46,14 @@ source_table = Table(
     live_name_index("datasource"),
     Index("datasource_by_name", "name"),
     Index("datasource_by_state", "state", "id"),
+)
+
+# Which catalogue this is, for ever: what is written down elsewhere says whose ids it has.
+identity_table = Table(
+    "identity", METADATA,
+    Column("one", Integer, primary_key=True, autoincrement=False),
+    Column("id", Word, nullable=False),
+    Column("made_at", Stamp, nullable=False),
 )
 
 # The listing that was written out in a source's parameters. It can have a million rows, and parameters are in messages.
@@ -78,6 +87,8 @@ data_table = Table(
     Index("data_by_source", "source_id", "place", sqlite_where=_ALIVE, postgresql_where=_ALIVE),
     Index("data_by_name", "name", "id", sqlite_where=_ALIVE, postgresql_where=_ALIVE),
     Index("data_by_size", "size", "id", sqlite_where=_ALIVE, postgresql_where=_ALIVE),
+    # Few data has one until it was copied once; so it costs a scan nothing.
+    Index("data_by_checksum", "checksum", "id", sqlite_where=_KNOWN, postgresql_where=_KNOWN),
 )
 
 tag_table = tag_index_table(METADATA, "tag", Id)

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from nameko.timer import timer
 
-from services.catalog import claims as claiming, data as items, handlers, scan_views, search
+from services.catalog import claims as claiming, data as items, handlers, locating, scan_views, search
 from shared.hosting.entrypoints import rpc
 from shared.hosting.serving import UsesProvider, action
 
@@ -111,6 +111,14 @@ class Catalog:
     @rpc
     def data_by_ids(self, ids):
         return items.by_ids(self.uses, ids)
+
+    @rpc
+    def identity(self):
+        return locating.identity(self.uses)
+
+    @rpc
+    def locate(self, items):
+        return locating.locate(self.uses, items)
 
     @rpc
     def holders(self, source=None, data=None):

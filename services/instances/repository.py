@@ -125,6 +125,20 @@ def gone_data(connection: Connection, gone: Mapping[str, int], after: Sequence[s
         .order_by(access.c.instance_id, access.c.data_id).limit(limit))
 
 
+def checksums_of(connection: Connection, request: str) -> dict[str, str]:
+    """The checksums that were found when a request's data was read, by data."""
+    return dict(tuple(row) for row in connection.execute(
+        select(access.c.data_id, access.c.checksum).where(access.c.request_id == request, access.c.checksum.is_not(None))))
+
+
+def bytes_of(connection: Connection, request: str) -> dict[str, int]:
+    """How many bytes the live instances of a request will have, and have: ``{"total", "done"}``."""
+    total, done = connection.execute(select(
+        func.coalesce(func.sum(table.c.bytes_total), 0), func.coalesce(func.sum(table.c.bytes_done), 0))
+        .where(table.c.request_id == request, table.c.state.in_(LIVE))).one()
+    return {"total": int(total), "done": int(done)}
+
+
 def names_like(connection: Connection, owner: str, base: str) -> set[str]:
     """The names ``<base>-…`` that live instances of this owner have."""
     low, high = base + "-", base + "."

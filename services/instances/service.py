@@ -89,6 +89,16 @@ class Instances:
         return pins.refs_of(self.uses, request)
 
     @rpc
+    def checksums_of(self, request):
+        with self.uses.db.reading() as connection:
+            return repository.checksums_of(connection, request)
+
+    @rpc
+    def bytes_of(self, request):
+        with self.uses.db.reading() as connection:
+            return repository.bytes_of(connection, request)
+
+    @rpc
     def explain_part(self, request):
         return handlers.explain_part(self.uses, request)
 

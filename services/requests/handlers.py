@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy.exc import IntegrityError
 
-from services.requests import repository, rules, waiting
+from services.requests import groups, locks, repository, rules, waiting
 from services.requests.models import REFERENCE, REFS_KEPT, REQUEST, render_request, request_table
 from shared.hosting.uses import Uses
 from shared.kernel import clock
@@ -23,10 +23,12 @@ def create(uses: Uses, parameters: Parameters) -> dict[str, Any]:
     from services.requests import references
 
     rules.check_built(parameters)
+    rules.said_twice(parameters)
+    locked = locks.read(uses, parameters.get("lock"))
     with uses.db.reading() as connection:
         with located("/data_reference"):
             reference = references.named_or_none(uses, connection, parameters.get("data_reference"))
-    row = request_row(uses, parameters, reference)
+    row = request_row(uses, parameters, reference, locked=locked)
     check_target(uses, row)
     try:
         with uses.db.transaction(uses.context) as uow:
@@ -41,34 +43,45 @@ def create(uses: Uses, parameters: Parameters) -> dict[str, Any]:
     return shown(uses, made)
 
 
-def request_row(uses: Uses, given: Mapping[str, Any], reference: Row | None, granularity: str = "data") -> Row:
-    """The columns of a new request from what was asked and what its reference says.
+def request_row(uses: Uses, given: Mapping[str, Any], reference: Row | None, granularity: str = "data",
+                locked: Mapping[str, Any] | None = None) -> Row:
+    """The columns of a new request from what was asked, what its reference says, and what ``locks.read`` found.
 
     Raises:
         Invalid: nothing says what data is needed, or something asked for cannot be.
         Malformed: the query cannot be parsed.
     """
-    asked = {**rules.meant_by((reference or {}).get("defaults")), **{k: v for k, v in given.items() if v is not None}}
+    locked = locked or {}
+    asked = {**rules.meant_by((reference or {}).get("defaults")), **locked.get("asked", {}),
+             **{k: v for k, v in given.items() if v is not None}}
+    group = locked.get("group") or groups.read(given.get("group"))
+    rules.check_select(asked.get("select"))
+    waits, needed_by = bool(asked.get("wait")), rules.needed_by_of(asked.get("needed_by"))
+    standing = given.get("standing")
+    return {
+        "id": new_id("datarequest"), "owner": uses.context.owner, "query": _query(given, reference, group, locked),
+        "reference_id": reference and reference["id"], "reference_name": reference and reference["name"],
+        "target": asked.get("target"), "workload": asked.get("workload"), "action": asked.get("action"),
+        "granularity": asked.get("granularity") or granularity, "select": locked.get("select") or asked.get("select"), "wait": waits,
+        "deadline": rules.deadline_of(asked.get("deadline"), waits, uses.config.requests, needed_by), "needed_by": needed_by,
+        "lifetime": asked.get("lifetime"), "labels": asked.get("labels"), "attempt": 1, "reservations": 0,
+        "group": group, "standing": (reference or {}).get("standing") if standing is None else standing,
+        "lock": locked.get("lock"), "warnings": locked.get("warnings") or None,
+        "instances": 0, "announced_at": clock.stamp(), "correlation_id": uses.context.correlation_id or None,
+    }
+
+
+def _query(given: Mapping[str, Any], reference: Row | None, group: Mapping[str, Any] | None, locked: Mapping[str, Any]) -> Any:
+    if locked or group:
+        return locked.get("query") or groups.query_of(group or {})
     expression = given.get("query")
     if expression is None and reference is not None:
-        query = reference["query"]
-    elif expression is None and not given.get("all"):
+        return reference["query"]
+    if expression is None and not given.get("all"):
         raise Invalid("parameter.missing", "do.datarequest.create: query: A query or a data_reference is needed.",
                       next_step="Say what data is needed, for example query: owner:darren.",
                       errors=[{"pointer": "/query", "detail": "This is required."}])
-    else:
-        query = rules.wanted(expression, given.get("all")).to_json()
-    rules.check_select(asked.get("select"))
-    waits = bool(asked.get("wait"))
-    return {
-        "id": new_id("datarequest"), "owner": uses.context.owner, "query": query,
-        "reference_id": reference and reference["id"], "reference_name": reference and reference["name"],
-        "target": asked.get("target"), "workload": asked.get("workload"), "action": asked.get("action"),
-        "granularity": asked.get("granularity") or granularity, "select": asked.get("select"), "wait": waits,
-        "deadline": rules.deadline_of(asked.get("deadline"), waits, uses.config.requests),
-        "lifetime": asked.get("lifetime"), "labels": asked.get("labels"), "attempt": 1, "reservations": 0,
-        "instances": 0, "announced_at": clock.stamp(), "correlation_id": uses.context.correlation_id or None,
-    }
+    return rules.wanted(expression, given.get("all")).to_json()
 
 
 def check_target(uses: Uses, row: Row) -> None:
@@ -160,7 +173,9 @@ def plain(uses: Uses, request: str) -> dict[str, Any]:
     """The row of a request for the other services: as on the wire, with what only they need."""
     with uses.db.reading() as connection:
         row = named(uses, connection, request)
-    return {**render_request(row), "found": row["found"], "missing": row["missing"], "reference_id": row["reference_id"],
+    lock = row["lock"] or {}
+    return {**render_request(row), "found": row["found"], "checksums": lock.get("checksums") or {},
+            "missing": row["missing"], "reference_id": row["reference_id"],
             "reference_name": row["reference_name"], "live_instances": row["instances"], "correlation_id": row["correlation_id"]}
 
 
@@ -239,7 +254,7 @@ def retry(uses: Uses, parameters: Parameters) -> dict[str, Any]:
     def work() -> Row:
         with uses.db.transaction(uses.context) as uow:
             row = named(uses, uow.connection, parameters["id"])
-            fresh = rules.deadline_of(None, row["wait"], uses.config.requests)
+            fresh = rules.deadline_of(None, row["wait"], uses.config.requests, row["needed_by"])
             changes = {
                 "attempt": row["attempt"] + 1, "reason": None, "message": None, "blocked_by": None, "next_retry_at": None,
                 "found": None, "missing": None, "cost": None, "reservations": 0, "reservation_refs": None,
@@ -284,6 +299,13 @@ def move_to_completed(uow: UnitOfWork, row: Row, message: str, reason: Mapping[s
         "message": message, "reason": dict(reason) if reason else None, "instances": 0, "instance_refs": None, "expires_at": None})
     settle_reference(uow, moved, "provisioned")
     return moved
+
+
+def lock(uses: Uses, parameters: Parameters) -> dict[str, Any]:
+    """Write down what a request stands on, so that it can be reproduced."""
+    with uses.db.reading() as connection:
+        row = repository.requests.resolve(connection, parameters["id"], uses.context.owner or None)
+    return locks.write(uses, row)
 
 
 def destroy(uses: Uses, parameters: Parameters) -> dict[str, Any]:

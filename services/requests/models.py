@@ -135,11 +135,17 @@ def render_reference(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "id": row["id"], "name": row["name"], "short_name": row["short_name"], "version": row["version"],
         "state": row["state"], "query": row["query"], "connection": redacted(row["connection"]),
-        "defaults": row["defaults"] or {}, "request": ref(row["request_id"], row["request_name"]),
+        "defaults": row["defaults"] or {}, "standing": bool(row["standing"]), "better": row["better"], "swap": row["swap"],
+        "request": ref(row["request_id"], row["request_name"]),
         "instances": counted(row["instances"], "datainstance", "reference", row["id"]),
         "reason": row["reason"], "owner": row["owner"], "created_at": row["created_at"], "updated_at": row["updated_at"],
         **({"destroyed_at": row["destroyed_at"]} if row.get("destroyed_at") else {}),
     }
+
+
+def _lock(lock: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """What a request says of the lock that it reproduces; the checksums may be a hundred thousand."""
+    return {name: lock.get(name) for name in ("digest", "policy", "items")} if lock else None
 
 
 def render_request(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -152,6 +158,9 @@ def render_request(row: Mapping[str, Any]) -> dict[str, Any]:
         "target": row["target"], "workload": row["workload"], "select": row["select"] or {}, "action": row["action"],
         "granularity": row["granularity"], "wait": row["wait"], "deadline": row["deadline"],
         "lifetime": row["lifetime"], "expires_at": row["expires_at"], "labels": row["labels"] or {},
+        "needed_by": row["needed_by"], "expected_at": row["expected_at"], "warnings": row["warnings"] or [],
+        "group": row["group"], "standing": bool(row["standing"]), "parent": ref(row["parent_id"], row["parent_name"]),
+        "lock": _lock(row["lock"]),
         "attempt": row["attempt"], "cost": row["cost"], "owner": row["owner"],
         "created_at": row["created_at"], "updated_at": row["updated_at"],
         **({"destroyed_at": row["destroyed_at"]} if row.get("destroyed_at") else {}),
@@ -161,5 +170,6 @@ def render_request(row: Mapping[str, Any]) -> dict[str, Any]:
 REFERENCE = Record("datareference", reference_table, render_reference, DATAREFERENCE, shows={
     "request_id": "request", "request_name": "request"})
 REQUEST = Record("datarequest", request_table, render_request, DATAREQUEST, shows={
-    "reference_id": "data_reference", "reference_name": "data_reference", "reservation_refs": "reservations",
+    "reference_id": "data_reference", "reference_name": "data_reference", "parent_id": "parent", "parent_name": "parent",
+    "reservation_refs": "reservations",
     "instance_refs": "instances"})

@@ -36,7 +36,7 @@ def _insert(uses: Uses, uow: UnitOfWork, parameters: Parameters) -> Row:
     row = {
         "id": new_id("datareference"), "owner": uses.context.owner, "name": name, "query": query,
         "short_name": parameters.get("short_name") or name.rsplit(".", 1)[-1], "connection": parameters.get("connection"),
-        "defaults": parameters.get("defaults"), "instances": 0,
+        "defaults": parameters.get("defaults"), "standing": parameters.get("standing"), "instances": 0,
     }
     try:
         made, = uow.create(REFERENCE, [row])

@@ -14,6 +14,7 @@ from shared.storage.unit_of_work import UnitOfWork
 
 requests = Lister(REQUEST, {
     "data_reference": (request_table.c.reference_id, request_table.c.reference_name),
+    "parent": (request_table.c.parent_id, request_table.c.parent_name),
 })
 references = Lister(REFERENCE, {
     "request": (reference_table.c.request_id, reference_table.c.request_name),
@@ -109,6 +110,14 @@ def own_under_way(connection: Connection, owner: str, but: str, limit: int) -> l
         select(table.c.id, table.c.name, table.c.state).where(
             table.c.owner == owner, table.c.state == "Evaluated", table.c.id != but, table.c.destroyed_at.is_(None))
         .order_by(table.c.id).limit(limit)).mappings()]
+
+
+def overdue(connection: Connection, now: str, limit: int) -> list[Row]:
+    """Open requests that are needed at some time and should have been ready by now, as far as was known."""
+    table = request_table
+    return [dict(row) for row in connection.execute(
+        select(table).where(table.c.needed_by.is_not(None), table.c.state.in_(OPEN), table.c.destroyed_at.is_(None),
+                            func.coalesce(table.c.expected_at, table.c.needed_by) < now).limit(limit)).mappings()]
 
 
 def history_of(connection: Connection, object_id: str) -> list[Row]:

@@ -12,11 +12,12 @@ from shared.kernel import clock
 from shared.kernel.errors import Invalid, NotYet, did_you_mean, located
 from shared.query import DATA_FIELDS, Query, parse
 
-NOT_BUILT = ("needed_by", "standing", "group", "lock")
+NOT_BUILT = ("standing", "group")
 ACTIONS_BUILT = ("leave", "copy")
 SELECT_BUILT = {"mode": ("all", "best", "first"), "count": int, "minimum": int}
 SELECT_LATER = ("distinct", "prefer", "max_cost", "max_bytes", "together", "apart")
-DEFAULTS_ALLOWED = ("target", "action", "granularity", "select", "wait", "deadline", "lifetime", "workload", "labels")
+DEFAULTS_ALLOWED = ("target", "action", "granularity", "select", "wait", "deadline", "needed_by", "lifetime", "workload",
+                    "labels")
 
 
 def check_built(parameters: Mapping[str, Any]) -> None:
@@ -50,6 +51,25 @@ def check_select(select: Mapping[str, Any] | None) -> None:
             raise _invalid("/select/mode", f"'{value}' is none of {', '.join(SELECT_BUILT['mode'])}.")
         if key != "mode" and (not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 1_000_000):
             raise _invalid(f"/select/{key}", "A whole number from 1 is needed here.")
+
+
+def said_twice(given: Mapping[str, Any]) -> None:
+    """Refuse a request that says in two ways what data it needs.
+
+    Raises:
+        Invalid: ``parameter.invalid`` with a pointer at the second.
+    """
+    ways = [name for name in ("lock", "group", "query") if given.get(name) is not None]
+    if ways and given.get("data_reference") is not None and ways != ["query"]:
+        ways.append("data_reference")
+    if len(ways) > 1:
+        raise _invalid(f"/{ways[1]}", f"'{ways[0]}' says what data is needed; leave '{ways[1]}' out.")
+    if given.get("lock") is not None and given.get("select"):
+        raise _invalid("/select", "A lock names its data; there is nothing to select.")
+    if given.get("lock") is not None and given.get("standing"):
+        raise _invalid("/standing", "A lock names its data; nothing new can match it.")
+    if given.get("group") is not None and given.get("standing"):
+        raise _invalid("/standing", "A group is made once, all of it; make a standing request for each member.")
 
 
 def meant_by(defaults: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -94,8 +114,19 @@ def wanted(expression: Any, everything: bool | None) -> Query:
     return query
 
 
-def deadline_of(given: str | None, waits: bool, settings: Any) -> str:
-    """When to give up: what was asked, else the default for a request of this kind.
+def needed_by_of(given: str | None) -> str | None:
+    """When the data must be ready.
+
+    Raises:
+        Invalid: ``parameter.invalid``, that time is over.
+    """
+    if given and given <= clock.stamp():
+        raise _invalid("/needed_by", f"It is needed by {given}, which is over already.")
+    return given
+
+
+def deadline_of(given: str | None, waits: bool, settings: Any, needed_by: str | None = None) -> str:
+    """When to give up: what was asked, else the default for a request of this kind, but not before it is needed.
 
     Raises:
         Invalid: ``parameter.invalid``, that time is over.
@@ -104,7 +135,8 @@ def deadline_of(given: str | None, waits: bool, settings: Any) -> str:
         if given <= clock.stamp():
             raise _invalid("/deadline", f"The deadline {given} is over already.")
         return given
-    return clock.stamp_in(settings.default_wait_deadline_s if waits else settings.default_deadline_s)
+    after_s = settings.default_wait_deadline_s if waits else settings.default_deadline_s
+    return max(clock.stamp_in(after_s), needed_by or "")
 
 
 def backoff(retries: int, steps: Sequence[float]) -> float:

@@ -60,7 +60,7 @@ class Requests:
 
     @action
     def lock(self, parameters):
-        raise AssertionError("answered by the table")
+        return handlers.lock(self.uses, parameters)
 
     # --- references
     @action
@@ -101,8 +101,8 @@ class Requests:
         return steps.selected(self.uses, request, attempt, reservations, refs, found)
 
     @rpc
-    def evaluated(self, request, attempt, confirmed, rejected, cost):
-        return steps.evaluated(self.uses, request, attempt, confirmed, rejected, cost)
+    def evaluated(self, request, attempt, confirmed, rejected, cost, ready_in_s=None):
+        return steps.evaluated(self.uses, request, attempt, confirmed, rejected, cost, ready_in_s)
 
     @rpc
     def failed(self, request, attempt, reason, message, found=None):

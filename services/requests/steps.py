@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from services.requests import handlers, repository, rules, waiting
+from services.requests import handlers, promises, repository, rules, waiting
 from services.requests.models import REFS_KEPT, REQUEST, render_request
 from shared.hosting.uses import Uses
 from shared.kernel import clock
@@ -20,8 +20,11 @@ AFTER = {"Needed": ("Selected", "Evaluated", "Satisfied"), "Selected": ("Evaluat
          "Evaluated": ("Satisfied",)}
 
 
-def _step(uses: Uses, request: str, attempt: int, state: str, event: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+def _step(uses: Uses, request: str, attempt: int, state: str, event: str, changes: Mapping[str, Any],
+          ready_in_s: float | None = None) -> dict[str, Any]:
     """Move a request that is in ``state`` of this attempt; unchanged when it is past that already.
+
+    ``ready_in_s`` is about when it will be ready; where that is too late its user is told.
 
     Raises:
         Conflict: ``datarequest.not_needed``, it ended or began anew meanwhile.
@@ -34,8 +37,10 @@ def _step(uses: Uses, request: str, attempt: int, state: str, event: str, change
             if row is None or row["destroyed_at"] or row["attempt"] != attempt or row["state"] != state:
                 now = f"{row['state']}, attempt {row['attempt']}" if row else "gone"
                 raise Conflict("datarequest.not_needed", f"Request {request} is no longer {state} in attempt {attempt} ({now}).")
+            expected, warn = promises.judged(row, None if ready_in_s is None else clock.stamp_in(ready_in_s))
             moved, = uow.move(REQUEST, [row], event, changes={
-                **changes, "blocked_by": None, "next_retry_at": None, "announced_at": clock.stamp()})
+                **changes, **expected, "blocked_by": None, "next_retry_at": None, "announced_at": clock.stamp()})
+            promises.tell(uow, moved, warn)
         return moved
     return render_request(uses.db.retrying(work))
 
@@ -47,10 +52,11 @@ def selected(uses: Uses, request: str, attempt: int, reservations: int, refs: Re
         "message": f"{reservations} Data reserved."})
 
 
-def evaluated(uses: Uses, request: str, attempt: int, confirmed: int, rejected: int, cost: float) -> dict[str, Any]:
+def evaluated(uses: Uses, request: str, attempt: int, confirmed: int, rejected: int, cost: float,
+              ready_in_s: float | None = None) -> dict[str, Any]:
     """The policies were asked and every reservation is confirmed or rejected."""
     message = f"{confirmed} Data confirmed" + (f", {rejected} rejected by policy." if rejected else ".")
-    return _step(uses, request, attempt, "Selected", "evaluated", {"cost": cost, "message": message})
+    return _step(uses, request, attempt, "Selected", "evaluated", {"cost": cost, "message": message}, ready_in_s)
 
 
 def failed(uses: Uses, request: str, attempt: int, reason: Mapping[str, Any], message: str,
@@ -88,11 +94,12 @@ def _wait(uses: Uses, uow: UnitOfWork, row: Row, code: str, message: str, found:
     again = before.get("code") == code and (before.get("object") or {}).get("id") == (why.get("object") or {}).get("id")
     retries = before.get("retries", 0) + 1 if again else 0
     due = clock.stamp_in(rules.backoff(retries, uses.config.requests.wait_retry_s))
+    expected, late = promises.judged(row, why.get("estimate"))
     blocked_by = {"code": code, "object": why.get("object"), "since": before["since"] if again else clock.stamp(),
                   "next_retry_at": due, "retries": retries, **why}
     moved, = uow.change(REQUEST, [row], {
-        "blocked_by": blocked_by, "message": message, "next_retry_at": due, **({"found": dict(found)} if found else {})})
-    if not again:
+        **expected, "blocked_by": blocked_by, "message": message, "next_retry_at": due, **({"found": dict(found)} if found else {})})
+    if not again or late:
         uow.announce(REQUEST, moved, "datarequest.waiting")
     return moved
 
@@ -122,7 +129,7 @@ def _satisfied(uow: UnitOfWork, row: Row, fact: Mapping[str, Any]) -> None:
         "instances": fact["live"], "instance_refs": fact["refs"][:REFS_KEPT], "missing": None, "reason": None,
         "message": f"{rules.ready_sentence(fact['live'])}{note}",
         "expires_at": clock.stamp_in(row["lifetime"]) if row["lifetime"] is not None else None,
-        "blocked_by": None, "next_retry_at": None})
+        "blocked_by": None, "next_retry_at": None, **promises.at_the_end(row)})
     handlers.settle_reference(uow, moved, "provisioned")
 
 
@@ -225,6 +232,6 @@ def sweep(uses: Uses) -> dict[str, int]:
         except Conflict:
             continue
     announce(uses, [request for request in due if request not in late])
-    return {"deadlines": len(late), "announced": len(due)}
+    return {"deadlines": len(late), "announced": len(due), "warned": promises.sweep(uses)}
 
 

@@ -5,7 +5,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from services.reservations import freeing, keeping, repository, rules
+from services.reservations import budget, freeing, keeping, repository, rules
+from services.reservations.arrival import seconds_until_ready
 from services.reservations.asking import asking, sources
 from services.reservations.models import RESERVATION
 from services.reservations.policy.deciding import Asking, Decided, Decider
@@ -25,6 +26,9 @@ class _Evaluation:
         self.claimless: set[str] = set()
         self.kept: dict[str, dict[str, Any]] = {}
         self.refusal: Refusal | None = None
+        # What it would spend, and about how long it takes until everything is there.
+        self.spends: dict[str, float] = {}
+        self.ready_in_s = 0.0
 
     def with_status(self, status: str) -> Iterator[tuple[str, Decided]]:
         return ((row_id, one) for row_id, one in self.by_id.items() if one.status == status)
@@ -35,12 +39,16 @@ def evaluate(uses: Uses, request: Mapping[str, Any]) -> None:
     try:
         evaluation = _decide(uses, request)
         _check(uses, request, evaluation)
+        _charge(uses, request, evaluation)
         claim(uses, request, _claims(evaluation), uses.config.reservations.claim_ttl_s)
     except CannotGoOn as why:
+        if why.code != "over_budget":
+            # Nothing is charged while it waits for something else.
+            budget.release(uses, request["id"], request["owner"], attempt=request["attempt"])
         refuse(uses, request, why)
         return
     _write(uses, request, evaluation)
-    _tell(uses, request)
+    _tell(uses, request, evaluation.ready_in_s)
 
 
 def _pages(uses: Uses, request: Mapping[str, Any]) -> Iterator[list[Row]]:
@@ -75,6 +83,11 @@ def _decide(uses: Uses, request: Mapping[str, Any]) -> _Evaluation:
             if not row["expires_at"]:
                 evaluation.claimless.add(row["id"])
     selection = select(list(evaluation.by_id.values()), asked)
+    chosen = [one for _, one in evaluation.with_status("chosen")]
+    evaluation.spends = budget.wanted(((one.action, one.size, one.parts) for one in chosen), asked.terms.weights)
+    facts = {**{target["id"]: target for target in asked.targets.values()}, **places}
+    evaluation.ready_in_s = seconds_until_ready(((one.action, one.size, one.source_id, one.target_id) for one in chosen), facts,
+                                                uses.config.requests.assumed_mib_per_s)
     for row in done:
         del evaluation.by_id[row["id"]]
     evaluation.refusal = selection.refusal
@@ -97,6 +110,17 @@ def _check(uses: Uses, request: Mapping[str, Any], evaluation: _Evaluation) -> N
     for one in chosen:
         if one.problem and (one.action != "leave" or len(in_place) == len(chosen)):
             raise CannotGoOn(one.problem.code, f"'{one.name}' (rule '{one.rule}'): {one.problem.detail}", can_wait=one.problem.can_wait)
+
+
+def _charge(uses: Uses, request: Mapping[str, Any], evaluation: _Evaluation) -> None:
+    """Charge the budget of the request's owner.
+
+    Raises:
+        CannotGoOn: ``over_budget``, with what remains.
+    """
+    refusal = budget.claim(uses, request, evaluation.spends)
+    if refusal:
+        raise CannotGoOn("over_budget", refusal.detail, can_wait=refusal.can_wait, waits_for=refusal.waits_for)
 
 
 def _claims(evaluation: _Evaluation) -> list[dict[str, Any]]:
@@ -145,7 +169,7 @@ def _write(uses: Uses, request: Mapping[str, Any], evaluation: _Evaluation,
         freeing.release(uses, [*freed, *(row for row in waiting if row["expires_at"])])
 
 
-def _tell(uses: Uses, request: Mapping[str, Any]) -> None:
+def _tell(uses: Uses, request: Mapping[str, Any], ready_in_s: float) -> None:
     with uses.db.reading() as connection:
         rows = [row for row in repository.counts(connection, request["id"]) if row.attempt == request["attempt"]]
         left = repository.undecided_count(connection, request["id"], request["attempt"])
@@ -155,10 +179,11 @@ def _tell(uses: Uses, request: Mapping[str, Any]) -> None:
     try:
         uses.mesh.call("catalog", "renew", holder=request["id"], ttl_s=uses.config.reservations.claim_ttl_s)
         uses.mesh.call("requests", "evaluated", request=request["id"], attempt=request["attempt"],
-                       confirmed=_sum(rows, "Confirmed"), rejected=_sum(rows, "Rejected"), cost=cost)
+                       confirmed=_sum(rows, "Confirmed"), rejected=_sum(rows, "Rejected"), cost=cost, ready_in_s=ready_in_s)
     except Conflict as error:
         if error.code != "datarequest.not_needed":
             raise
+        budget.release(uses, request["id"], request["owner"], up_to=request["attempt"])
         freeing.free_all(uses, request["id"], {"code": "cancelled"}, up_to=request["attempt"])
 
 

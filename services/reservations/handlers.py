@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from services.reservations import evaluating, freeing, keeping, repository, reserving
+from services.reservations import budget, evaluating, freeing, keeping, repository, reserving
 from services.reservations.models import RESERVATION, render
 from services.reservations.policy.rules_file import Policies
 from shared.bus.event import named_in
@@ -105,6 +105,9 @@ def _of_message(uses: Uses, message: Any) -> dict[str, Any]:
 def on_ended(uses: Uses, message: Any) -> None:
     """``datarequest.failed`` and ``.completed``: nothing of the request stays claimed, but for instances that outlive it."""
     obj = message.obj
+    if obj["state"] == "Failed":
+        # What a completed request was charged is spent.
+        budget.release(uses, obj["id"], obj["owner"], up_to=obj["attempt"])
     try:
         current = uses.mesh.call("requests", "plain", request=obj["id"])
     except NotFound:
@@ -179,6 +182,19 @@ def free(uses: Uses, parameters: Parameters) -> dict[str, Any]:
     return render(moved)
 
 
+def locked(uses: Uses, request: str, after: str, limit: int) -> dict[str, Any]:
+    """What a lock says of a request's data, a page: ``{"items", "policies": revisions, "next": id or None}``."""
+    with uses.db.reading() as connection:
+        rows = repository.locked(connection, request, after, limit)
+    kept = [row for row in rows if row["state"] == "Confirmed" or (row["reason"] or {}).get("code") == "completed"]
+    items = [{"data": row["data_id"], "name": row["name"], "path": row["snapshot"]["path"], "type": row["snapshot"].get("type"),
+              "source": {"id": row["source_id"], "name": row["source_name"]}, "size": row["snapshot"].get("size"),
+              "checksum": row["snapshot"].get("checksum"), "modified_at": row["snapshot"].get("modified_at"),
+              "action": row["action"], "member": row["member"]} for row in kept]
+    return {"items": items, "policies": list(dict.fromkeys((row["decision"] or {}).get("policy") for row in kept if row["decision"])),
+            "next": rows[-1]["id"] if len(rows) == limit else None}
+
+
 def policy_list(uses: Uses) -> dict[str, Any]:
     """The rules in their order."""
     items = _policies(uses)
@@ -207,7 +223,7 @@ def _policies(uses: Uses) -> list[dict[str, Any]]:
 
 
 def explain_part(uses: Uses, request: str) -> dict[str, Any]:
-    """What ``explain`` says of a request's reservations: counts of its newest attempt, and the moves of all."""
+    """What ``explain`` says of a request's reservations: counts of its newest attempt, the moves of all, what is left to spend."""
     with uses.db.reading() as connection:
         counted = repository.counts(connection, request)
         moves = repository.timeline(connection, request)
@@ -222,7 +238,7 @@ def explain_part(uses: Uses, request: str) -> dict[str, Any]:
         return sums
     return {
         "total": sum(row.n for row in now), "attempt": newest, "by_state": by("state"), "by_action": by("action"),
-        "by_rule": by("rule"), "cost": round(sum(row.cost or 0 for row in now), 9),
+        "by_rule": by("rule"), "budget": budget.look(uses, uses.context.owner), "cost": round(sum(row.cost or 0 for row in now), 9),
         "timeline": [{"time": move["at"], "object": None, "class": "datareservation", "event": move["event"],
                       "from": move["from_state"], "to": move["to_state"], "detail": None, "count": move["n"],
                       "cause": move["causation_id"] or None} for move in moves],

@@ -4,14 +4,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Boolean, Column, Float, Index, Integer, MetaData, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, MetaData, Table, Text
 
 from shared.nets import DATARESERVATION
 from shared.storage.record import Record
 from shared.storage.schema import Id, Json, Stamp, Word, object_columns, service_tables
+from shared.storage.waiting_line import line_table
 
 METADATA = MetaData()
 service_tables(METADATA)
+# Who waits for budgets.
+waiting_table = line_table(METADATA)
 
 reservation_table = Table(
     "datareservation", METADATA, *object_columns(),
@@ -33,6 +36,8 @@ reservation_table = Table(
     Column("standby", Boolean, nullable=False, default=False),
     # The shared part that lists the replicas of what it is a reservation for; one of them is used, the others stand by.
     Column("replicas", Word),
+    # Of a group: the member that it was reserved for.
+    Column("member", Word),
     Column("reason", Json),
     Column("expires_at", Stamp),
     # The data as the catalogue described it when it was reserved: what is decided and provisioned is this.
@@ -58,6 +63,22 @@ revision_table = Table(
     Column("at", Stamp, nullable=False),
 )
 
+# An owner's budget as something to hold while its charges are summed and added to.
+budget_table = Table("budget", METADATA, Column("owner", Word, primary_key=True))
+
+# What an attempt of a request spends of its owner's budget.
+charge_table = Table(
+    "charge", METADATA,
+    Column("request_id", Id, primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("owner", Word, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("money", Float, nullable=False),
+    Column("at", Stamp, nullable=False),
+    Index("charge_of_owner", "owner", "at"),
+    Index("charge_by_time", "at"),
+)
+
 
 def render(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
@@ -67,7 +88,7 @@ def render(row: Mapping[str, Any]) -> dict[str, Any]:
         "source": {"id": row["source_id"], "name": row["source_name"]}, "action": row["action"],
         "target": {"id": row["target_id"], "name": row["target_name"]} if row["target_id"] else None,
         "cost": row["cost"], "cost_parts": row["cost_parts"], "rule": row["rule"], "decision": row["decision"],
-        "standby": row["standby"], "reason": row["reason"], "expires_at": row["expires_at"], "owner": row["owner"],
+        "standby": row["standby"], "member": row["member"], "reason": row["reason"], "expires_at": row["expires_at"], "owner": row["owner"],
         "created_at": row["created_at"], "updated_at": row["updated_at"],
         **({"destroyed_at": row["destroyed_at"]} if row.get("destroyed_at") else {}),
     }

@@ -84,6 +84,14 @@ def of_request(connection: Connection, request: str, limit: int, up_to: int | No
     return [dict(row) for row in connection.execute(statement.order_by(table.c.id).limit(limit)).mappings()]
 
 
+def locked(connection: Connection, request: str, after: str, limit: int) -> list[Row]:
+    """What is confirmed for a request, or was when it completed, after an id."""
+    statement = select(table).where(
+        table.c.request_id == request, table.c.state.in_(("Confirmed", "Rejected")), table.c.action.in_(("leave", "mount", "copy", "move")),
+        table.c.id > after).order_by(table.c.id).limit(limit)
+    return [dict(row) for row in connection.execute(statement).mappings()]
+
+
 def standing(connection: Connection, ids: Sequence[str]) -> list[str]:
     """Which of these reservations hold claims: those that are Created or Confirmed and not standing by."""
     found: list[str] = []

@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from services.reservations import freeing, rules
+from services.reservations import budget, freeing, rules
 from services.reservations.asking import asking
 from services.reservations.models import RESERVATION
 from services.reservations.policy.deciding import decide
@@ -33,7 +33,10 @@ def reserve(uses: Uses, request: Mapping[str, Any]) -> None:
     """Take a Needed request to Selected; or say why it waits or fails."""
     found: dict[str, Any] = {}
     try:
+        if refusal := budget.spent_refusal(uses, request):
+            raise CannotGoOn("over_budget", refusal.detail, can_wait=refusal.can_wait, waits_for=refusal.waits_for)
         candidates, sources = _candidates(uses, request, found)
+        candidates = _as_locked(request, candidates)
         rows = _rows(uses, request, _chosen(uses, request, candidates, found), sources, found)
         claim(uses, request, rules.reader_claims([row for row in rows if row["expires_at"]]), uses.config.reservations.claim_ttl_s)
     except CannotGoOn as why:
@@ -90,6 +93,21 @@ def _candidates(uses: Uses, request: Mapping[str, Any], found: dict[str, Any]) -
                 found["truncated"] = True
                 found["warnings"].append({"code": "truncated", "detail": f"{page['total']} Data match; the first {most} were looked at."})
             return items[:most], sources
+
+
+def _as_locked(request: Mapping[str, Any], items: Sequence[Data]) -> Sequence[Data]:
+    """The data of a request from a lock with the checksums that the lock has: what is delivered is compared with them.
+
+    Raises:
+        CannotGoOn: ``checksum_mismatch``, one has other bytes since the request was made.
+    """
+    wanted = request.get("checksums")
+    if not wanted:
+        return items
+    for data in items:
+        if data.get("checksum") and data["checksum"] != wanted.get(data["id"], data["checksum"]):
+            raise CannotGoOn("checksum_mismatch", f"'{data['name']}' no longer has the bytes that the lock names.", can_wait=False)
+    return [{**data, "checksum": data.get("checksum") or wanted.get(data["id"])} for data in items]
 
 
 def _takes_all(request: Mapping[str, Any]) -> bool:

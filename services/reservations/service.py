@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from nameko.timer import timer
 
-from services.reservations import freeing, handlers, repository
+from services.reservations import budget, freeing, handlers, repository
 from shared.hosting.entrypoints import on_event, rpc
 from shared.hosting.serving import UsesProvider, action
 
@@ -71,6 +71,14 @@ class Reservations:
             return repository.standing(connection, ids)
 
     @rpc
+    def line(self, holder):
+        return budget.line(self.uses, holder)
+
+    @rpc
+    def locked(self, request, after, limit):
+        return handlers.locked(self.uses, request, after, limit)
+
+    @rpc
     def explain_part(self, request):
         return handlers.explain_part(self.uses, request)
 
@@ -106,4 +114,5 @@ class Reservations:
 
     @timer(interval=5)
     def sweep(self):
+        budget.forget(self.uses)
         self.uses.retention.sweep()

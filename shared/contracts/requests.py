@@ -29,10 +29,10 @@ class RequestParameters(Schema):
     labels = Labels(metadata=about("Free labels."))
     all = fields.Boolean(metadata=about("Says that an empty query means everything."))
     fulfill = fields.Boolean(load_default=True, metadata=about("False leaves it in Init."))
-    needed_by = When(metadata=about("When the data must be ready. Not built yet."))
-    standing = fields.Boolean(metadata=about("Attach new matching data as it appears. Not built yet."))
-    group = JsonObject(metadata=about("Several queries, all or nothing. Not built yet."))
-    lock = JsonObject(metadata=about("A lock to reproduce. Not built yet."))
+    needed_by = When(metadata=about("When the data must be ready: a time, or a duration from now. It warns when that cannot be met."))
+    standing = fields.Boolean(metadata=about("Attach new matching data as it appears."))
+    group = JsonObject(metadata=about("Several queries in one, all of them or none: {member: query, member: {query, select}}."))
+    lock = JsonObject(metadata=about("A lock that 'datarequest lock' wrote: the same bytes once more."))
 
 
 class ReferenceParameters(Schema):
@@ -43,6 +43,7 @@ class ReferenceParameters(Schema):
     query = Expression(required=True, metadata=about("What data is needed, as JSON or as a line."))
     connection = JsonObject(metadata=about("How the application connects; secrets by name."))
     defaults = JsonObject(metadata=about("Defaults for its requests: target, action, granularity, select, …"))
+    standing = fields.Boolean(metadata=about("Attach new matching data as it appears, and say where data is cheaper."))
     all = fields.Boolean(metadata=about("Says that an empty query means everything."))
 
 
@@ -57,7 +58,8 @@ REQUEST_ENDS = frozenset({"Satisfied", "Failed", "Completed"})
 UNTIL_SATISFIED = Wait("datarequest", "id", "state", REQUEST_ENDS | {"Init"}, ("requests", "show", "id"))
 _DO = {"tree": "do", "service": "requests"}
 _QUERY_ERRORS = ("query.syntax", "query.unknown_operator", "query.unknown_field", "query.bad_operand")
-_CREATE_ERRORS = (*_QUERY_ERRORS, "query.empty", "datarequest.name_taken", "idempotency.mismatch")
+_CREATE_ERRORS = (*_QUERY_ERRORS, "query.empty", "group.invalid", "lock.malformed", "lock.altered", "lock.other_catalogue", "lock.gone",
+                  "datarequest.name_taken", "idempotency.mismatch")
 
 ACTIONS = (
     Action(path=("datarequest", "create"), method="create", kind="command", parameters=RequestParameters,
@@ -96,8 +98,9 @@ ACTIONS = (
            summary="Remove a request that has no live instances.", noun="datarequest", positional="id",
            errors=("datarequest.not_found", "datarequest.in_use"), example={"id": "scans"}, confirm=True, **_DO),
     Action(path=("datarequest", "lock"), method="lock", kind="command", parameters=One,
-           summary="Write down ids, checksums and the policy revision, to reproduce a request.", noun="datarequest",
-           positional="id", built=False, errors=("not_yet",), example={"id": "scans"}, **_DO),
+           summary="Write down ids, checksums and the policy revision; 'datarequest create --lock' gives the same bytes.",
+           noun="lock", answer="document", positional="id", errors=("datarequest.not_found", "datarequest.nothing_to_lock"),
+           example={"id": "scans"}, **_DO),
     Action(path=("datareference", "create"), method="datareference_create", kind="command", parameters=ReferenceParameters,
            summary="Describe needed data under a name.", noun="datareference", creates=True,
            errors=(*_QUERY_ERRORS, "query.empty", "datareference.name_taken"),
@@ -137,6 +140,12 @@ ERRORS = {
     "datarequest.in_use": "The request has live instances; `instances` names them.",
     "datarequest.pinned": "Somebody keeps instances of the request; `instances` names them with their pins.",
     "datarequest.not_needed": "The request has left Needed meanwhile.",
+    "datarequest.nothing_to_lock": "Nothing is confirmed for the request, so there is nothing to write down.",
+    "group.invalid": "A group cannot be read; the pointer says which member.",
+    "lock.malformed": "This is not a lock, or not a whole one.",
+    "lock.altered": "The lock was altered after it was written.",
+    "lock.other_catalogue": "The lock is of another catalogue; ids and places of it mean nothing here.",
+    "lock.gone": "Data of the lock is gone, and nothing has the same bytes; `errors` names each with what is nearest to it.",
     "datareference.not_found": "There is no such reference.",
     "datareference.ambiguous": "Several references have this name; `candidates` lists them.",
     "datareference.name_taken": "There is a reference of this name with another query.",

@@ -4,6 +4,7 @@ A new setting is one line here and one commented line there. Reads no file and n
 """
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -50,6 +51,50 @@ class Waits(fields.List):
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **more: Any) -> tuple[float, ...]:
         return tuple(super()._deserialize(value.split(",") if isinstance(value, str) else value, attr, data, **more))
+
+
+class Budgets(fields.Field):
+    """Budgets by owner, ``*`` for everybody else: ``{owner: {period, bytes, money}}``; a figure that is not given has no bound.
+
+    Becomes ``{owner: {"period_s", "bytes", "money"}}``. Bytes are a whole number, or a text such as ``10GiB``.
+    """
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **more: Any) -> dict[str, dict[str, Any]]:
+        if not isinstance(value or {}, Mapping):
+            raise ValidationError("Budgets are a mapping from owners, or '*', to {period, bytes, money}.")
+        return {str(owner): self._budget(str(owner), given) for owner, given in (value or {}).items()}
+
+    @staticmethod
+    def _budget(owner: str, given: Any) -> dict[str, Any]:
+        if not isinstance(given, Mapping):
+            raise ValidationError(f"The budget of '{owner}' is a mapping {{period, bytes, money}}.")
+        for name in given:
+            if name not in ("period", "bytes", "money"):
+                raise ValidationError(f"The budget of '{owner}' has no member '{name}'; it has period, bytes and money.")
+        try:
+            period_s = Seconds(1).deserialize(given.get("period", "30d"))
+            size = given.get("bytes")
+            size = None if size is None else size_of(size) if isinstance(size, str) else count().deserialize(size)
+        except (ValidationError, ValueError) as error:
+            said = " ".join(error.messages) if isinstance(error, ValidationError) else str(error)
+            raise ValidationError(f"The budget of '{owner}': {said}") from None
+        money = given.get("money")
+        if money is not None and (isinstance(money, (bool, str)) or not 0 <= money < float("inf")):
+            raise ValidationError(f"The budget of '{owner}': money is a number from 0.")
+        return {"period_s": period_s, "bytes": size, "money": money}
+
+
+def size_of(text: str) -> int:
+    """Bytes in a text such as ``10GiB``, ``500MB`` or ``1024``.
+
+    Raises:
+        ValueError: it is none.
+    """
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGTP]?)(i?)B?", text.strip(), re.IGNORECASE)
+    if not found:
+        raise ValueError(f"'{text}' is not a number of bytes such as 10GiB.")
+    base = 1024 if found[3] else 1000
+    return int(float(found[1]) * base ** " KMGTP".index(found[2].upper() or " "))
 
 
 class Address(fields.String):
@@ -124,6 +169,8 @@ class Requests:
     wait_retry_s: tuple[float, ...] = key(Waits())
     max_candidates: int = key(count(1))
     quiet_s: float = key(Seconds(1))
+    assumed_mib_per_s: float = key(fields.Float(validate=Range(min=0.001)))
+    swap_grace_s: float = key(Seconds(0))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,4 +249,5 @@ class Config:
     sources: Sources
     policies: Policies
     costs: Costs
+    budgets: Mapping[str, Mapping[str, Any]] = key(Budgets())
     log: Log

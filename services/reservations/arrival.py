@@ -1,0 +1,29 @@
+"""About how long it takes until everything that was decided is there. Pure; an estimate, and called one."""
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+MIB = 1024**2
+MARGIN = 1.2
+"""Bytes are read back after they were written, and nothing goes at full speed all the time."""
+
+
+def seconds_until_ready(decided: Iterable[tuple[str, int | None, str, str | None]], sources: Mapping[str, Mapping[str, Any]],
+                        assumed_mib_per_s: float) -> float:
+    """Seconds for decisions ``(action, size, source id, target id)``; ``sources`` are facts of sources and targets by id.
+
+    The slower of source and target counts; what goes through one place goes one after the other, different places work
+    side by side. A place that names no speed has the assumed one. What is left or mounted costs its latency alone.
+    """
+    busy: dict[str, float] = {}
+    latency = 0.0
+    for action, size, source_id, target_id in decided:
+        ends = [one for one in (source_id, target_id) if one]
+        prices = [(sources.get(one) or {}).get("cost") or {} for one in ends]
+        latency = max(latency, sum(float(price.get("latency_ms") or 0) for price in prices) / 1000)
+        if action in ("copy", "move"):
+            speed = min(float(price.get("mib_per_s") or assumed_mib_per_s) for price in prices)
+            for one in ends:
+                busy[one] = busy.get(one, 0.0) + (size or 0) / MIB / speed
+    return round((max(busy.values(), default=0.0) + latency) * MARGIN, 3)
