@@ -5,7 +5,6 @@ and streams cannot use them up. What cannot be read as HTTP is refused here with
 """
 from __future__ import annotations
 
-import errno
 import logging
 import resource
 import uuid
@@ -19,7 +18,7 @@ from eventlet.green import socket
 from nameko.extensions import DependencyProvider
 
 from gateway.app import App, create_app
-from gateway.auth import check_binding
+from gateway.listening import listen
 from gateway.live import Live
 from gateway.problems import MEDIA_TYPE, AddressTooLong, BadHttp, HeadersTooLarge, problem
 from gateway.settings import Settings, from_config
@@ -27,11 +26,11 @@ from gateway.websocket.server import create_sockets
 from gateway.wire import dumps
 from shared.hosting.live import LiveFeeds
 from shared.hosting.rpc import MeshClient
-from shared.kernel.errors import Conflict, EdgemereError, Unavailable
+from shared.hosting.tether import inherited_listener
+from shared.kernel.errors import EdgemereError, Unavailable
 
 log = logging.getLogger(__name__)
 
-BACKLOG = 512
 # Databases, the broker's files, workers.
 _FILES_BESIDE = 500
 _LINGER_S = 1.0
@@ -57,37 +56,15 @@ def front_of(config: Mapping[str, Any]) -> Front:
     live = Live()
     mesh = MeshClient(config["AMQP_URI"], timeout_s=settings.query_timeout_s, name="gateway")
     feeds = LiveFeeds(config["AMQP_URI"], live)
+    vitals = config.get("VITALS", {}).get(Gateway.name)
+    if vitals is not None:
+        vitals.consumer("live feed", lambda: feeds.listening)
     return Front(settings, application(mesh, live, settings), [feeds.start], [feeds.close, mesh.stop])
 
 
 def application(mesh: Any, live: Live, settings: Settings) -> App:
     """The gateway's application with its WebSocket, which only this web server can carry."""
     return create_app(mesh, live, settings, make_sockets=create_sockets)
-
-
-def listen(settings: Settings) -> Any:
-    """A listening socket at the settings' host and port.
-
-    Raises:
-        Denied: the host needs authentication.
-        Conflict: ``port_in_use``.
-        Unavailable: the host is not an address of this machine, or the port may not be used.
-    """
-    check_binding(settings)
-    host = settings.host.strip("[]")
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, settings.port))
-        listener.listen(BACKLOG)
-    except OSError as error:
-        listener.close()
-        if error.errno == errno.EADDRINUSE:
-            raise Conflict("port_in_use", f"Port {settings.port} of {settings.host} is in use by another program.",
-                           next_step="Stop that program, or choose another port with --port.") from None
-        raise Unavailable("unavailable", f"The gateway cannot listen on {settings.host}, port {settings.port}: "
-                          f"{error.strerror}.", next_step="Choose another --host or --port.") from None
-    return listener
 
 
 class Protocol(wsgi.HttpProtocol):
@@ -318,7 +295,10 @@ class Gateway:
     def prepare(config: dict[str, Any]) -> None:
         """Listen before anything else has begun, so that an address in use is refused in one sentence.
 
+        Under a supervisor the socket is there already: all gateways accept from it.
+
         Raises:
             EdgemereError: as ``listen``.
         """
-        config["GATEWAY_LISTENER"] = listen(from_config(config["CONFIG"]))
+        inherited = inherited_listener()
+        config["GATEWAY_LISTENER"] = listen(from_config(config["CONFIG"])) if inherited is None else socket.socket(fileno=inherited)

@@ -12,7 +12,9 @@ import pytest
 
 from tests.support import servers
 from tests.support.postgres import PostgresServer
+from tests.support.rabbitmq import RabbitNode
 from tests.support.servers import EdgemereServer
+from tests.support.supervised import SupervisedMesh
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -87,6 +89,36 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'database.sqlite'}"
     return request.getfixturevalue("fresh_database")()
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_node() -> Iterator[RabbitNode]:
+    """The RabbitMQ that meshes of this test run share; who kills a node starts one of his own."""
+    node = RabbitNode.start()
+    yield node
+    node.stop()
+
+
+@pytest.fixture
+def production_mesh(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[..., SupervisedMesh]]:
+    """A function that starts a supervised mesh on RabbitMQ and PostgreSQL and gives it when it is ready.
+
+    Takes what ``SupervisedMesh`` takes; ``node`` and ``postgres`` stand for the servers of the run, ``wait=False`` does
+    not wait.
+    """
+    started: list[SupervisedMesh] = []
+
+    def start(name: str = "mesh", wait: bool = True, node: RabbitNode | None = None, postgres: PostgresServer | None = None,
+              **options: object) -> SupervisedMesh:
+        started.append(SupervisedMesh(
+            tmp_path / name, node or request.getfixturevalue("rabbitmq_node"),
+            postgres or request.getfixturevalue("postgres_server"), **options))
+        started[-1].start(wait)
+        return started[-1]
+
+    yield start
+    for mesh in started:
+        mesh.stop()
 
 
 @pytest.fixture

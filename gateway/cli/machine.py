@@ -4,11 +4,15 @@ What they start is imported when they run, so that no other command pays for it.
 """
 from __future__ import annotations
 
+import os
+import sys
+from contextlib import nullcontext
 from typing import Any
 
 import click
 
 from gateway.cli.exits import FAILED, Failure, usage
+from shared.kernel.errors import Invalid
 
 _ENVIRONMENT = click.Option(["environment", "--env"], help="The environment: dev, test or prod; EDGEMERE_ENV, else dev.")
 _DATA = click.Option(["data", "--data"], metavar="DIR", help="The folder with all state; by default the user's data folder.")
@@ -26,15 +30,58 @@ def _config(given: dict[str, Any]) -> Any:
 
 def _up(**given: Any) -> None:
     config = _config(given)
-    replicas = _replicas(given["replicas"])
+    from shared.hosting.config import is_embedded
+
+    if not is_embedded(config):
+        _become_supervisor(given)
+    if _replicas(given["replicas"]):
+        raise Invalid("replicas.embedded", "Replicas are processes of their own; the embedded mesh is one process.",
+                      next_step="Set EDGEMERE_AMQP_URI and EDGEMERE_DATABASE_URL, or leave --replicas out.")
     from gateway.service import Gateway
     from shared.hosting import run
 
     try:
-        code = run.up(config, replicas=replicas or None, gateway=Gateway)
+        code = run.up(config, gateway=Gateway)
     except OSError as error:
         raise _cannot_listen(error, config.web.host, config.web.port) from error
     _exit(code)
+
+
+def _become_supervisor(given: dict[str, Any]) -> None:
+    """Go on as a process without eventlet, with the same id: what supervises must have nothing to hang on."""
+    words = [*_said(given), *_option("--replicas", given["replicas"])]
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-m", "gateway", "supervise", *words])  # noqa: S606
+
+
+def _supervise(**given: Any) -> None:
+    config = _config(given)
+    from gateway.listening import listen
+    from gateway.settings import from_config
+    from shared.hosting import supervisor
+    from shared.hosting.data_folder import DataFolder
+    from shared.hosting.logs import set_up_logging
+
+    replicas = supervisor.checked_replicas(_replicas(given["replicas"]), config)
+    set_up_logging(config)
+    # Files of databases belong to one mesh; a PostgreSQL serves many, and the folder is only for what is not kept.
+    with nullcontext() if config.database.url else DataFolder.open(config.data_dir):
+        listener = listen(from_config(config))
+        # What is listened on already is not said again: any free port would be another one.
+        options = _said({**given, "port": None})
+        host, port = listener.getsockname()[:2]
+        _exit(supervisor.Supervisor(config, options, replicas, listener).run(f"http://{f'[{host}]' if ':' in host else host}:{port}"))
+
+
+def _said(given: dict[str, Any]) -> list[str]:
+    """The options as they were given, for another command line of this product."""
+    return [word for option, name in (("--port", "port"), ("--host", "host"), ("--data", "data"), ("--env", "environment"))
+            for word in _option(option, given.get(name))] + [
+            word for file in given.get("files") or () for word in _option("--config", os.path.abspath(file))]
+
+
+def _option(name: str, value: Any) -> list[str]:
+    return [] if value is None else [name, str(value)]
 
 
 def _serve(**given: Any) -> None:
@@ -107,12 +154,16 @@ def _cannot_listen(error: OSError, host: str, port: int) -> Failure:
 
 
 _PORT = click.Option(["port", "--port"], type=click.IntRange(0, 65535), help="The port to listen on; 3000 by default.")
+_UP = [
+    _PORT, click.Option(["host", "--host"], help="The address to listen on; the loopback interface by default."), _DATA, _ENVIRONMENT,
+    _CONFIG, click.Option(["replicas", "--replicas"], metavar="NAME=N,…", help="On RabbitMQ and PostgreSQL: processes for each service."),
+]
 
 COMMANDS: dict[str, click.Command] = {
-    "up": click.Command("up", callback=_up, context_settings=_HELP, help="Start everything here, in the foreground, until Ctrl-C.", params=[
-        _PORT, click.Option(["host", "--host"], help="The address to listen on; the loopback interface by default."), _DATA, _ENVIRONMENT,
-        _CONFIG, click.Option(["replicas", "--replicas"], metavar="NAME=N,…", help="On RabbitMQ and PostgreSQL: processes for each service."),
-    ]),
+    "up": click.Command("up", callback=_up, context_settings=_HELP, help="Start everything here, in the foreground, until Ctrl-C.",
+                        params=_UP),
+    "supervise": click.Command("supervise", callback=_supervise, context_settings=_HELP, hidden=True, params=_UP,
+                               help="What 'up' becomes on RabbitMQ: keeps the processes of the mesh running."),
     "serve": click.Command("serve", callback=_serve, context_settings=_HELP, help="Run one service, or the gateway, alone, as containers do.", params=[
         click.Argument(["name"]), _PORT, click.Option(["host", "--host"], help="The address to listen on."), _DATA, _ENVIRONMENT, _CONFIG,
     ]),

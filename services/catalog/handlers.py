@@ -285,7 +285,7 @@ def scan_all(uses: Uses) -> None:
 
 
 def health(uses: Uses) -> dict[str, Any]:
-    """Whether the database answers, and how many scans are under way."""
+    """What there is to tell of a catalogue that is well: how many scans are under way."""
     with uses.db.reading() as connection:
         count = repository.scans_under_way(connection)
-    return {"service": "catalog", "ok": True, "detail": f"{count} scan(s) under way"}
+    return {"detail": f"{count} scan(s) under way"}

@@ -138,7 +138,7 @@ class Catalog:
 
     @rpc
     def health(self):
-        return handlers.health(self.uses)
+        return self.uses.health(handlers.health)
 
     @timer(interval=2)
     def sweep(self):

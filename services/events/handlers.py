@@ -92,12 +92,12 @@ def sent(uses: Uses, parameters: dict[str, Any]) -> dict[str, Any]:
 
 
 def health(uses: Uses) -> dict[str, Any]:
-    """Whether log and broker answer, how many messages are still to be logged, and how many are dead."""
+    """What there is to tell of a log that is well: how many messages are still to be logged, and how many are dead."""
     with uses.db.reading() as connection:
         last, dead = repository.head(connection), repository.dead_count(connection)
     waiting = uses.parts["broker"].depths()
     lag = waiting.get(QUEUE, 0)
-    return {"service": "events", "ok": True, "lag": lag, "last_sequence": last, "dead_letters": dead,
+    return {"lag": lag, "last_sequence": last, "dead_letters": dead,
             "detail": f"{lag} message(s) to log, {dead} dead letter(s)"}
 
 

@@ -60,7 +60,7 @@ class Events:
 
     @rpc
     def health(self):
-        return handlers.health(self.uses)
+        return self.uses.health(handlers.health)
 
     @batch_event("edgemere", ["#"], queue=handlers.QUEUE, raw=True)
     def logged(self, messages):

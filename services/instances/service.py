@@ -104,9 +104,7 @@ class Instances:
 
     @rpc
     def health(self):
-        with self.uses.db.reading() as connection:
-            connection.exec_driver_sql("SELECT 1")
-        return {"service": "instances", "ok": True}
+        return self.uses.health()
 
     @on_event("edgemere", "datareference.provisioning")
     def datareference_provisioning(self, message):

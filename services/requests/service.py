@@ -114,9 +114,7 @@ class Requests:
 
     @rpc
     def health(self):
-        with self.uses.db.reading() as connection:
-            connection.exec_driver_sql("SELECT 1")
-        return {"service": "requests", "ok": True}
+        return self.uses.health()
 
     @on_event("edgemere", "instances.settled", internal=True)
     def settled(self, message):

@@ -84,9 +84,7 @@ class Reservations:
 
     @rpc
     def health(self):
-        with self.uses.db.reading() as connection:
-            connection.exec_driver_sql("SELECT 1")
-        return {"service": "reservations", "ok": True}
+        return self.uses.health()
 
     @on_event("edgemere", "datarequest.needed")
     def datarequest_needed(self, message):

@@ -14,6 +14,7 @@ address ``Broker.uri``, so that Nameko's own extensions run on every adapter.
 """
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
@@ -21,6 +22,10 @@ from shared.bus.encoding import register_json
 from shared.bus.message import Delivery, Message
 from shared.bus.topology import Topology
 from shared.kernel.errors import Unavailable
+
+# Of a TCP connection: a peer that is gone without a word is noticed after about ten seconds.
+KEEPALIVE = {socket.TCP_USER_TIMEOUT: 10_000, socket.TCP_KEEPIDLE: 10, socket.TCP_KEEPINTVL: 5, socket.TCP_KEEPCNT: 3} \
+    if hasattr(socket, "TCP_USER_TIMEOUT") else {}
 
 UNAVAILABLE = "bus.unavailable"
 UNROUTABLE = "bus.unroutable"

@@ -5,7 +5,6 @@ never shared between threads, because py-amqp's are not made for that.
 """
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,15 +18,13 @@ from kombu.exceptions import OperationalError
 
 from shared.bus.event import delivery_of
 from shared.bus.message import Delivery, Message
-from shared.bus.port import unavailable, unroutable
+from shared.bus.port import KEEPALIVE, unavailable, unroutable
 from shared.bus.topology import Topology, declare
 
 T = TypeVar("T")
 CONNECT_S = 3
 PROBE_S = 2
 IDLE_CONNECTIONS = 10
-# A peer that is gone without a word is noticed after about ten seconds.
-KEEPALIVE = {socket.TCP_USER_TIMEOUT: 10_000, socket.TCP_KEEPIDLE: 10, socket.TCP_KEEPINTVL: 5, socket.TCP_KEEPCNT: 3}
 
 AWAY = (AMQPError, MessageNacked, OperationalError, OSError)
 

@@ -11,6 +11,7 @@ PROVIDERS = {module.__name__.rsplit(".", 1)[1]: module for module in (requests, 
 ACTIONS: dict[str, Action] = {
     action.name: action for module in PROVIDERS.values() for action in module.ACTIONS
 }
+SERVICES: tuple[str, ...] = tuple(PROVIDERS)
 BY_ADDRESS: dict[str, Action] = {action.address: action for action in ACTIONS.values()}
 BY_WORDS: dict[tuple[str, ...], Action] = {action.words: action for action in ACTIONS.values()}
 BY_RPC: dict[str, Action] = {action.rpc: action for action in ACTIONS.values()}
@@ -43,6 +44,9 @@ _GENERAL = {
     "data_folder.in_use": "Another server is running on the data folder.",
     "data_folder.newer": "The data folder was made by a newer version of the product.",
     "data_folder.unusable": "The data folder cannot be made, read or written.",
+    "replicas.unknown": "--replicas names a service that there is not.",
+    "replicas.embedded": "Replicas need RabbitMQ and PostgreSQL; the embedded mesh is one process.",
+    "service.unknown": "There is no service of this name to run.",
     "port_in_use": "Another program listens on the port.",
     "worker.slow": "A worker process did not answer in time.",
     "worker.silent": "A worker process said nothing for too long and was stopped; its work is taken up again.",

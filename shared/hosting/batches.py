@@ -10,7 +10,7 @@ from typing import Any
 from eventlet.event import Event as GreenEvent
 from kombu import Connection, Consumer, Queue
 from kombu.message import Message as KombuMessage
-from nameko.constants import AMQP_URI_CONFIG_KEY, DEFAULT_HEARTBEAT, HEARTBEAT_CONFIG_KEY
+from nameko.constants import AMQP_URI_CONFIG_KEY
 from nameko.exceptions import ContainerBeingKilled
 from nameko.extensions import Entrypoint
 
@@ -22,7 +22,7 @@ from shared.bus.pace import Pace
 from shared.bus.topology import (
     BASE, DEAD_QUEUE, RETRY_DELAYS_S, Topology, declare, event_queue, retry_name, retry_queue,
 )
-from shared.hosting.receiving import Bus, delays_in, exchange_of
+from shared.hosting.receiving import Bus, connection_of, delays_in, exchange_of, look_after
 from shared.kernel.errors import EdgemereError, Malformed
 
 log = logging.getLogger(__name__)
@@ -78,6 +78,8 @@ class BatchEvent(Entrypoint):
         self._stopping = threading.Event()
         self._waiting: list[KombuMessage] = []
         self._wire: Any = None
+        self._connected = False
+        look_after(self.container, self.queue_name, lambda: self._connected)
         self._ready = GreenEvent()
 
     def start(self) -> None:
@@ -95,17 +97,16 @@ class BatchEvent(Entrypoint):
             interrupt()
 
     def _run(self) -> None:
-        config = self.container.config
         while not self._stopping.is_set():
             try:
-                with Connection(config[AMQP_URI_CONFIG_KEY], connect_timeout=5,
-                                heartbeat=config.get(HEARTBEAT_CONFIG_KEY, DEFAULT_HEARTBEAT)) as connection:
+                with connection_of(self.container) as connection:
                     connection.connect()
                     self._consume(connection)
             except Exception as error:
                 log.warning("the consumer of %s lost its connection: %r", self.queue_name, error)
                 self._stopping.wait(1)
             finally:
+                self._connected = False
                 # Also where the broker is away at the start: the service waits for it, it does not fail.
                 if not self._ready.ready():
                     self._ready.send(None)
@@ -120,6 +121,7 @@ class BatchEvent(Entrypoint):
                             on_decode_error=lambda message, error: self._waiting.append(message))
         with consumer:
             self._wire = connection.connection
+            self._connected = True
             if not self._ready.ready():
                 self._ready.send(None)
             while not self._stopping.is_set():

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,16 +15,16 @@ from sqlalchemy import delete
 from shared.bus.pace import Pace
 from shared.bus.relay import Relay
 from shared.hosting.config import database_url
+from shared.hosting.figures import Figures
 from shared.hosting.settings import Config
 from shared.hosting.source_policy import source_policy
 from shared.hosting.uses import Uses
+from shared.hosting.vitals import Vitals
 from shared.hosting.workers import WorkerPool
 from shared.storage.database import Database, make_engine
 from shared.storage.migrate import migrate
 from shared.storage.outbox import Outbox
 from shared.storage.retention import Retention
-
-SERVICES = ("requests", "reservations", "instances", "catalog", "events")
 
 
 @dataclass
@@ -39,12 +39,21 @@ class Service:
 
 
 def open_database(config: Config, service: str) -> Database:
-    """A service's database, brought to the current schema."""
+    """A service's database, brought to the current schema.
+
+    Raises:
+        Unavailable: ``database.unavailable``. Invalid: ``database.newer``.
+    """
     module = importlib.import_module(f"services.{service}.models")
     engine = make_engine(database_url(config, service), service, pool_size=config.database.pool_size,
                          statement_timeout_s=config.database.statement_timeout_s)
-    migrate(service, engine)
     database = Database(engine, module.METADATA)
+    try:
+        with database.translating():
+            migrate(service, engine)
+    except BaseException:
+        database.close()
+        raise
     if database.is_sqlite:
         # The data folder is ours alone, so whoever held a lease is dead; nobody need wait for its end.
         with database.transaction() as uow:
@@ -52,22 +61,33 @@ def open_database(config: Config, service: str) -> Database:
     return database
 
 
-def compose(config: Config, name: str, broker: Any, pace: Pace) -> Service:
+def compose(config: Config, name: str, broker: Any, pace: Pace, vitals: Vitals, figures: Figures) -> Service:
     """One service with its database, relay and workers; nothing of it runs yet.
 
     Raises:
-        EdgemereError: its database is of a newer version, or its policy file cannot be used.
+        Unavailable: its database does not answer. EdgemereError: its database is of a newer version, or its policy
+            file cannot be used.
     """
     db = open_database(config, name)
     relay = Relay(db, Outbox(db.metadata), broker, name=name, pace=pace)
     db.on_commit = relay.wake
-    uses = Uses(name, db, config, retention=Retention(db, config.retention))
+    vitals.use("database", db.look, apart=lambda: db.is_there_for_others())
+    _count(figures, name, relay, db)
+    uses = Uses(name, db, config, retention=Retention(db, config.retention), vitals=vitals)
     service = Service(name, _class_of(name), uses, relay)
     parts = PARTS.get(name)
     if parts:
         parts(service, config, broker)
     service.stops.append(db.close)
     return service
+
+
+def _count(figures: Figures, name: str, relay: Relay, db: Database) -> None:
+    figures.gauge("edgemere_outbox_published", "Messages that this process has published.", name, lambda: relay.published)
+    figures.gauge("edgemere_outbox_failures", "Times that broker or database refused this process's relay.", name, lambda: relay.failures)
+    figures.gauge("edgemere_outbox_lag_seconds", "Age of the oldest message that waits to be published here.", name, lambda: relay.lag_s)
+    if not db.is_sqlite:
+        figures.gauge("edgemere_database_connections", "Connections in use.", name, lambda: db.connections_in_use())
 
 
 def _class_of(name: str) -> type:
@@ -111,10 +131,11 @@ PARTS: dict[str, Callable[[Service, Config, Any], None]] = {
 }
 
 
-def nameko_config(config: Config, services: Sequence[Service], pace: Pace) -> dict[str, Any]:
-    """What Nameko's containers read, with the parts of our own under keys in capitals."""
+def nameko_config(config: Config, pace: Pace, vitals: Mapping[str, Vitals], figures: Figures) -> dict[str, Any]:
+    """What Nameko's containers read, with the parts of our own under keys in capitals; ``USES`` is filled as services are composed."""
     return {
-        "AMQP_URI": config.broker.uri, "serializer": "json", "max_workers": config.rpc.max_workers,
-        "rpc_timeout_s": config.rpc.timeout_s, "retry_backoff_s": config.events.retry_backoff_s, "event_batch": config.events.batch,
-        "parent_calls_tracked": 5, "USES": {service.name: service.uses for service in services}, "CONFIG": config, "PACE": pace,
+        "AMQP_URI": config.broker.uri, "HEARTBEAT": round(config.broker.heartbeat_s), "serializer": "json",
+        "max_workers": config.rpc.max_workers, "rpc_timeout_s": config.rpc.timeout_s,
+        "retry_backoff_s": config.events.retry_backoff_s, "event_batch": config.events.batch, "parent_calls_tracked": 5,
+        "USES": {}, "CONFIG": config, "PACE": pace, "VITALS": vitals, "FIGURES": figures,
     }

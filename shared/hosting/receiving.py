@@ -5,15 +5,16 @@ Decodes nothing and settles nothing by itself; each entrypoint does both.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 from eventlet import spawn_after
 from eventlet.semaphore import Semaphore
-from kombu import Consumer
+from kombu import Connection, Consumer
 from kombu.message import Message as KombuMessage
-from nameko.constants import AMQP_URI_CONFIG_KEY
+from nameko.constants import AMQP_URI_CONFIG_KEY, DEFAULT_HEARTBEAT, HEARTBEAT_CONFIG_KEY
 from nameko.extensions import SharedExtension
 from nameko.messaging import QueueConsumer
 
@@ -21,6 +22,11 @@ from shared.bus import port
 from shared.bus.topology import INTERNAL, RETRY_DELAYS_S, declare
 
 log = logging.getLogger(__name__)
+
+CONNECT_S = 5
+RECONNECT = {"interval_start": 0.2, "interval_step": 0.5, "interval_max": 3}
+# A peer that is gone without a word is noticed after about ten seconds.
+CONSUMING = {"socket_settings": port.KEEPALIVE}
 
 
 class Bus(SharedExtension):
@@ -52,9 +58,30 @@ class Receiver(QueueConsumer):
         super().__init__()
         self._in_flight = 0
         self._wire: Any = None
+        self.is_connected = False
+
+    @property
+    def connection(self) -> Connection:
+        return connection_of(self.container)
+
+    @contextmanager
+    def establish_connection(self) -> Iterator[Connection]:
+        # kombu's own pauses grow to half a minute.
+        with self.create_connection() as connection:
+            connection.ensure_connection(self.on_connection_error, None, **RECONNECT)
+            yield connection
+
+    @contextmanager
+    def consumer_context(self, **more: Any) -> Iterator[Any]:
+        try:
+            with super().consumer_context(**more) as consuming:
+                yield consuming
+        finally:
+            self.is_connected = False
 
     def setup(self) -> None:
         port.prepare(self.amqp_uri)
+        look_after(self.container, "calls and events", lambda: self.is_connected)
         self.event_slots = Semaphore(max(1, self.container.max_workers // 2))
 
     def get_consumers(self, consumer_cls: Any, channel: Any) -> list[Consumer]:
@@ -71,6 +98,7 @@ class Receiver(QueueConsumer):
 
     def on_consume_ready(self, connection: Any, channel: Any, consumers: Any, **more: Any) -> None:
         self._wire = connection.connection
+        self.is_connected = True
         super().on_consume_ready(connection, channel, consumers, **more)
 
     def on_iteration(self) -> None:
@@ -111,6 +139,20 @@ class Receiver(QueueConsumer):
         else:
             # Waits for a worker in a thread of its own, so that others are not kept waiting behind it.
             self.container.spawn_managed_thread(partial(provider.handle, message), identifier=provider.queue.name)
+
+
+def connection_of(container: Any) -> Connection:
+    """A connection to consume on: with heartbeats, and a limit for every step of connecting."""
+    config = container.config
+    return Connection(config[AMQP_URI_CONFIG_KEY], connect_timeout=CONNECT_S,
+                      heartbeat=config.get(HEARTBEAT_CONFIG_KEY, DEFAULT_HEARTBEAT), transport_options=CONSUMING)
+
+
+def look_after(container: Any, title: str, is_connected: Callable[[], bool]) -> None:
+    """Have the process's health say when a consumer is not connected."""
+    vitals = container.config.get("VITALS", {}).get(container.service_name)
+    if vitals is not None:
+        vitals.consumer(title, is_connected)
 
 
 def exchange_of(source: str, internal: bool) -> str:

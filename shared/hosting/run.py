@@ -1,4 +1,4 @@
-"""Runs a process of the mesh: everything embedded, one service alone, or the supervisor of many."""
+"""Runs the mesh in this process: everything embedded, or one service alone. The many processes are the supervisor's."""
 from __future__ import annotations
 
 import gc
@@ -8,79 +8,150 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import eventlet
 import eventlet.wsgi
+from eventlet import patcher
 from nameko.runners import ServiceRunner
 
 from shared.bus.embedded import embedded_uri
 from shared.bus.pace import Pace
 from shared.bus.port import connect
 from shared.bus.topology import BASE
-from shared.hosting.compose import SERVICES, Service, compose, nameko_config, open_database
-from shared.hosting.config import is_embedded
+from shared.contracts.table import SERVICES
+from shared.hosting.compose import Service, compose, nameko_config, open_database
+from shared.hosting.config import database_url, is_embedded
 from shared.hosting.data_folder import DataFolder
+from shared.hosting.figures import Figures
+from shared.hosting.green_postgres import bound_waits
 from shared.hosting.logs import set_up_logging
 from shared.hosting.settings import Config
-from shared.kernel.errors import EdgemereError, NotYet
+from shared.hosting.tether import Tether
+from shared.hosting.vitals import BROKER_EVERY_S, Vitals
+from shared.hosting.vitals_page import VitalsPage
+from shared.kernel.errors import EdgemereError, Invalid, did_you_mean
 
 log = logging.getLogger(__name__)
-STOP_S = 10
+T = TypeVar("T")
+GATEWAY = "gateway"
+# The server gives up a statement by itself; this is for one that cannot say so.
+GRACE_S = 5.0
+WAIT_S = (0.2, 0.5, 1.0, 2.0)
 
 
 class Mesh:
-    """Services and, if wanted, the gateway, running in this process."""
+    """Services and, if wanted, the gateway, running in this process. Waits for a broker and databases that are away."""
 
     def __init__(self, config: Config, names: tuple[str, ...], gateway: Any | None) -> None:
         self.config = config
+        if database_url(config, "any").startswith("postgres"):
+            bound_waits(config.database.statement_timeout_s + GRACE_S)
         self.broker = connect(config.broker.uri)
-        pace = Pace()
-        self.services = [compose(config, name, self.broker, pace) for name in names]
-        self.settings = nameko_config(config, self.services, pace)
+        self.figures = Figures()
+        stuck_s = config.health.stuck_s
+        self.vitals = {name: Vitals(name, stuck_s) for name in (*names, *([GATEWAY] if gateway else []))}
+        self.page = VitalsPage(list(self.vitals.values()), self.figures)
+        self.services: list[Service] = []
+        self._names = names
+        self._gateway = gateway
+        self._stopping = threading.Event()
+        self.settings: dict[str, Any] = nameko_config(config, Pace(), self.vitals, self.figures)
         self.runner = ServiceRunner(self.settings)
-        for service in self.services:
-            self.runner.add_service(service.kind)
         if gateway is not None:
+            # Before anything else has begun, so that an address in use is refused in one sentence.
             gateway.prepare(self.settings)
-            self.runner.add_service(gateway)
 
     def start(self) -> None:
-        """Declare the topology, then start relays, services and gateway."""
-        self.broker.declare(BASE)
+        """Open the databases, declare the topology, then start services, gateway and relays.
+
+        Raises:
+            EdgemereError: what no waiting mends: a database of a newer version, a policy file that cannot be used.
+        """
+        for vitals in self.vitals.values():
+            vitals.use("broker", self._look_at_broker, every_s=BROKER_EVERY_S)
+            vitals.start()
+        for name in self._names:
+            self._compose(name)
+        self._until(lambda: self.broker.declare(BASE))
         for service in self.services:
-            _serve_bytes(service)
+            self.runner.add_service(service.kind)
+            _serve_bytes(service, self.config)
+        if self._gateway is not None:
+            self.runner.add_service(self._gateway)
         self.runner.start()
         # Every queue is bound by now: what is published from here on is heard.
         for service in self.services:
             service.relay.start()
+        for vitals in self.vitals.values():
+            vitals.begin()
 
     def stop(self) -> None:
         """Stop taking work, finish what is in hand, then close everything."""
+        self._stopping.set()
+        for vitals in self.vitals.values():
+            vitals.stop()
         self.runner.stop()
         for service in self.services:
             service.relay.stop()
             for stop in service.stops:
                 stop()
         self.broker.close()
+        self.page.close()
 
     def wait(self) -> None:
         self.runner.wait()
 
+    def _compose(self, name: str) -> None:
+        vitals = self.vitals[name]
+        service = self._until(lambda: compose(self.config, name, self.broker, self.settings["PACE"], vitals, self.figures))
+        self.services.append(service)
+        self.settings["USES"][name] = service.uses
 
-def _serve_bytes(service: Service) -> None:
+    def _until(self, attempt: Callable[[], T]) -> T:
+        """What ``attempt`` gives, as soon as what it needs is there."""
+        failed = 0
+        while True:
+            try:
+                return attempt()
+            except EdgemereError as error:
+                if not error.retryable:
+                    raise
+                if not failed:
+                    log.warning("waiting: %s", error.detail)
+                for vitals in self.vitals.values():
+                    vitals.phase = f"It is starting and waits: {error.detail}"
+                if self._stopping.wait(WAIT_S[min(failed, len(WAIT_S) - 1)]):
+                    raise
+                failed += 1
+
+    def _look_at_broker(self) -> str | None:
+        return None if self.broker.is_reachable() else "The message broker does not answer."
+
+
+def _serve_bytes(service: Service, config: Config) -> None:
     server = service.uses.parts.get("bytes")
     if server is None:
         return
-    socket = eventlet.listen(("127.0.0.1", 0))
-    server.address = f"http://127.0.0.1:{socket.getsockname()[1]}"
+    settings = config.instances
+    listener = eventlet.listen((settings.content_host, settings.content_port))
+    server.address = f"http://{_reached_at(settings.content_host)}:{listener.getsockname()[1]}"
     quiet = logging.getLogger("edgemere.bytes")
-    thread = eventlet.spawn(eventlet.wsgi.server, socket, server, log=quiet, log_output=False, socket_timeout=60, debug=False)
+    thread = eventlet.spawn(eventlet.wsgi.server, listener, server, log=quiet, log_output=False, socket_timeout=60, debug=False)
     service.stops.append(thread.kill)
-    service.stops.append(socket.close)
+    service.stops.append(listener.close)
+
+
+def _reached_at(host: str) -> str:
+    """The address under which others reach what listens on ``host``: of a container that listens everywhere, its own."""
+    if host in ("0.0.0.0", "::"):  # noqa: S104
+        import socket
+        return socket.gethostbyname(socket.gethostname())
+    return f"[{host}]" if ":" in host else host
 
 
 def resolved(config: Config) -> Config:
@@ -90,27 +161,46 @@ def resolved(config: Config) -> Config:
     return replace(config, broker=replace(config.broker, uri=embedded_uri(Path(config.data_dir) / "broker.db")))
 
 
-def up(config: Config, replicas: dict[str, int] | None = None, gateway: type | None = None) -> int:
+def up(config: Config, gateway: type | None = None) -> int:
     """Run everything in this process until SIGINT or SIGTERM; prints one line when ready. Returns the exit code."""
     set_up_logging(config)
-    if replicas:
-        raise NotYet("not_yet", "Replicas in processes of their own are not built yet.",
-                     next_step="Leave --replicas out, or start services one by one: edgemere serve NAME")
     config = resolved(config)
     with DataFolder.open(config.data_dir):
         mesh = Mesh(config, SERVICES, gateway)
-        return _run(mesh, f"Ready: http://{_shown_host(config.web.host)}:{{port}}/web  (data in {config.data_dir}; Ctrl-C stops)")
+        return _run(mesh, lambda: print(
+            f"Ready: http://{shown_host(config.web.host)}:{mesh.settings.get('GATEWAY_PORT', config.web.port)}/web"
+            f"  (data in {config.data_dir}; Ctrl-C stops)", flush=True))
 
 
 def serve(config: Config, name: str, gateway: type | None = None) -> int:
-    """Run one service, or the gateway, alone."""
+    """Run one service, or the gateway, alone: under a supervisor, or as a container does.
+
+    Raises:
+        Invalid: ``service.unknown``. EdgemereError: ``broker.embedded``.
+    """
     set_up_logging(config)
     config = resolved(config)
-    if config.broker.uri.startswith("embedded:") and name in (*SERVICES, "gateway"):
+    names = (*SERVICES, GATEWAY)
+    if name not in names:
+        raise Invalid("service.unknown", f"There is no service '{name}'.{did_you_mean(name, names)}",
+                      next_step=f"There are {', '.join(names)}.")
+    if is_embedded(config):
         raise EdgemereError("broker.embedded", "One service alone needs a broker that other processes reach.",
                             next_step="Set EDGEMERE_AMQP_URI, or start everything with: edgemere up")
-    return _run(Mesh(config, () if name == "gateway" else (name,), gateway if name == "gateway" else None),
-                f"Ready: {name}")
+    tether = Tether.here()
+    try:
+        if tether is not None:
+            tether.watch(_in_a_real_thread, config.supervisor.stop_s)
+        mesh = Mesh(config, () if name == GATEWAY else (name,), gateway if name == GATEWAY else None)
+        address = mesh.page.serve(config.health.host, config.health.port)
+        if tether is None:
+            return _run(mesh, lambda: print(f"Ready: {name}  (health at {address}/health/ready)", flush=True))
+        tether.say({"health": address})
+        return _run(mesh, lambda: None)
+    except EdgemereError as error:
+        if tether is not None and not error.retryable:
+            tether.say({"refused": error.payload()})
+        raise
 
 
 def migrate(config: Config) -> int:
@@ -122,27 +212,32 @@ def migrate(config: Config) -> int:
     return 0
 
 
-def _shown_host(host: str) -> str:
+def shown_host(host: str) -> str:
+    """A host as it stands in a URL."""
     return f"[{host}]" if ":" in host else host
 
 
-def _run(mesh: Mesh, ready: str) -> int:
+def _run(mesh: Mesh, tell_ready: Callable[[], None]) -> int:
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopping.set())
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda *_: stopping.set())
+    started = eventlet.spawn(mesh.start)
     try:
-        mesh.start()
-        port = mesh.settings.get("GATEWAY_PORT", mesh.config.web.port)
-        # What is there now stays; looking through it again and again only costs time.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(20_000, 20, 50)
-        print(ready.format(port=port), flush=True)
-        _sleep_until(stopping, mesh)
+        while not stopping.wait(timeout=0.05) and not started.dead:
+            pass
+        if started.dead:
+            started.wait()
+            # What is there now stays; looking through it again and again only costs time.
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(20_000, 20, 50)
+            tell_ready()
+            _sleep_until(stopping, mesh)
     except Exception:
-        _bounded(mesh.stop)
+        _bounded(mesh)
         raise
-    _bounded(mesh.stop)
+    _bounded(mesh)
     return 0
 
 
@@ -154,14 +249,21 @@ def _sleep_until(stopping: Any, mesh: Mesh) -> None:
             return
 
 
-def _bounded(stop: Any) -> None:
+def _bounded(mesh: Mesh) -> None:
     """Stop within a bound, whatever hangs."""
     def end() -> None:
-        time.sleep(STOP_S)
+        time.sleep(mesh.config.supervisor.stop_s)
         sys.stderr.write("edgemere: did not stop in time; ending now.\n")
         os._exit(1)
-    threading.Thread(target=end, daemon=True).start()
-    stop()
+    _in_a_real_thread(end)
+    mesh.stop()
 
 
-__all__ = ["Mesh", "migrate", "resolved", "serve", "up"]
+def _in_a_real_thread(work: Callable[[], None]) -> Any:
+    """A thread of the system, which runs while green ones hang."""
+    thread = patcher.original("threading").Thread(target=work, daemon=True)
+    thread.start()
+    return thread
+
+
+__all__ = ["Mesh", "migrate", "resolved", "serve", "shown_host", "up"]

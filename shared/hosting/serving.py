@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -21,7 +22,7 @@ from shared.contracts.table import BY_RPC
 from shared.hosting.entrypoints import BatchEvent, Rpc, rpc
 from shared.hosting.rpc import Mesh, current_context
 from shared.hosting.uses import Uses
-from shared.kernel.errors import Conflict, Invalid, NotFound, NotYet
+from shared.kernel.errors import Conflict, EdgemereError, Invalid, NotFound, NotYet
 
 
 class UsesProvider(DependencyProvider):
@@ -30,12 +31,22 @@ class UsesProvider(DependencyProvider):
     mesh = Mesh()
 
     def worker_setup(self, worker_ctx: Any) -> None:
+        worker_ctx.began = time.monotonic()
         if not isinstance(worker_ctx.entrypoint, BatchEvent):
             self.container.config["PACE"].begin()
 
     def worker_teardown(self, worker_ctx: Any) -> None:
         if not isinstance(worker_ctx.entrypoint, BatchEvent):
             self.container.config["PACE"].end()
+
+    def worker_result(self, worker_ctx: Any, result: Any = None, exc_info: Any = None) -> None:
+        figures = self.container.config.get("FIGURES")
+        if figures is not None:
+            error = exc_info[1] if exc_info else None
+            outcome = "ok" if error is None else error.code if isinstance(error, EdgemereError) else "internal"
+            entrypoint = worker_ctx.entrypoint
+            figures.handled(self.container.service_name, entrypoint.method_name, type(entrypoint).__name__.lower(), outcome,
+                            time.monotonic() - worker_ctx.began)
 
     def get_dependency(self, worker_ctx: Any) -> Uses:
         uses: Uses = self.container.config["USES"][self.container.service_name]

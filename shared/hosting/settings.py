@@ -141,6 +141,7 @@ class Web:
 @dataclass(frozen=True, kw_only=True)
 class Broker:
     uri: str = key(Address("embedded", "amqp", "amqps", "pyamqp"))
+    heartbeat_s: float = key(Seconds(1, 600))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,6 +149,24 @@ class DatabaseSettings:
     url: str = key(Address("sqlite", "postgresql+psycopg2", "postgresql", "postgres", empty=True))
     pool_size: int = key(count(1, 1000))
     statement_timeout_s: float = key(Seconds(0.1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class HealthSettings:
+    host: str = key(fields.String())
+    port: int = key(count(0, 65535))
+    stuck_s: float = key(Seconds(1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Supervision:
+    backoff_s: tuple[float, ...] = key(Waits())
+    settled_s: float = key(Seconds(0))
+    start_s: float = key(Seconds(1))
+    probe_every_s: float = key(Seconds(0.1))
+    probe_timeout_s: float = key(Seconds(0.1))
+    probe_failures: int = key(count(1, 100))
+    stop_s: float = key(Seconds(0.1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,6 +206,8 @@ class Instances:
     mover_workers: int = key(count(1, 64))
     copy_retries: int = key(count(0, 100))
     default_target: str = key(fields.String())
+    content_host: str = key(fields.String())
+    content_port: int = key(count(0, 65535))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,6 +260,8 @@ class Config:
     web: Web
     broker: Broker
     database: DatabaseSettings
+    health: HealthSettings
+    supervisor: Supervision
     owner: Owner
     rpc: Rpc
     requests: Requests

@@ -1,7 +1,7 @@
 """What the composition root hands to a service's handlers. Knows no Nameko."""
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,8 @@ class Uses:
     """What handlers stand on: the database, the other services, the settings, and for whom they work.
 
     ``mesh.call(service, method, **parameters)`` asks another service in this context. ``parts`` holds what only
-    this service has (worker pools, policies), by name. ``retention`` forgets what is old, a stretch at each call.
+    this service has (worker pools, policies), by name. ``retention`` forgets what is old, a stretch at each call;
+    ``vitals`` is how the process is.
     """
 
     service: str
@@ -24,3 +25,9 @@ class Uses:
     mesh: Any = None
     parts: Mapping[str, Any] = field(default_factory=dict)
     retention: Any = None
+    vitals: Any = None
+
+    def health(self, more: Callable[[Uses], Mapping[str, Any]] | None = None) -> dict[str, Any]:
+        """What the RPC ``health`` answers, at once: what was seen a moment ago; and ``more``, where all is well."""
+        ready, answer = self.vitals.ready()
+        return {**answer, **more(self)} if ready and more else answer

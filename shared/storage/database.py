@@ -10,13 +10,17 @@ from typing import Any, TypeVar
 import orjson
 from sqlalchemy import Connection, Engine, MetaData, create_engine, event
 from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import NullPool
 
 from shared.kernel.context import Context
 from shared.kernel.errors import Unavailable, VersionConflict
+from shared.storage.patience import at_most
 from shared.storage.unit_of_work import UnitOfWork
 
 T = TypeVar("T")
 RETRIES = 5
+LOOK_S = 3.0
 # Class 40 is a lost race (serialization failure, deadlock); 55P03 a lock not available: another attempt helps.
 _RACES = ("40001", "40P01", "55P03")
 
@@ -94,23 +98,47 @@ class Database:
             self.on_commit()
 
     def _transaction(self, context: Context | None) -> Iterator[UnitOfWork]:
-        try:
-            with self._writer.begin() as connection:
-                uow = UnitOfWork(connection, context or Context(), self.metadata.tables)
-                yield uow
-                uow.flush()
-        except DBAPIError as error:
-            raise _translated(error) from error
+        with self.translating(), self._writer.begin() as connection:
+            uow = UnitOfWork(connection, context or Context(), self.metadata.tables)
+            yield uow
+            uow.flush()
         return uow.said
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A connection for reading: one consistent view, no lock on SQLite."""
+        with self.translating(), self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def translating(self) -> Iterator[None]:
+        """What the driver raises inside comes out in the words of the product."""
         try:
-            with self.engine.connect() as connection:
-                yield connection
+            yield
         except DBAPIError as error:
             raise _translated(error) from error
+        except PoolTimeout as error:
+            raise Unavailable("database.unavailable", "Every connection to the database is in use.",
+                              next_step="Try again in a moment.") from error
+
+    def look(self) -> str | None:
+        """What is wrong with the way to the database, or None; ends within seconds."""
+        with at_most(LOOK_S), self.reading() as connection:
+            connection.exec_driver_sql("SELECT 1")
+        return None
+
+    def is_there_for_others(self) -> bool:
+        """Whether a connection that is not one of this process's pool gets an answer."""
+        fresh = create_engine(self.engine.url, poolclass=NullPool, connect_args={"connect_timeout": 5} if not self.is_sqlite else {})
+        try:
+            with at_most(LOOK_S), fresh.connect() as connection:
+                connection.exec_driver_sql("SELECT 1")
+            return True
+        except DBAPIError:
+            return False
+
+    def connections_in_use(self) -> int:
+        return self.engine.pool.checkedout()  # type: ignore[attr-defined]
 
     def retrying(self, work: Callable[[], T]) -> T:
         """``work()``, again when it lost a race for a row; at most five times."""

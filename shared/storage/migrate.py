@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, Engine, inspect, text
 
 from shared.kernel.errors import Invalid
+from shared.storage.patience import at_most
 
 if TYPE_CHECKING:
     from alembic.script import ScriptDirectory
 
 SERVICES = Path(__file__).resolve().parents[2] / "services"
+LONGEST_S = 3600.0
+"""How long a migration, or the wait for another process's, may take."""
 REVISION_LENGTH = 32
 """The width of alembic's column; a longer file name cannot be stored."""
 
@@ -71,7 +74,7 @@ def migrate(service: str, engine: Engine, folder: Path | None = None) -> Migrate
             "database.no_migrations", f"The service {service} has tables, but no migrations that make them.",
             next_step=f"Run '.ci/new-migration {service} initial'.",
         )
-    with _one_at_a_time:
+    with _one_at_a_time, at_most(LONGEST_S):
         with engine.connect() as connection:
             if _is_current(service, _revision(connection), known):
                 return Migrated(service, known[-1], known[-1])

@@ -5,6 +5,7 @@ unpacked into a folder without being installed. A run without any of these fails
 """
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import subprocess
@@ -21,6 +22,7 @@ START_LIMIT_S = 90.0
 PACKAGES = ("rabbitmq-server", *(f"erlang-{part}" for part in (
     "base", "asn1", "crypto", "public-key", "mnesia", "runtime-tools", "ssl", "eldap", "ftp", "tftp", "inets", "snmp",
     "os-mon", "parsetools", "syntax-tools", "tools", "xmerl")))
+_counter = itertools.count(1)
 
 
 class RabbitMissing(RuntimeError):
@@ -77,6 +79,20 @@ class RabbitNode:
         """Start the node (again) on its data, and wait until it answers."""
         self._spawn(self._program)
         self.wait_until_it_answers()
+
+    def create_vhost(self) -> str:
+        """The address of a new, empty virtual host; a foreign node has but the one that it was named with."""
+        if self._folder is None:
+            return self.uri
+        name = f"mesh{next(_counter)}"
+        control = str(Path(self._program).with_name("rabbitmqctl"))
+        made = subprocess.run([control, "eval", (
+            f'rabbit_vhost:add(<<"{name}">>, <<"edgemere">>), rabbit_auth_backend_internal:set_permissions('
+            f'<<"guest">>, <<"{name}">>, <<".*">>, <<".*">>, <<".*">>, <<"edgemere">>).')],
+            env=self._environment, cwd=self._folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+        if made.returncode != 0:
+            raise RabbitMissing(f"A virtual host could not be made: {made.stdout}{made.stderr}")
+        return self.uri.rstrip("/") + f"/{name}"
 
     def kill9(self) -> None:
         """``kill -9`` of the node; its data stays."""

@@ -8,7 +8,7 @@ import orjson
 import pytest
 import requests
 
-from gateway.service import listen
+from gateway.listening import listen
 from gateway.settings import Settings
 from shared.contracts.table import ACTIONS
 from shared.kernel.errors import Conflict, Denied
