@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.servers import run_edgemere
 
-IMPATIENT = {"supervisor": {"probe_every_s": 0.5, "probe_timeout_s": 2, "probe_failures": 2}}
+IMPATIENT = {"supervisor": {"probe_every_s": 0.5, "probe_timeout_s": 4, "probe_failures": 2}}
 
 
 def until(condition: Callable[[], Any], limit_s: float = 40) -> Any:
@@ -34,7 +34,7 @@ def is_there(pid: int) -> bool:
 
 def test_processes_that_die_or_hang_are_replaced_and_all_end_with_the_supervisor(production_mesh):
     mesh = production_mesh(settings=IMPATIENT)
-    assert "Ready: " in mesh.log_tail() and len(mesh.pids()) == 6
+    until(lambda: "Ready: " in mesh.log_tail() and len(mesh.pids()) == 6)
 
     killed, = mesh.pids("requests")
     frozen, = mesh.pids("catalog")
