@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_
+from sqlalchemy.exc import OperationalError
 
 from services.catalog import repository
 from services.catalog.models import PLACES, data_table, render_data
@@ -17,12 +18,15 @@ from shared.kernel.errors import located
 from shared.lists import Estimate, envelope
 from shared.query.fields import DATA_FIELDS
 from shared.query.funnel import funnel
+from shared.query.hints import hints as relaxed
 from shared.query.parse import parse
 from shared.query.tree import Clause, Query
 from shared.query.unknown_tags import unknown_tags
 from shared.storage.record import Row
 
 _NAMED = 5
+# Hints are worth some seconds, not more.
+HINTS_LIMIT_S = 5.0
 
 
 def query(uses: Uses, parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -42,7 +46,7 @@ def query(uses: Uses, parameters: Mapping[str, Any]) -> dict[str, Any]:
         base = _base(unused)
         counted, total = None, None
         if parameters.get("funnel", True):
-            counted = funnel(connection, wanted, PLACES, base, base_rows=repository.base_count(connection))
+            counted = funnel(connection, wanted, PLACES, base, base_rows=repository.base_count(connection), index_is_base=not unused)
             last = counted["steps"][-1]["remaining"] if counted["steps"] else counted["base"]
             total = Estimate(last) if counted["estimate"] else last
         elif wanted.is_empty:
@@ -57,6 +61,31 @@ def query(uses: Uses, parameters: Mapping[str, Any]) -> dict[str, Any]:
         **envelope([render_data(row) for row in rows], following, total), "funnel": counted, "warnings": warnings,
         "sources": {row["id"]: plain_source(row) for row in sources},
     }
+
+
+def hints(uses: Uses, expression: Any, wanted: int = 1) -> dict[str, Any]:
+    """What to change in a query that finds too little, and how many Data would match then (see ``shared.query.hints``).
+
+    ``{"matches", "hints": [...], "estimate", "gave_up"}``; ``gave_up`` says that counting took longer than it may, and then
+    there are no hints.
+
+    Raises:
+        Malformed: ``query.*``, the expression cannot be parsed.
+    """
+    with located("/expression"):
+        query = parse(expression, DATA_FIELDS)
+    with uses.db.reading() as connection:
+        unused = repository.out_of_use(connection)
+        if not uses.db.is_sqlite:
+            connection.exec_driver_sql(f"SET LOCAL statement_timeout = {int(HINTS_LIMIT_S * 1000)}")
+        try:
+            found = relaxed(connection, query, PLACES, _base(unused), base_rows=repository.base_count(connection),
+                            index_is_base=not unused, wanted=wanted)
+        except OperationalError as error:
+            if getattr(error.orig, "pgcode", None) != "57014":
+                raise
+            return {"matches": None, "hints": [], "estimate": True, "gave_up": True}
+    return {**found, "gave_up": False}
 
 
 def plain_source(row: Row) -> dict[str, Any]:

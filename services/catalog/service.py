@@ -105,6 +105,10 @@ class Catalog:
         return items.relocate(self.uses, data, source, path)
 
     @rpc
+    def hints(self, expression, wanted=1):
+        return search.hints(self.uses, expression, wanted)
+
+    @rpc
     def sources(self, ids):
         return handlers.sources(self.uses, ids)
 

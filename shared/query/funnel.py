@@ -9,10 +9,11 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, case, false, func, literal, not_, select, true, union_all
 
+from shared.query.id_sets import MOST_LISTED, among, intersection, is_set
 from shared.query.mapping import TableMapping
 from shared.query.matcher import predicate
 from shared.query.scan import scan
-from shared.query.sql import compile_sql
+from shared.query.sql import Compiler, compile_sql, dialect_name, gathered
 from shared.query.tree import Query
 
 
@@ -25,19 +26,23 @@ def funnel(
     max_rows: int = 20_000,
     max_seconds: float = 2.0,
     base_rows: int | None = None,
+    index_is_base: bool = False,
 ) -> dict[str, Any]:
     """``{"base", "steps": [{"clause", "json", "remaining"}], "estimate"}``: the rows that remain after each conjunct.
 
     ``base`` counts the rows of ``base_where`` (or is ``base_rows``, where the caller keeps count); the last step
-    counts the matches. The steps are in the query's order. From the first conjunct that SQL cannot say onward, at most ``max_rows`` rows are looked at, for
+    counts the matches. The steps are in the query's order. ``index_is_base`` says that the tag index holds rows of the base
+    alone. From the first conjunct that SQL cannot say onward, at most ``max_rows`` rows are looked at, for
     ``max_seconds``; when that is not all, these steps are scaled up and ``estimate`` is true.
     """
     base = true() if base_where is None else base_where
     clauses = query.clauses
     conditions = list(compile_sql(query, mapping, conn, driver=0).conditions)
     in_sql = next((at for at, condition in enumerate(conditions) if condition is None), len(conditions))
-    counts = _count(conn, mapping, base, [condition for condition in conditions[:in_sql] if condition is not None],
-                    base_rows)
+    said = [condition for condition in conditions[:in_sql] if condition is not None]
+    counts = _count_sets(conn, query, mapping, base, said, base_rows) if index_is_base and base_rows is not None else None
+    if counts is None:
+        counts = _count(conn, mapping, base, said, base_rows)
     remaining, estimate = counts[1:], False
     if in_sql < len(clauses):
         tests = [predicate(clause.node) for clause in clauses[in_sql:]]
@@ -68,6 +73,27 @@ def _count(conn: Connection, mapping: TableMapping, base: Any, conditions: list[
     for passed in range(1, len(conditions) + 1):
         counts.append(sum(rows for at, rows in found.items() if at >= passed))
     return counts
+
+
+def _count_sets(conn: Connection, query: Query, mapping: TableMapping, base: Any, conditions: list[Any], base_rows: int) -> list[int] | None:
+    """As ``_count``, the leading conjuncts from the tag index alone; None where that is not the better way."""
+    compiler = Compiler(mapping, dialect_name(conn))
+    nodes = [gathered(node) for node in query.conjuncts[:len(conditions)]]
+    leading = next((at for at, node in enumerate(nodes) if not is_set(compiler, node)), len(nodes))
+    if compiler.dialect != "postgresql" or not leading:
+        return None
+    sets = [intersection(compiler, nodes[:at + 1]).subquery() for at in range(leading)]
+    counted = conn.execute(select(*(select(func.count(found.c.id.distinct())).scalar_subquery() for found in sets))).one()
+    counts = [max(base_rows, counted[0]), *counted]
+    if leading == len(nodes):
+        return counts
+    if counts[-1] == 0:
+        return counts + [0] * (len(nodes) - leading)
+    # The others are asked of the rows that are left.
+    left = among(compiler, mapping.key, intersection(compiler, nodes[:leading]), counts[-1] <= MOST_LISTED)
+    others = conditions[leading:]
+    more = _count(conn, mapping, and_(base, left), others, counts[-1])
+    return counts + [min(count, counts[-1]) for count in more[1:]]
 
 
 def _count_here(

@@ -61,8 +61,8 @@ def compile_sql(
     row found; without one the first of the most selective kind, with -1 none. ``few`` says that it was counted
     and selects few rows. ``plan`` finds out both.
     """
-    compiler = _Compiler(mapping, dialect_name(dialect))
-    nodes = [_gathered(node) for node in query.conjuncts]
+    compiler = Compiler(mapping, dialect_name(dialect))
+    nodes = [gathered(node) for node in query.conjuncts]
     if driver is None:
         ranked = [(rank, at) for at, node in enumerate(nodes) if (rank := compiler.rank(node)) is not None]
         driver = min(ranked)[1] if ranked else None
@@ -91,9 +91,9 @@ def selectivities(conn: Connection, query: Query, mapping: TableMapping, bound: 
 
     A lone candidate drives anyway: where the count decides nothing else (SQLite) it is given as 0.
     """
-    compiler = _Compiler(mapping, dialect_name(conn))
+    compiler = Compiler(mapping, dialect_name(conn))
     probes: dict[int, Any] = {}
-    for at, node in enumerate(map(_gathered, query.conjuncts)):
+    for at, node in enumerate(map(gathered, query.conjuncts)):
         if compiler.rank(node) is not None:
             probes[at] = compiler.owners(node)
     counts: list[int | None] = [None] * len(query.conjuncts)
@@ -114,7 +114,7 @@ def conditions_of(query: Query, mapping: TableMapping, dialect: Any) -> list[Col
     return list(compile_sql(query, mapping, dialect, driver=-1).conditions)
 
 
-class _Compiler:
+class Compiler:
     def __init__(self, mapping: TableMapping, dialect: str) -> None:
         self.mapping, self.dialect = mapping, dialect
         self._json_cost = 0
@@ -258,7 +258,7 @@ class _Compiler:
         return or_(*conditions)
 
 
-def _gathered(node: Node) -> Node:
+def gathered(node: Node) -> Node:
     """The same condition with the equalities of an $or on one name asked as one $in, which is one look-up."""
     if not isinstance(node, Or):
         return node
