@@ -135,7 +135,7 @@ def run(uses: Uses, op: str, entries: Sequence[Mapping[str, Any]], sources: Mapp
               for place, source in sources.items()}
     job = {"op": op, "items": [rules.job_item(entry) for entry in entries] if op in ("verify", "copy") else
            [{"key": rules.key_of(entry), "target": entry["target_id"], "target_path": entry["target_path"]} for entry in entries],
-           "sources": places, "policy": movers.policy}
+           "sources": places, "policy": movers.policy, "verify": uses.config.instances.verify}
     handle = movers.pool.submit(job, on_message=heard.put)
     if request:
         movers.working_on(request, handle)

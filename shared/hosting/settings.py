@@ -208,6 +208,7 @@ class Instances:
     default_target: str = key(fields.String())
     content_host: str = key(fields.String())
     content_port: int = key(count(0, 65535))
+    verify: str = key(fields.String(validate=OneOf(["cache", "device"])))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ object ``{"adaptor", "parameters"}`` itself::
     {"op": "discard", "id", "items": [{"key", "target": place, "target_path"}]}
     {"op": "restore", "id", "items": [{"key", "target": place, "target_path", "checksum"?}]}
     {"op": "purge",   "id", "items": [{"key", "target": place, "target_path"}]}
-        each with "sources": {name: {"adaptor", "parameters"}}? and "policy": SourcePolicy.as_json()?
+        each with "sources": {name: {"adaptor", "parameters"}}?, "policy": SourcePolicy.as_json()?, "verify": "cache" | "device"?
     {"op": "cancel", "id"}             within a second; nothing half-done stays
 
 ``key`` names one copy for ever: 1 to 200 of ``A-Z a-z 0-9 _ . : -`` (``<instance id>:<data id>`` will do). ``path`` and
@@ -48,9 +48,10 @@ What is promised of a copy
   ``.edgemere-<hash of key>.part`` beside it, by which a later attempt under the same key goes on after a crash.
 - It never replaces a file. A file that is there already under this key (extended attribute ``user.edgemere.key``) with
   the right content is the result; anything else is ``target.exists``.
-- An ok result is sent after the bytes were forced to the device (``fsync`` or ``syncfs``), read back, found equal to the source,
-  renamed, and the folder forced too. Large files (from 1 MiB) are dropped from the page cache before they are read back, so the device is
-  what answers, where its file system honours that; smaller ones are read back from the page cache and say nothing of the device.
+- An ok result is sent after the copy was read back and found equal to the source, forced to the device (``fsync`` or ``syncfs``, which
+  tell what could not be written), renamed, and the folder forced too. What is read back is the page cache: it shows that the right
+  bytes were written, and says nothing of what the device makes of them. With ``verify: device`` large files (from 1 MiB) are forced
+  out and dropped from the page cache before they are read back, so the device is what answers, where its file system honours that.
 - The source is compared with what the catalogue says before, and with itself after. It is never written.
 
 ``discard`` moves a copy to ``.edgemere-trash/<key>`` under the target's root, at once; ``restore`` takes it back and verifies it; ``purge``

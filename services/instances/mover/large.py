@@ -1,7 +1,8 @@
 """One large copy, as a pipeline of windows: read and written here, hashed in a second thread, verified in a third.
 
-The verifying thread waits until the device has a window, drops it from the page cache, reads it back and compares it byte by byte
-with what was read from the source and hashed. So the sha256 of the source is that of the copy, and is computed once.
+The verifying thread reads a window back and compares it byte by byte with what was read from the source and hashed. So the
+sha256 of the source is that of the copy, and is computed once. Where the job says ``verify: device``, it waits before that until
+the device has the window, and drops it from the page cache, so that the device answers.
 Memory: WINDOWS x WINDOW bytes and one more, for at most COPIES files at a time.
 """
 from __future__ import annotations
@@ -23,8 +24,8 @@ from shared.kernel.errors import Unavailable
 from shared.sources.beneath import Folder, source_error
 from shared.sources.port import Source, Stat
 
-WINDOW = 8 << 20
-WINDOWS = 4
+WINDOW = 4 << 20
+WINDOWS = 6
 COPIES = 2
 _places = threading.Semaphore(COPIES)
 
@@ -189,7 +190,8 @@ class _Pipeline:
         for _ in range(WINDOWS if (before.size or WINDOW * 2) > WINDOW else 1):
             self._free.put(_Window())
         self._made = self._free.qsize()
-        self._back = Readback(part.fd, WINDOW)
+        self._device = work.verifies_device
+        self._back = Readback(part.fd, WINDOW, self._device)
         self._lock = threading.Lock()
         self._error: BaseException | None = None
         self._to_hash: queue.SimpleQueue[_Window | None] = queue.SimpleQueue()
@@ -277,7 +279,9 @@ class _Pipeline:
 
     def _verify(self, window: _Window) -> None:
         start, count = window.start, window.count
-        to_device(self._part.fd, start, count)
+        if self._device or self._remote:
+            # What is kept of a remote part is believed later, so the device must have it.
+            to_device(self._part.fd, start, count)
         if not self._back.equals(start, count, window.address):
             raise Unavailable("checksum_mismatch", f"What was written for '{self._item['path']}' is not what is read back, "
                               f"near byte {start:,}.", next_step="Look at the target's disk.")

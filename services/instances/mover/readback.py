@@ -38,21 +38,22 @@ def to_device(fd: int, start: int, count: int) -> None:
 class Readback:
     """Compares ranges of a file with memory.
 
-    Each range is dropped from the page cache and read again, so that the device answers; where the file system does not heed
-    that (tmpfs, some network ones) the cache is what answers. Not by ``O_DIRECT``: its reads hold the lock of the inode that
-    the next writes wait for, and the copy would take three times as long.
+    With ``device`` each range is dropped from the page cache and read again, so that the device answers; where the file system
+    does not heed that (tmpfs, some network ones) the cache is what answers. Not by ``O_DIRECT``: its reads hold the lock of the
+    inode that the next writes wait for, and the copy would take three times as long.
     """
 
-    def __init__(self, fd: int, room: int) -> None:
-        self._fd = fd
+    def __init__(self, fd: int, room: int, device: bool = True) -> None:
+        self._fd, self._device = fd, device
         self._memory = mmap.mmap(-1, room)
         self._address = address_of(self._memory)
         self._view = memoryview(self._memory)
 
     def equals(self, start: int, count: int, address: int) -> bool:
-        """Whether ``count`` bytes from ``start`` are those at ``address``; the device must have them. Raises OSError."""
-        os.posix_fadvise(self._fd, start, count, os.POSIX_FADV_DONTNEED)
-        os.posix_fadvise(self._fd, start, count, os.POSIX_FADV_WILLNEED)
+        """Whether ``count`` bytes from ``start`` are those at ``address``; with ``device`` it must have them. Raises OSError."""
+        if self._device:
+            os.posix_fadvise(self._fd, start, count, os.POSIX_FADV_DONTNEED)
+            os.posix_fadvise(self._fd, start, count, os.POSIX_FADV_WILLNEED)
         done = 0
         while done < count:
             got = os.preadv(self._fd, [self._view[done:count]], start + done)

@@ -34,6 +34,7 @@ class Work:
         self._job = job
         self._policy = SourcePolicy.from_json(job.body.get("policy"))
         self._places = job.body.get("sources") or {}
+        self.verifies_device = job.body.get("verify") == "device"
         self._open: dict[Any, Source | EdgemereError] = {}
         self._lock = threading.RLock()
         self._results: list[dict[str, Any]] = []
