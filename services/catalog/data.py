@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from services.catalog import intake, naming, repository, rules
+from services.catalog import claims as claiming, intake, naming, repository, rules
 from services.catalog.models import DATA, SOURCE, claim_table, ref, render_data
 from shared.hosting.uses import Uses
-from shared.kernel.errors import Conflict, NotFound
+from shared.kernel.errors import Conflict, EdgemereError, NotFound
 from shared.kernel.ids import new_id
 from shared.query.values import is_clean
 from shared.sources import paths
@@ -133,6 +133,59 @@ def relocate(uses: Uses, data: str, source: str, path: str) -> dict[str, Any]:
             repository.count_more(uow, target["id"], 1, row["size"] or 0)
             return moved
     return render_data(uses.db.retrying(work))
+
+
+def relocate_all(uses: Uses, moves: Sequence[Mapping[str, Any]], holder: str) -> dict[str, Any]:
+    """Relocate what ``holder`` has moved: ``[{"data", "source", "path", "checksum"?, "fingerprint"?}]``, in one transaction.
+
+    ``fingerprint`` is what a scan of the target will find, so that it finds nothing changed. Answers ``{"refused": {data: error}}``:
+    each that is not there any more (``data.not_found``), whose place is taken (``data.path_taken``), or on which others stand
+    (``data.in_use``). The holder's claims on readers where the data was are given back. Repeating the call changes nothing.
+    """
+    def work() -> tuple[dict[str, dict[str, Any]], list[str]]:
+        refused: dict[str, dict[str, Any]] = {}
+        with uses.db.transaction(uses.context) as uow:
+            rows = {row["id"]: row for row in repository.data_rows(uow.connection, [move["data"] for move in moves])}
+            held = repository.locked_sources(uow, {row["source_id"] for row in rows.values()} | {move["source"] for move in moves})
+            rows = {row["id"]: row for row in repository.data_rows(uow.connection, list(rows))}
+            others = repository.claims_of_others(uow.connection, list(rows), holder)
+            places = {move["data"]: intake.place_of(move["source"], move["path"]) for move in moves}
+            living, _ = repository.at_places(uow, list(places.values()))
+            for move in moves:
+                row, target = rows.get(move["data"]), held.get(move["source"])
+                if row is not None and row["place"] == places[row["id"]]:
+                    continue
+                try:
+                    _may_move(move, row, target, living.get(places[move["data"]]), others.get(move["data"]))
+                except EdgemereError as error:
+                    refused[move["data"]] = {**error.payload(), "retryable": error.retryable}
+                    continue
+                new = {"source_id": target["id"], "source_name": target["name"], "location": target["location"],
+                       "path": move["path"], "place": places[row["id"]], "name": rules.name_of(move["path"]),
+                       "uri": uri_of(target, move["path"]), "fingerprint": move.get("fingerprint"),
+                       **({"checksum": move["checksum"]} if move.get("checksum") else {})}
+                uow.change(DATA, [row], new)
+                repository.count_more(uow, row["source_id"], -1, -(row["size"] or 0))
+                repository.count_more(uow, target["id"], 1, row["size"] or 0)
+            moved = [move["data"] for move in moves if move["data"] not in refused]
+            return refused, repository.reader_claims_elsewhere(uow.connection, holder, moved)
+    refused, free = uses.db.retrying(work)
+    if free:
+        claiming.release(uses, free)
+    return {"refused": refused}
+
+
+def _may_move(move: Mapping[str, Any], row: Row | None, target: Row | None, taken: Row | None, others: Sequence[str] | None) -> None:
+    if row is None:
+        raise NotFound("data.not_found", f"The data {move['data']} was destroyed.", next_step="'data list' shows the living ones.")
+    if target is None or target["destroyed_at"] or target["state"] != "Ready":
+        name = target["name"] if target else move["source"]
+        raise Conflict("datasource.not_ready", f"The target '{name}' is out of use.", next_step="'datasource resume' takes a suspended source into use again.")
+    if taken is not None:
+        raise _path_taken(target, taken)
+    if others:
+        raise Conflict("data.in_use", f"Data '{row['name']}' is in use by {naming.counted([{'id': one} for one in others])} and is not moved away from them.",
+                       next_step="Complete or cancel them first, or ask for a copy.", holders=[{"id": one} for one in others])
 
 
 def by_ids(uses: Uses, ids: Sequence[str]) -> dict[str, Any]:

@@ -246,6 +246,26 @@ def expired_claims(connection: Connection, limit: int, source_ids: Sequence[str]
     return list(connection.execute(statement.limit(limit)).scalars())
 
 
+def claims_of_others(connection: Connection, data: Sequence[str], holder: str) -> dict[str, list[str]]:
+    """Who else stands on these data, at most a few for each."""
+    table, found = claim_table, {}
+    alive = or_(table.c.expires_at.is_(None), table.c.expires_at >= clock.stamp())
+    for part in parts(list(data)):
+        for row in connection.execute(select(table.c.data_id, table.c.holder).where(
+                table.c.data_id.in_(part), table.c.holder != holder, alive).distinct().order_by(table.c.holder)):
+            found.setdefault(row.data_id, []).append(row.holder)
+    return {data_id: names[:20] for data_id, names in found.items()}
+
+
+def reader_claims_elsewhere(connection: Connection, holder: str, data: Sequence[str]) -> list[str]:
+    """The holder's claims on readers of these data at sources where they are not any more."""
+    table = claim_table
+    return [claim for part in parts(list(data)) for claim in connection.execute(
+        select(table.c.id).join(data_table, data_table.c.id == table.c.data_id).where(
+            table.c.holder == holder, table.c.kind == "readers", table.c.data_id.in_(part),
+            table.c.source_id != data_table.c.source_id)).scalars()]
+
+
 def holders(connection: Connection, where: ColumnElement[bool], limit: int = 20) -> list[dict[str, Any]]:
     """Who holds claims that are not over, ``[{"id", "claims"}]``."""
     table = claim_table

@@ -94,6 +94,7 @@ def plain_source(row: Row) -> dict[str, Any]:
         "id": row["id"], "name": row["name"], "state": "Destroyed" if row["destroyed_at"] else row["state"],
         "adaptor": row["adaptor"], "location": row["location"], "tags": row["tags"] or {}, "cost": row["cost"] or {},
         "capacity": row["capacity"], "used": row["used"], "writable": row["writable"],
+        "local": row["adaptor"] == "file", "deletable": (row["parameters"] or {}).get("deletable") is True,
     }
 
 

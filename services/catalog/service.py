@@ -109,6 +109,10 @@ class Catalog:
         return search.hints(self.uses, expression, wanted)
 
     @rpc
+    def relocate_all(self, moves, holder):
+        return items.relocate_all(self.uses, moves, holder)
+
+    @rpc
     def sources(self, ids):
         return handlers.sources(self.uses, ids)
 

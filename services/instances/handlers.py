@@ -147,8 +147,9 @@ def content(uses: Uses, parameters: Parameters) -> dict[str, Any]:
     if item["verified"] == "simulated":
         raise Invalid("datainstance.no_bytes", f"'{item['name']}' lies in a simulated source, which has no bytes.",
                       next_step="Ask for data of a real source.")
-    place = item["target_id"] if item["action"] == "copy" else item["source_id"]
-    path = item["target_path"] if item["action"] == "copy" else item["source_path"]
+    copied = item["action"] in ("copy", "move")
+    place = item["target_id"] if copied else item["source_id"]
+    path = item["target_path"] if copied else item["source_path"]
     source = uses.mesh.call("catalog", "sources", ids=[place])[place]
     lifetime.used(uses, row)
     return uses.parts["bytes"].ticket(source, path, item)

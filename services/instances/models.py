@@ -81,6 +81,14 @@ access_table = Table(
     Column("retry_at", Stamp),
     Column("purge_at", Stamp),
     Column("error", Json),
+    # Of a mount: link, or read_through where there is no path on this machine.
+    Column("via", Word),
+    # Of a move: copied, switching, switched; see `relocating`.
+    Column("step", Word),
+    # Of a move: what its source said when it was copied, and what a scan of the target will say.
+    Column("seen", Json),
+    # What was tried before with other replicas: [{source, data, error, at}].
+    Column("attempts", Json),
     Index("access_by_data", "data_id", "state"),
     Index("access_by_state", "state", "request_id"),
 )
@@ -103,6 +111,7 @@ def entry(row: Mapping[str, Any]) -> dict[str, Any]:
         "data": {"id": row["data_id"], "name": row["name"]}, "name": row["name"], "action": row["action"],
         "uri": row["uri"], "path": row["path"], "size": row["size"], "checksum": row["checksum"],
         "media_type": row["media_type"], "state": row["state"], "verified": row["verified"],
+        **({"via": row["via"]} if row.get("via") else {}), **({"attempts": row["attempts"]} if row.get("attempts") else {}),
     }
 
 
@@ -114,8 +123,8 @@ def shown(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def render(row: Mapping[str, Any]) -> dict[str, Any]:
     access = row["shown"] or []
     if row["state"] == "Destroyed":
-        # Copies have left their path; what was left in place is still its source's, and this instance's no more.
-        access = [{**item, "state": "ended" if item["action"] == "leave" else "removed"} for item in access]
+        # Copies and links have left their path; what was left in place, or moved, is its source's, and this instance's no more.
+        access = [{**item, "state": "ended" if item["action"] in ("leave", "move") else "removed"} for item in access]
     whole = row["entries"] <= len(access)
     return {
         "id": row["id"], "name": row["name"], "version": row["version"], "state": row["state"],

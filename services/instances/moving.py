@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import bindparam, delete, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from services.instances import provisioning, repository, rules
+from services.instances import failover, provisioning, relocating, repository, rules
 from services.instances.models import INSTANCE, METADATA, access_table, shown
 from shared.hosting.uses import Uses
 from shared.kernel import clock
@@ -36,9 +36,11 @@ PROGRESS_S = 1.0
 class Movers:
     """What the instances service has beside its database: the worker pool and the requests under way in this process."""
 
-    def __init__(self, pool: Any, policy: Mapping[str, Any]) -> None:
+    def __init__(self, pool: Any, policy: Mapping[str, Any], mounts: str) -> None:
         self.pool = pool
         self.policy = policy
+        # The folder of the links of what is mounted.
+        self.mounts = mounts
         self.holder = new_id("operation")
         self._running: dict[str, Any] = {}
         self._lock = threading.Lock()
@@ -115,11 +117,15 @@ def _move(uses: Uses, request: str, due: Sequence[Row]) -> None:
     places = sorted({row["source_id"] for row in due} | {row["target_id"] for row in due if row["target_id"]})
     sources = uses.mesh.call("catalog", "sources", ids=places)
     by_key = {rules.key_of(row): row for row in due}
-    for op, action in (("verify", "leave"), ("copy", "copy")):
-        entries = [row for row in due if row["action"] == action]
+    def write(results: Sequence[Mapping[str, Any]]) -> None:
+        _write(uses, request, by_key, results)
+
+    for op, actions in (("verify", ("leave",)), ("mount", ("mount",)), ("copy", ("copy", "move"))):
+        entries = [row for row in due if row["action"] in actions and not row["step"]]
         if entries:
-            run(uses, op, entries, sources, request=request,
-                on_results=lambda results: _write(uses, request, by_key, results))
+            run(uses, op, entries, sources, request=request, on_results=write)
+    if moved := [row for row in due if row["step"]]:
+        relocating.advance(uses, request, moved, sources, write)
 
 
 def run(uses: Uses, op: str, entries: Sequence[Mapping[str, Any]], sources: Mapping[str, Any], request: str | None = None,
@@ -133,9 +139,9 @@ def run(uses: Uses, op: str, entries: Sequence[Mapping[str, Any]], sources: Mapp
     heard: queue.Queue = queue.Queue()
     places = {place: {"adaptor": source["adaptor"], "parameters": _parameters(place, source, entries)}
               for place, source in sources.items()}
-    job = {"op": op, "items": [rules.job_item(entry) for entry in entries] if op in ("verify", "copy") else
-           [{"key": rules.key_of(entry), "target": entry["target_id"], "target_path": entry["target_path"]} for entry in entries],
-           "sources": places, "policy": movers.policy, "verify": uses.config.instances.verify}
+    as_item = rules.job_item if op in ("verify", "copy", "mount", "settle") else rules.given_back
+    job = {"op": op, "items": [as_item(entry) for entry in entries], "sources": places, "mounts": movers.mounts,
+           "policy": movers.policy, "verify": uses.config.instances.verify}
     handle = movers.pool.submit(job, on_message=heard.put)
     if request:
         movers.working_on(request, handle)
@@ -219,14 +225,20 @@ class _Progress:
 
 def _write(uses: Uses, request: str, by_key: Mapping[str, Row], results: Sequence[Mapping[str, Any]]) -> None:
     """Write what the mover says: entries ready, to be tried again, or broken; instances follow their entries."""
+    outcomes = [(by_key[result["key"]], result, _outcome(uses, by_key[result["key"]], result)) for result in results]
+    stand_ins = failover.replacements(uses, request, [
+        (entry, result["error"]) for entry, result, values in outcomes if values.get("state") == "broken"])
+
     def work() -> None:
         with uses.db.transaction(uses.context) as uow:
             # One statement for all that changes in the same columns.
             alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
             touched: dict[str, None] = {}
-            for result in results:
-                entry = by_key[result["key"]]
-                values = _outcome(uses, entry, result)
+            for entry, result, values in outcomes:
+                stand_in = stand_ins.get((entry["instance_id"], entry["data_id"]))
+                if stand_in is not None:
+                    failover.replace(uow, entry, result["error"], stand_in)
+                    continue
                 alike.setdefault(tuple(values), []).append(
                     {**values, "of_instance": entry["instance_id"], "of_data": entry["data_id"]})
                 touched[entry["instance_id"]] = None
@@ -240,6 +252,10 @@ def _write(uses: Uses, request: str, by_key: Mapping[str, Row], results: Sequenc
 
 def _outcome(uses: Uses, entry: Row, result: Mapping[str, Any]) -> dict[str, Any]:
     if result["ok"]:
+        if entry["action"] == "mount":
+            return rules.mounted_values(entry, result)
+        if entry["action"] == "move" and not entry["step"]:
+            return rules.copied_values(result)
         return rules.ready_values(result)
     error = result["error"]
     if error.get("code") == "cancelled":

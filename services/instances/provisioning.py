@@ -53,7 +53,8 @@ def _make(uses: Uses, request: Mapping[str, Any], reservations: Sequence[Mapping
     places = sorted({row["source_id"] for row in reservations} | {row["target_id"] for row in reservations if row["target_id"]})
     sources = uses.mesh.call("catalog", "sources", ids=places)
     made = _instances(uses, request, reservations)
-    _verify_left(uses, made, sources)
+    # Data that has a replica standing by is not broken before that was tried.
+    _verify_left(uses, made, sources, {row["data_id"] for row in reservations if row.get("replicas")})
     _write(uses, made)
 
 
@@ -85,7 +86,7 @@ def _instances(uses: Uses, request: Mapping[str, Any], reservations: Sequence[Ma
     return made
 
 
-def _verify_left(uses: Uses, made: Sequence[tuple[Row, list[Row]]], sources: Mapping[str, Any]) -> None:
+def _verify_left(uses: Uses, made: Sequence[tuple[Row, list[Row]]], sources: Mapping[str, Any], replicated: set[str]) -> None:
     """Look at everything that is left in place; its entries become ready or broken. What lies far away stays pending."""
     near = [entry for _, entries in made for entry in entries
             if entry["action"] == "leave" and sources.get(entry["source_id"], {}).get("adaptor") in ("file", "simulated")]
@@ -98,7 +99,7 @@ def _verify_left(uses: Uses, made: Sequence[tuple[Row, list[Row]]], sources: Map
             continue
         if result["ok"]:
             entry |= rules.ready_values(result)
-        elif not result["error"].get("retryable"):
+        elif not result["error"].get("retryable") and entry["data_id"] not in replicated:
             entry |= {"state": "broken", "error": result["error"]}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import update
 
-from services.instances import moving, pins, repository
+from services.instances import moving, pins, relocating, repository
 from services.instances.models import INSTANCE, access_table
 from shared.hosting.uses import Uses
 from shared.kernel import clock
@@ -84,10 +84,11 @@ def destroy_rows(uow: UnitOfWork, rows: Sequence[Row], grace_s: float) -> list[R
     ids = [row["id"] for row in rows]
     for start in range(0, len(ids), 5000):
         mine = access_table.c.instance_id.in_(ids[start:start + 5000])
-        copied = access_table.c.action == "copy"
-        uow.connection.execute(update(access_table).where(mine, copied).values(
+        # A copy and a link leave their path; a move that is not over is finished or taken back.
+        leaves = access_table.c.action.in_(("copy", "mount")) | ((access_table.c.action == "move") & (access_table.c.state != "ready"))
+        uow.connection.execute(update(access_table).where(mine, leaves).values(
             state="leaving", purge_at=clock.stamp_in(grace_s)))
-        uow.connection.execute(update(access_table).where(mine, ~copied).values(state="ended"))
+        uow.connection.execute(update(access_table).where(mine, access_table.c.state != "leaving").values(state="ended"))
     return gone
 
 
@@ -114,8 +115,13 @@ def clear(uses: Uses, request: str | None = None) -> int:
     with uses.db.reading() as connection:
         rows = repository.leaving(connection, CHUNK, request)
     now = clock.stamp()
-    _do(uses, "purge", [row for row in rows if row["purge_at"] <= now], {"state": "purged"}, "leaving")
-    _do(uses, "discard", [row for row in rows if row["purge_at"] > now], {"state": "trashed"}, "leaving")
+    copies = [row for row in rows if row["action"] == "copy"]
+    _do(uses, "purge", [row for row in copies if row["purge_at"] <= now], {"state": "purged"}, "leaving")
+    _do(uses, "discard", [row for row in copies if row["purge_at"] > now], {"state": "trashed"}, "leaving")
+    _do(uses, "unmount", [row for row in rows if row["action"] == "mount"], {"state": "purged"}, "leaving")
+    if moves := [row for row in rows if row["action"] == "move"]:
+        sources = uses.mesh.call("catalog", "sources", ids=sorted({row[end] for row in moves for end in ("source_id", "target_id")}))
+        relocating.abandon(uses, moves, sources)
     return len(rows)
 
 
@@ -130,14 +136,15 @@ def purge_due(uses: Uses) -> int:
 def _do(uses: Uses, op: str, rows: Sequence[Row], done: Mapping[str, Any], was: str) -> None:
     if not rows:
         return
-    sources = uses.mesh.call("catalog", "sources", ids=sorted({row["target_id"] for row in rows}))
-    known = [row for row in rows if row["target_id"] in sources]
+    targets = sorted({row["target_id"] for row in rows if row["target_id"]})
+    sources = uses.mesh.call("catalog", "sources", ids=targets) if targets else {}
+    known = [row for row in rows if row["target_id"] is None or row["target_id"] in sources]
     results = moving.run(uses, op, known, sources) if known else {}
     keys = []
     for row in rows:
         result = results.get(f"{row['instance_id']}:{row['data_id']}")
         # Where the target itself is gone from the catalogue there is nothing left to do.
-        if row["target_id"] not in sources or (result is not None and result["ok"]):
+        if row not in known or (result is not None and result["ok"]):
             keys.append((row["instance_id"], row["data_id"]))
         elif result is not None:
             log.warning("%s of %s failed: %s", op, row["target_path"], result["error"])

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, func, or_, select, update
 
 from services.instances.models import INSTANCE, METADATA, access_table as access, instance_table as table, made_table
+from shared.kernel import clock
 from shared.lists import Lister
 from shared.storage.record import Row
 
@@ -207,8 +208,22 @@ def to_purge(connection: Connection, now: str, limit: int) -> list[Row]:
 def left_on(connection: Connection, data: Sequence[str]) -> list[Row]:
     """Entries of live instances that read these data at their source."""
     return _rows(connection, select(access).join(table, table.c.id == access.c.instance_id).where(
-        access.c.data_id.in_(list(data)), access.c.action == "leave", access.c.state.in_(("ready", "pending")),
+        access.c.data_id.in_(list(data)), access.c.action.in_(("leave", "mount")), access.c.state.in_(("ready", "pending")),
         table.c.state.in_(("Provisioning", "Ready"))))
+
+
+def set_step(connection: Connection, keys: Sequence[tuple[str, str]], step: str) -> None:
+    """Write how far entries that move are."""
+    for start in range(0, len(keys), 400):
+        part = keys[start:start + 400]
+        connection.execute(update(access).where(or_(*(
+            and_(access.c.instance_id == instance, access.c.data_id == data) for instance, data in part))).values(step=step))
+
+
+def leased(connection: Connection, names: Iterable[str]) -> set[str]:
+    """Those of these leases that somebody holds now."""
+    lease = METADATA.tables["lease"]
+    return set(connection.execute(select(lease.c.name).where(lease.c.name.in_(list(names)), lease.c.until >= clock.stamp())).scalars())
 
 
 def by_ids(connection: Connection, ids: Iterable[str]) -> list[Row]:

@@ -6,7 +6,9 @@ from typing import Any
 
 from shared.kernel import clock
 from shared.kernel.ids import derived_id
-from shared.sources.paths import target_path
+from shared.sources.paths import moved_path, target_path
+
+CONTENT = "/edgemere/diml/dml/do/datainstance/content?id={instance}&data={data}"
 
 Reservation = Mapping[str, Any]
 
@@ -67,17 +69,30 @@ def time_begins(row: Mapping[str, Any], expiring_s: float) -> dict[str, Any]:
 def entry_row(instance: Mapping[str, Any], position: int, reservation: Reservation) -> dict[str, Any]:
     """The row of one access entry of an instance, still pending."""
     data = reservation["snapshot"]
-    copies = reservation["action"] == "copy"
+    action = reservation["action"]
+    copies = action in ("copy", "move")
+    if action == "move":
+        # Moved data keeps its place: at the target it is data of its own, and outlives the instance.
+        where = moved_path(data["path"])
+    else:
+        where = target_path(instance["name"], data["path"]) if action in ("copy", "mount") else None
     return {
         "instance_id": instance["id"], "data_id": reservation["data_id"], "position": position,
         "request_id": instance["request_id"], "name": data["name"], "action": reservation["action"], "state": "pending",
         "source_id": reservation["source_id"], "source_path": data["path"],
         "target_id": reservation["target_id"] if copies else None,
-        "target_path": target_path(instance["name"], data["path"]) if copies else None,
+        "target_path": where,
         "size": data.get("size"), "checksum": data.get("checksum"), "media_type": data.get("media_type"),
-        "modified_at": data.get("modified_at"), "uri": data.get("uri") if not copies else None, "path": None,
-        "verified": None, "tries": 0, "retry_at": None, "purge_at": None, "error": None,
+        "modified_at": data.get("modified_at"), "uri": data.get("uri") if action == "leave" else None, "path": None,
+        "verified": None, "tries": 0, "retry_at": None, "purge_at": None, "error": None, "via": None, "step": None,
+        "seen": None, "attempts": None,
     }
+
+
+def attempt(entry: Mapping[str, Any], error: Mapping[str, Any], at: str) -> dict[str, Any]:
+    """One link of the chain of attempts: where it was tried, and what came of it."""
+    return {"source": entry["source_id"], "data": {"id": entry["data_id"], "name": entry["name"]}, "at": at,
+            "error": {"code": error.get("code"), "detail": error.get("detail")}}
 
 
 def key_of(entry: Mapping[str, Any]) -> str:
@@ -89,15 +104,40 @@ def job_item(entry: Mapping[str, Any]) -> dict[str, Any]:
     """An entry as the mover takes it."""
     item = {"key": key_of(entry), "source": entry["source_id"], "path": entry["source_path"], "size": entry["size"],
             "modified_at": entry["modified_at"], "checksum": entry["checksum"]}
-    if entry["action"] == "copy":
+    if entry["action"] in ("copy", "move"):
         item |= {"target": entry["target_id"], "target_path": entry["target_path"]}
+    if entry["action"] == "move":
+        item |= {"moves": True, "seen": (entry["seen"] or {}).get("stat")}
+    if entry["action"] == "mount":
+        item |= {"mount_path": entry["target_path"]}
     return item
+
+
+def given_back(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry as the mover takes it when it is to be removed or brought back."""
+    if entry["action"] == "mount":
+        return {"key": key_of(entry), "mount_path": entry["target_path"]}
+    return {"key": key_of(entry), "target": entry["target_id"], "target_path": entry["target_path"]}
 
 
 def ready_values(result: Mapping[str, Any]) -> dict[str, Any]:
     """What a good result of the mover says about an entry."""
     return {"state": "ready", "uri": result.get("uri"), "path": result.get("path"), "size": result.get("size"),
             "checksum": result.get("checksum"), "verified": result["verified"], "error": None, "retry_at": None}
+
+
+def copied_values(result: Mapping[str, Any]) -> dict[str, Any]:
+    """What the good copy of a move says about its entry, which is not ready before the catalogue says so."""
+    return {**ready_values(result), "state": "pending", "step": "copied", "tries": 0,
+            "seen": {"stat": result["seen"], "fingerprint": result["fingerprint"]}}
+
+
+def mounted_values(entry: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, Any]:
+    """What a good mount says about its entry. What has no path here is read through this server, under a relative URI."""
+    values = {**ready_values(result), "via": result["via"]}
+    if result["via"] == "read_through":
+        values["uri"] = CONTENT.format(instance=entry["instance_id"], data=entry["data_id"])
+    return values
 
 
 def worth_another_try(error: Mapping[str, Any], tries: int, most: int) -> bool:

@@ -91,9 +91,9 @@ def check_target(uses: Uses, row: Row) -> None:
         NotFound: there is no such source.
         Invalid: ``datasource.not_writable``, or a copy without a target.
     """
-    target = row["target"] or (row["action"] == "copy" and uses.config.instances.default_target) or None
-    if row["action"] == "copy" and not target:
-        detail = "A copy needs a target, the source that receives it."
+    target = row["target"] or (row["action"] in ("copy", "move") and uses.config.instances.default_target) or None
+    if row["action"] in ("copy", "move") and not target:
+        detail = f"A {row['action']} needs a target, the source that receives it."
         raise Invalid("parameter.missing", detail, next_step="Name a writable source as target.",
                       errors=[{"pointer": "/target", "detail": detail}])
     if target:

@@ -13,7 +13,7 @@ from shared.kernel.errors import Invalid, NotYet, did_you_mean, located
 from shared.query import DATA_FIELDS, Query, parse
 
 NOT_BUILT = ("standing", "group")
-ACTIONS_BUILT = ("leave", "copy")
+ACTIONS_BUILT = ("leave", "mount", "copy", "move", "auto")
 SELECT_BUILT = {"mode": ("all", "best", "first"), "count": int, "minimum": int}
 SELECT_LATER = ("distinct", "prefer", "max_cost", "max_bytes", "together", "apart")
 DEFAULTS_ALLOWED = ("target", "action", "granularity", "select", "wait", "deadline", "needed_by", "lifetime", "workload",

@@ -115,6 +115,8 @@ ERRORS = {
     "source.changed": "The data is no longer what the catalogue says.",
     "source.changed_during_copy": "The data changed while it was being copied.",
     "source.unreadable": "The data cannot be read.",
+    "source.not_deletable": "Nothing may be deleted at the source; it needs parameters.deletable: true.",
+    "data.in_use": "Others stand on the data where it lies, so it is not moved away from them; `holders` names them.",
     "checksum_mismatch": "What was read is not what the catalogue or the source says.",
     "worker.died": "The process that moved the bytes died; the work is taken up again.",
 }

@@ -126,7 +126,8 @@ DATAINSTANCE = _type(
     ("source", "ref", "The source of its data.", True),
     ("data", "refs", "The data in it."),
     ("workload", "text", "What the data is for.", True),
-    ("access", "list", "An entry per data: {data, name, action, uri, path, size, checksum, media_type, state, verified}."),
+    ("access", "list", "An entry per data: {data, name, action, uri, path, size, checksum, media_type, state, verified}; "
+     "of a mount also via (link, or read_through), and attempts where another replica was tried before."),
     ("bytes_total", "number", "Bytes in all."),
     ("bytes_done", "number", "Bytes that are there and verified."),
     ("attempt", "number", "The attempt of the request."),

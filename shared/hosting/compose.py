@@ -5,6 +5,7 @@ Services are found by name, so that nothing in ``shared`` imports upward.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -104,7 +105,8 @@ def _instances(service: Service, config: Config, broker: Any) -> None:
     policy = source_policy(config)
     pool = WorkerPool(_worker("services.instances.mover"), size=config.instances.mover_workers, name="mover")
     bytes_server = content.ByteServer(policy)
-    service.uses = replace(service.uses, parts={"movers": moving.Movers(pool, policy.as_json()), "bytes": bytes_server})
+    movers = moving.Movers(pool, policy.as_json(), os.path.join(config.data_dir, "mounts"))
+    service.uses = replace(service.uses, parts={"movers": movers, "bytes": bytes_server})
     service.stops.append(pool.stop)
 
 

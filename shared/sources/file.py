@@ -2,6 +2,7 @@
 
 Parameters
 - ``rootdir``: an absolute path; kept with its links resolved. ``writable`` (false): whether copies may be put there.
+  ``deletable`` (as ``writable``): whether a move may delete there what it has moved.
 - ``include``, ``exclude``: patterns; one without a slash is compared with the name, one with a slash with the whole path, and one that
   ends in a slash with folders, which are then not entered. ``*`` stands for anything, slashes too.
 - ``hidden`` (true): whether names that begin with a dot count.
@@ -25,7 +26,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from typing import Any, BinaryIO
 
-from shared.kernel.errors import EdgemereError, Invalid
+from shared.kernel.errors import Conflict, EdgemereError, Invalid
 from shared.sources.beneath import Root, source_error
 from shared.sources.documents import SIDECAR_BYTES, BadDocument, read_bounded, read_yaml, rows_of
 from shared.sources.listing import SUFFIXES, Described, bad_listing, gather, load_file, load_value
@@ -35,7 +36,7 @@ from shared.sources.port import Entry, Problem, SourcePolicy, Stat
 from shared.sources.registry import bad_parameters, optional, texts
 from shared.sources.tags import BadTags, described, fingerprint, folder_tags
 
-PARAMETERS = ("rootdir", "writable", "include", "exclude", "hidden", "listing")
+PARAMETERS = ("rootdir", "writable", "deletable", "include", "exclude", "hidden", "listing")
 TAKEN = ("type", "media_type", "checksum")
 _SIDECAR = re.compile(rb"^(.+)\.meta\.(yaml|yml|json)$", re.DOTALL)
 _OWN = OWN_PREFIX.encode()
@@ -65,8 +66,9 @@ def _kept(parameters: Mapping[str, Any], policy: SourcePolicy) -> dict[str, Any]
     listing = optional(parameters, "listing", (str, dict, list), None)
     if isinstance(listing, str):
         to_bytes(listing)
+    writable = optional(parameters, "writable", bool, False)
     return {
-        "rootdir": _allowed(rootdir, policy), "writable": optional(parameters, "writable", bool, False),
+        "rootdir": _allowed(rootdir, policy), "writable": writable, "deletable": optional(parameters, "deletable", bool, writable),
         "include": texts(parameters, "include"), "exclude": texts(parameters, "exclude"),
         "hidden": optional(parameters, "hidden", bool, True), **({"listing": listing} if listing is not None else {}),
     }
@@ -106,7 +108,7 @@ class FileSource:
 
     def __init__(self, parameters: Mapping[str, Any], policy: SourcePolicy) -> None:
         self.parameters = parameters
-        self.writable = bool(parameters.get("writable"))
+        self.writable, self.deletable = bool(parameters.get("writable")), bool(parameters.get("deletable"))
         self.root = Root(parameters["rootdir"], policy.follow_links)
 
     def close(self) -> None:
@@ -137,6 +139,40 @@ class FileSource:
     def locate(self, path: str) -> dict[str, str | None]:
         native = self.root.absolute(path)
         return {"uri": file_uri(native), "path": openable(native)}
+
+    def delete(self, path: str, seen: Stat) -> bool:
+        """Delete the file that was ``seen``, for good; False where it is gone already.
+
+        Raises:
+            Conflict: ``source.changed``: it is not what was seen, and stays.
+        """
+        native = to_bytes(path)
+        parent, _, name = native.rpartition(b"/")
+        try:
+            folder = self.root.folder(parent)
+            found = os.stat(name, dir_fd=folder.fd, follow_symlinks=False)
+            if not modes.S_ISREG(found.st_mode) or (seen.size, seen.modified_ns) != (found.st_size, found.st_mtime_ns):
+                raise Conflict("source.changed", f"'{path}' changed after it was moved and was not deleted.", next_step="Scan the source again.")
+            os.unlink(name, dir_fd=folder.fd)
+            os.fsync(folder.fd)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise source_error(error, path) from None
+        return True
+
+    def fingerprint(self, path: str) -> str | None:
+        """What a scan that finds this file now would say of it; None where it would pass it over."""
+        listed, own = self._listed([])
+        native = to_bytes(path)
+        parent, _, name = native.rpartition(b"/")
+        folder = self.root.folder(parent)
+        status = os.stat(name, dir_fd=folder.fd, follow_symlinks=False)
+        walk = _Walk(self.root, self.parameters, listed, own)
+        for item in walk.entry(path, name, status, folder.fd):
+            if isinstance(item, Entry):
+                return item.fingerprint
+        return None
 
     def scan(self) -> Iterator[Entry | Problem]:
         problems: list[Problem] = []
@@ -258,6 +294,10 @@ class _Walk:
             if not raw.startswith(_OWN):
                 missing = prefix + from_bytes(raw)
                 yield Problem(missing, "source.bad_sidecar", f"A side-car describes '{missing}', which is not an item of the source.")
+
+    def entry(self, path: str, raw: bytes, status: os.stat_result, fd: int) -> Iterator[Entry | Problem]:
+        """What the walk would say of one file of an open folder."""
+        return self._entry(path, from_bytes(raw), status, folder_tags(path.rpartition("/")[0]), fd, self._sidecars(fd).get(raw))
 
     def _sidecars(self, fd: int) -> dict[bytes, list[bytes]]:
         beside: dict[bytes, list[bytes]] = {}

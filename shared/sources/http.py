@@ -101,7 +101,7 @@ class HttpSource:
     """A list of URLs. For several threads."""
 
     has_bytes = True
-    writable = False
+    writable = deletable = False
 
     def __init__(self, parameters: Mapping[str, Any], policy: SourcePolicy) -> None:
         self._parameters, self._policy = parameters, policy

@@ -107,6 +107,11 @@ def target_path(folder: str, path: str) -> str:
     return "/".join([_printable(folder.replace("/", "_").replace("\\", "\\\\")), *parts])
 
 
+def moved_path(path: str) -> str:
+    """Where data that is moved goes below a target's root: its own path, each part as ``target_path`` writes it."""
+    return "/".join(_printable(part) for part in path.split("/"))
+
+
 def _printable(part: str) -> str:
     escaped = any(found.group(1) for found in _TEXT_ESCAPE.finditer(part))
     plain = part.replace("\\\\", "\\") if not escaped else part

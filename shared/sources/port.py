@@ -108,6 +108,7 @@ class Source(Protocol):
 
     has_bytes: bool
     writable: bool
+    deletable: bool
 
     def scan(self) -> Iterator[Entry | Problem]:
         """Every item once, in no promised order, with bounded memory; what cannot be used comes as a Problem.
@@ -129,6 +130,16 @@ class Source(Protocol):
     def locate(self, path: str) -> dict[str, str | None]:
         """``{"uri", "path"}``: what a program opens. ``path`` is None where there is none on this machine, and for a
         file name that is not UTF-8, which JSON cannot hold: its ``uri`` holds it percent-encoded."""
+
+    def delete(self, path: str, seen: Stat) -> bool:
+        """Delete what was ``seen`` at ``path``, for a move; False where it is gone already. Only of a source that is ``deletable``.
+
+        Raises:
+            Conflict: ``source.changed``: it is not what was seen, and stays.
+        """
+
+    def fingerprint(self, path: str) -> str | None:
+        """What a scan that finds ``path`` now would give as its fingerprint. Only of a source that is ``writable``."""
 
     def close(self) -> None:
         """Give back folders and connections."""

@@ -64,7 +64,7 @@ class SimulatedSource:
     """A listing."""
 
     has_bytes = False
-    writable = False
+    writable = deletable = False
 
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         listing = load_value(parameters.get("listing"), "of the simulated source")

@@ -16,6 +16,10 @@ object ``{"adaptor", "parameters"}`` itself::
     {"op": "restore", "id", "items": [{"key", "target": place, "target_path", "checksum"?}]}
     {"op": "purge",   "id", "items": [{"key", "target": place, "target_path"}]}
         each with "sources": {name: {"adaptor", "parameters"}}?, "policy": SourcePolicy.as_json()?, "verify": "cache" | "device"?
+    {"op": "mount",   "id", "mounts": folder, "items": [{as of verify, "mount_path"}]}
+    {"op": "unmount", "id", "mounts": folder, "items": [{"key", "mount_path"}]}
+    {"op": "settle",  "id", "items": [{"key", "source", "path", "target", "target_path", "size"?, "seen"}]}
+        after a copy with "moves": true, once the catalogue says that the data is at the target
     {"op": "cancel", "id"}             within a second; nothing half-done stays
 
 ``key`` names one copy for ever: 1 to 200 of ``A-Z a-z 0-9 _ . : -`` (``<instance id>:<data id>`` will do). ``path`` and
@@ -26,6 +30,9 @@ Out of it, per job::
 
     {"id", "results": [result, …]}     every item exactly once, in batches of at most 500, in no promised order
         {"key", "ok": true, "uri", "path", "size", "checksum", "verified"}           verify, copy, restore
+            mount too, with "via": "link" | "read_through"; a copy that "moves" has {"fingerprint", "seen": Stat} as well
+        {"key", "ok": true, "deleted": bool, "kept": {code, detail} | null}           settle
+        {"key", "ok": true, "unmounted": bool}                                        unmount
         {"key", "ok": true, "trashed": bool, "foreign": bool}                         discard
         {"key", "ok": true, "purged": bool}                                           purge
         {"key", "ok": false, "error": {kind, code, detail, next_step?, retryable: bool}}
@@ -53,6 +60,10 @@ What is promised of a copy
   bytes were written, and says nothing of what the device makes of them. With ``verify: device`` large files (from 1 MiB) are forced
   out and dropped from the page cache before they are read back, so the device is what answers, where its file system honours that.
 - The source is compared with what the catalogue says before, and with itself after. It is never written.
+
+``mount`` makes a link below ``mounts`` to where the data lies on this machine, never over something else (``target.exists``); what lies
+elsewhere gets neither path nor uri (``read_through``). ``settle`` takes the mark off the copy and deletes at the source what was
+``seen`` when it was copied; what changed since stays there (``kept``).
 
 ``discard`` moves a copy to ``.edgemere-trash/<key>`` under the target's root, at once; ``restore`` takes it back and verifies it; ``purge``
 removes trash, part and copy for good. All three touch only what carries the key's mark, remove folders

@@ -3,9 +3,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
-from services.instances.mover.looking import source_of
+from services.instances.mover.looking import as_known, source_of
 from services.instances.mover.target import Spot, exists
 from services.instances.mover.work import Work
 from shared.hosting.worker_loop import Job
@@ -66,8 +67,19 @@ def changed(path: str) -> Conflict:
 
 def finish(work: Work, item: Mapping[str, Any], size: int, checksum: str, moved: int, **more: Any) -> None:
     """The result of a copy that is in its place."""
-    place = work.place(item, "target").locate(item["target_path"])
-    work.ok(item, moved=moved, **place, size=size, checksum=checksum, verified="checksum", **more)
+    target = work.place(item, "target")
+    if item.get("moves"):
+        # What the target's next scan will find, so that it finds nothing changed; and what may be deleted afterwards.
+        seen = source_of(work, item).stat(item["path"])
+        as_known(item, seen)
+        more |= {"fingerprint": target.fingerprint(item["target_path"]), "seen": asdict(seen)}
+    work.ok(item, moved=moved, **target.locate(item["target_path"]), size=size, checksum=checksum, verified="checksum", **more)
+
+
+def keep_time(item: Mapping[str, Any], fd: int, before: Stat) -> None:
+    """Give moved data the time that it had: its content did not change."""
+    if item.get("moves") and before.modified_ns is not None:
+        os.utime(fd, ns=(before.modified_ns, before.modified_ns))
 
 
 def already_there(work: Work, item: Mapping[str, Any], spot: Spot) -> tuple[int, str] | None:

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from services.instances.mover.copying import already_there, changed, finish, is_passing, unchanged
+from services.instances.mover.copying import already_there, changed, finish, is_passing, keep_time, unchanged
 from services.instances.mover.looking import as_known, read, same_checksum, source_of
 from services.instances.mover.readback import Readback, address_of, start_writing, to_device
 from services.instances.mover.target import Spot, exists, mark, mark_of, remove_empty, rename_new, sync_folders, target_error
@@ -164,6 +164,7 @@ def _fill(work: Work, item: Mapping[str, Any], source: Source, part: _Part) -> t
     if before.size is not None and size != before.size:
         raise changed(path)
     unchanged(source, path, before)
+    keep_time(item, part.fd, before)
     checksum = "sha256:" + pipeline.digest.hexdigest()
     same_checksum(item, checksum)
     return size, checksum

@@ -23,12 +23,21 @@ def verify(job: Job) -> None:
 
 
 def _verify(work: Work, item: Mapping[str, Any]) -> None:
+    seen, moved = look(work, item)
+    work.ok(item, moved=moved, **seen)
+
+
+def look(work: Work, item: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
+    """What is at the item's place, as a result says it, and how many bytes were read for that.
+
+    Raises:
+        EdgemereError: it is not there, cannot be read, or is not what the catalogue says.
+    """
     source, path = work.place(item, "source"), item["path"]
     if not source.has_bytes:
         found = source.stat(path)
         as_known(item, found)
-        work.ok(item, uri=None, path=None, size=found.size, checksum=found.checksum, verified="simulated")
-        return
+        return {"uri": None, "path": None, "size": found.size, "checksum": found.checksum, "verified": "simulated"}, 0
     checksum = item.get("checksum")
     if not checksum and source.locate(path)["path"] is None and hasattr(source, "reachable"):
         found = source.reachable(path)
@@ -41,8 +50,8 @@ def _verify(work: Work, item: Mapping[str, Any]) -> None:
             elif found.size:
                 read(stream, 1, path)
     as_known(item, found)
-    work.ok(item, moved=(found.size or 0) if checksum else 0, **source.locate(path), size=found.size, checksum=checksum,
-            verified="checksum" if checksum else "size_mtime")
+    seen = {**source.locate(path), "size": found.size, "checksum": checksum, "verified": "checksum" if checksum else "size_mtime"}
+    return seen, (found.size or 0) if checksum else 0
 
 
 def _hash(work: Work, item: Mapping[str, Any], stream: Any, found: Stat) -> None:

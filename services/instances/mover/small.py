@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from services.instances.mover.copying import LARGE, already_there, changed, finish, unchanged
+from services.instances.mover.copying import LARGE, already_there, changed, finish, keep_time, unchanged
 from services.instances.mover.looking import as_known, read, same_checksum, source_of
 from services.instances.mover.target import Spot, exists, mark, remove_empty, rename_new, sync_file_system, sync_folders, target_error
 from services.instances.mover.work import Work
@@ -121,7 +121,7 @@ def _write(work: Work, item: Mapping[str, Any], alone: bool) -> _Written | None:
         unchanged(source, path, before)
         checksum = "sha256:" + hashlib.sha256(content).hexdigest()
         same_checksum(item, checksum)
-        _write_part(spot, content, alone)
+        _write_part(spot, content, alone, lambda fd: keep_time(item, fd, before))
         return _Written(item, spot, len(content), checksum)
     except OSError as error:
         raise target_error(error, spot.shown()) from None
@@ -136,7 +136,7 @@ def _whole(stream: Any, expected: int, path: str) -> bytes:
     return content
 
 
-def _write_part(spot: Spot, content: bytes, alone: bool) -> None:
+def _write_part(spot: Spot, content: bytes, alone: bool, written: Callable[[int], None]) -> None:
     try:
         folder = spot.folder(create=True)
         fd = os.open(spot.part, _CREATE, 0o666, dir_fd=folder.fd)
@@ -150,6 +150,7 @@ def _write_part(spot: Spot, content: bytes, alone: bool) -> None:
         view = memoryview(content)
         while view:
             view = view[os.write(fd, view):]
+        written(fd)
         if alone:
             os.fsync(fd)
         if os.pread(fd, len(content) + 1, 0) != content:

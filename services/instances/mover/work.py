@@ -1,6 +1,7 @@
 """One job of the mover as its ops see it: open places, results in batches, progress in time, cancellation."""
 from __future__ import annotations
 
+import os
 import re
 import threading
 import time
@@ -9,6 +10,7 @@ from typing import Any
 
 from shared.hosting.worker_loop import Job, failure
 from shared.kernel.errors import Conflict, EdgemereError, Invalid
+from shared.sources.beneath import Root
 from shared.sources.port import Source, SourcePolicy
 from shared.sources.registry import open_source
 
@@ -36,6 +38,7 @@ class Work:
         self._places = job.body.get("sources") or {}
         self.verifies_device = job.body.get("verify") == "device"
         self._open: dict[Any, Source | EdgemereError] = {}
+        self._mounts: Root | None = None
         self._lock = threading.RLock()
         self._results: list[dict[str, Any]] = []
         self._due = time.monotonic() + BATCH_S
@@ -50,10 +53,22 @@ class Work:
         for place in self._open.values():
             if not isinstance(place, EdgemereError):
                 place.close()
+        if self._mounts is not None:
+            self._mounts.close()
 
     @property
     def cancelled(self) -> bool:
         return self._job.cancelled
+
+    @property
+    def mounts(self) -> Root:
+        """The folder of links, made when it is first needed. Raises OSError."""
+        with self._lock:
+            if self._mounts is None:
+                folder = self._job.body["mounts"]
+                os.makedirs(folder, exist_ok=True)
+                self._mounts = Root(folder)
+            return self._mounts
 
     def check(self) -> None:
         """
