@@ -79,6 +79,37 @@ def claim(uses: Uses, claims: Sequence[Mapping[str, Any]], holder: str, ttl_s: f
     return {"claimed": len(asked)}
 
 
+def look(uses: Uses, claims: Sequence[Mapping[str, Any]], holder: str) -> list[dict[str, Any]]:
+    """Whether ``claim`` would grant these now, by source and kind; claims nothing and stands in no line.
+
+    ``[{"source", "kind", "wanted", "capacity", "used", "free", "missing", "fits", "why"}]``; an unlimited kind has null capacity
+    and free. Claims that are over and not given back yet count as used.
+
+    Raises:
+        NotFound, Conflict, Invalid: as ``claim`` does.
+    """
+    asked = _checked(claims, holder, None)
+    with uses.db.reading() as connection:
+        held = {row["id"]: row for row in repository.sources_by_ids(connection, sorted({one["source_id"] for one in asked.values()}))}
+        _check_there(asked, held)
+        for one in asked.values():
+            _check_usable(held[one["source_id"]], one["kind"])
+        wanted = _amounts(asked.values())
+        refusals = lines.refused(connection, held, wanted, holder, uses.config.reservations.backfill_s)
+    rooms = []
+    for source_id, kinds in wanted.items():
+        for kind, amount in kinds.items():
+            source = held[source_id]
+            capacity, used = (source["capacity"] or {}).get(kind), (source["used"] or {}).get(kind, 0)
+            free = None if capacity is None else max(capacity - used, 0)
+            refusal = refusals.get((source_id, kind))
+            rooms.append({
+                "source": ref(source_id, source["name"]), "kind": kind, "wanted": amount, "capacity": capacity, "used": used, "free": free,
+                "missing": 0 if free is None else max(amount - free, 0), "fits": refusal is None, "why": refusal and refusal.detail,
+                "never": bool(refusal and refusal.extra.get("never"))})
+    return rooms
+
+
 def release(uses: Uses, ids: Sequence[str] | None = None, holder: str | None = None, prefix: str = "") -> dict[str, int]:
     """Give claims back: those of ``ids``, or those of a holder (that begin with ``prefix``). ``{"released": n}``.
 

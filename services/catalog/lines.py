@@ -30,24 +30,34 @@ def judge(uow: UnitOfWork, held: Mapping[str, Row], wanted: Mapping[str, Mapping
 
     With ``wait`` it stands in line from now on wherever it was refused, unless a source could never hold so much.
     """
-    refusals, keys = [], {}
-    queued = waiting_line.lines(uow.connection, waiting_table, [_key(source, kind) for source, kinds in wanted.items() for kind in kinds])
+    refusals = refused(uow.connection, held, wanted, holder, patience_s)
+    first = next(iter(refusals.values()), None)
+    if first is None or first.extra.get("never"):
+        return first
+    if wait:
+        waiting_line.enter(uow.connection, waiting_table, holder, {
+            _key(source, kind): {kind: wanted[source][kind]} for source, kind in refusals})
+        source, kind = next(iter(refusals))
+        first.extra["line"] = place(uow.connection, held[source], _key(source, kind), holder)
+    return first
+
+
+def refused(connection: Connection, held: Mapping[str, Row], wanted: Mapping[str, Mapping[str, int]], holder: str,
+            patience_s: float) -> dict[tuple[str, str], NoCapacity]:
+    """Why a holder may not take what it wants now, by source and kind; alone where a source could never hold so much."""
+    queued = waiting_line.lines(connection, waiting_table, [_key(source, kind) for source, kinds in wanted.items() for kind in kinds])
+    refusals = {}
     for source_id, kinds in wanted.items():
         for kind, amount in kinds.items():
-            source, key = held[source_id], _key(source_id, kind)
-            line = queued.get(key, [])
+            source = held[source_id]
+            line = queued.get(_key(source_id, kind), [])
             if waiting_line.may_take(line, holder, {kind: amount}, {kind: _free(source, kind)}, patience_s):
                 continue
             refusal = rules.no_room(source, {kind: amount}) or rules.kept_for_others(source, kind, amount)
             if refusal.extra.get("never"):
-                return refusal
-            refusals.append(refusal)
-            keys[key] = {kind: amount}
-    if refusals and wait:
-        waiting_line.enter(uow.connection, waiting_table, holder, keys)
-        first = next(iter(keys))
-        refusals[0].extra["line"] = place(uow.connection, held[first.partition(".")[0]], first, holder)
-    return refusals[0] if refusals else None
+                return {(source_id, kind): refusal}
+            refusals[source_id, kind] = refusal
+    return refusals
 
 
 def place(connection: Connection, source: Row, key: str, holder: str) -> dict[str, Any] | None:

@@ -89,6 +89,10 @@ class Catalog:
         return claiming.claim(self.uses, claims, holder, ttl_s, wait)
 
     @rpc
+    def look(self, claims, holder):
+        return claiming.look(self.uses, claims, holder)
+
+    @rpc
     def release(self, ids=None, holder=None, prefix=""):
         return claiming.release(self.uses, ids, holder, prefix)
 

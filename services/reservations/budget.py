@@ -65,21 +65,44 @@ def claim(uses: Uses, request: Mapping[str, Any], amounts: Mapping[str, float]) 
             _hold(uow, owner)
             rows = [row for row in _charges(uow.connection, owner, limits["period_s"])
                     if (row.request_id, row.attempt) != (request["id"], request["attempt"])]
-            free = _free(limits, rows)
-            line = waiting_line.lines(uow.connection, waiting_table, [key]).get(key, [])
-            asked = {kind: amounts[kind] for kind in KINDS if free[kind] is not None and amounts[kind] > SIGNIFICANT}
-            if not asked or waiting_line.may_take(line, request["id"], asked, _kindly(free), uses.config.reservations.backfill_s):
+            asked = _asked(amounts, _free(limits, rows))
+            refusal = _judged(uses, uow.connection, request, limits, rows, asked)
+            if refusal is None:
                 _charge(uow, request, amounts)
                 if waiting_line.leave(uow.connection, waiting_table, request["id"]):
                     _announce(uow, uses, owner, limits)
                 return None
-            never = [kind for kind in asked if asked[kind] > limits[kind]]
-            if request.get("wait") and not never:
+            if request.get("wait") and refusal.can_wait:
                 waiting_line.enter(uow.connection, waiting_table, request["id"], {key: asked})
-            return Refusal(_sentence(owner, limits, free, asked, rows), not never, {
-                "object": {"class": "budget", "id": key, "name": owner, "kind": ", ".join(asked)},
-                "line": _place(uow.connection, owner, limits, request["id"]) if request.get("wait") and not never else None})
+                refusal.waits_for["line"] = _place(uow.connection, owner, limits, request["id"])
+            return refusal
     return uses.db.retrying(work)
+
+
+def would_refuse(uses: Uses, request: Mapping[str, Any], amounts: Mapping[str, float]) -> Refusal | None:
+    """What ``claim`` would answer now. Charges nothing and stands in no line."""
+    limits = limits_of(uses.config, request["owner"])
+    if limits is None:
+        return None
+    with uses.db.reading() as connection:
+        rows = _charges(connection, request["owner"], limits["period_s"])
+        return _judged(uses, connection, request, limits, rows, _asked(amounts, _free(limits, rows)))
+
+
+def _asked(amounts: Mapping[str, float], free: Mapping[str, float | None]) -> dict[str, float]:
+    """What is wanted of the kinds that have a limit."""
+    return {kind: amounts[kind] for kind in KINDS if free[kind] is not None and amounts[kind] > SIGNIFICANT}
+
+
+def _judged(uses: Uses, connection: Connection, request: Mapping[str, Any], limits: Mapping[str, Any], rows: Sequence[Any],
+            asked: Mapping[str, float]) -> Refusal | None:
+    owner, key, free = request["owner"], _key(request["owner"]), _free(limits, rows)
+    line = waiting_line.lines(connection, waiting_table, [key]).get(key, [])
+    if not asked or waiting_line.may_take(line, request["id"], asked, _kindly(free), uses.config.reservations.backfill_s):
+        return None
+    never = [kind for kind in asked if asked[kind] > limits[kind]]
+    return Refusal(_sentence(owner, limits, free, asked, rows), not never, {
+        "object": {"class": "budget", "id": key, "name": owner, "kind": ", ".join(asked)}, "line": None})
 
 
 def spent_refusal(uses: Uses, request: Mapping[str, Any]) -> Refusal | None:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from services.reservations import budget, freeing, keeping, repository, rules
@@ -17,7 +17,7 @@ from shared.kernel.errors import Conflict, VersionConflict
 from shared.storage.record import Row
 
 
-class _Evaluation:
+class Evaluation:
     """What is decided about each reservation of an attempt, without the reservations: there may be a hundred thousand."""
 
     def __init__(self, asked: Asking) -> None:
@@ -40,7 +40,7 @@ def evaluate(uses: Uses, request: Mapping[str, Any]) -> None:
         evaluation = _decide(uses, request)
         _check(uses, request, evaluation)
         _charge(uses, request, evaluation)
-        claim(uses, request, _claims(evaluation), uses.config.reservations.claim_ttl_s)
+        claim(uses, request, claims_of(evaluation), uses.config.reservations.claim_ttl_s)
     except CannotGoOn as why:
         if why.code != "over_budget":
             # Nothing is charged while it waits for something else.
@@ -65,20 +65,30 @@ def _pages(uses: Uses, request: Mapping[str, Any]) -> Iterator[list[Row]]:
         time.sleep(0)
 
 
-def _decide(uses: Uses, request: Mapping[str, Any]) -> _Evaluation:
+def _decide(uses: Uses, request: Mapping[str, Any]) -> Evaluation:
     """Decide about all reservations as things are now."""
-    places: dict[str, Any] = {}
-    asked = asking(uses, request, places, truncated=bool((request.get("found") or {}).get("truncated")))
-    evaluation, decider = _Evaluation(asked), Decider(asked)
     # Where this step ran half before, what it confirmed stays so.
     with uses.db.reading() as connection:
         done = repository.confirmed(connection, request["id"], request["attempt"], "", 1_000_000)
-    for rows in (done, *_pages(uses, request)):
+    evaluation, groups = judged(uses, request, (done, *_pages(uses, request)), truncated=bool((request.get("found") or {}).get("truncated")))
+    for row in done:
+        del evaluation.by_id[row["id"]]
+    evaluation.kept = keeping.keep(uses, evaluation.asked, evaluation.by_id, groups)
+    return evaluation
+
+
+def judged(uses: Uses, request: Mapping[str, Any], pages: Iterable[Sequence[Mapping[str, Any]]], *,
+           truncated: bool) -> tuple[Evaluation, list[list[Decided]]]:
+    """What is decided about reservations as things are now, and the groups of replicas among them. Writes nothing."""
+    places: dict[str, Any] = {}
+    asked = asking(uses, request, places, truncated=truncated)
+    evaluation, decider = Evaluation(asked), Decider(asked)
+    for rows in pages:
         unknown = {row["source_id"] for row in rows} - set(places)
         places.update(sources(uses, unknown))
         for row in rows:
             decided = decider(row["snapshot"])
-            decided.fixed = row["state"] == "Confirmed"
+            decided.fixed = row.get("state") == "Confirmed"
             evaluation.by_id[row["id"]] = decided
             if not row["expires_at"]:
                 evaluation.claimless.add(row["id"])
@@ -88,22 +98,29 @@ def _decide(uses: Uses, request: Mapping[str, Any]) -> _Evaluation:
     facts = {**{target["id"]: target for target in asked.targets.values()}, **places}
     evaluation.ready_in_s = seconds_until_ready(((one.action, one.size, one.source_id, one.target_id) for one in chosen), facts,
                                                 uses.config.requests.assumed_mib_per_s)
-    for row in done:
-        del evaluation.by_id[row["id"]]
     evaluation.refusal = selection.refusal
-    evaluation.kept = keeping.keep(uses, asked, evaluation.by_id, selection.groups)
-    return evaluation
+    return evaluation, selection.groups
 
 
-def _check(uses: Uses, request: Mapping[str, Any], evaluation: _Evaluation) -> None:
+def _check(uses: Uses, request: Mapping[str, Any], evaluation: Evaluation) -> None:
     """Refuse to go on with less than is needed, or with what cannot be done.
 
     Raises:
         CannotGoOn: with the reason; what the policies reject keeps its decision.
     """
+    if evaluation.refusal:
+        _write(uses, request, evaluation, ("rejected",))
+    object_to(evaluation)
+
+
+def object_to(evaluation: Evaluation) -> None:
+    """Refuse what was decided where it is less than is needed, or cannot be done.
+
+    Raises:
+        CannotGoOn: with the reason.
+    """
     refusal = evaluation.refusal
     if refusal:
-        _write(uses, request, evaluation, ("rejected",))
         raise CannotGoOn(refusal.code, refusal.detail, can_wait=refusal.can_wait)
     chosen = [one for _, one in evaluation.with_status("chosen")]
     in_place = [one for one in chosen if one.problem and one.action == "leave"]
@@ -112,7 +129,7 @@ def _check(uses: Uses, request: Mapping[str, Any], evaluation: _Evaluation) -> N
             raise CannotGoOn(one.problem.code, f"'{one.name}' (rule '{one.rule}'): {one.problem.detail}", can_wait=one.problem.can_wait)
 
 
-def _charge(uses: Uses, request: Mapping[str, Any], evaluation: _Evaluation) -> None:
+def _charge(uses: Uses, request: Mapping[str, Any], evaluation: Evaluation) -> None:
     """Charge the budget of the request's owner.
 
     Raises:
@@ -123,7 +140,7 @@ def _charge(uses: Uses, request: Mapping[str, Any], evaluation: _Evaluation) -> 
         raise CannotGoOn("over_budget", refusal.detail, can_wait=refusal.can_wait, waits_for=refusal.waits_for)
 
 
-def _claims(evaluation: _Evaluation) -> list[dict[str, Any]]:
+def claims_of(evaluation: Evaluation) -> list[dict[str, Any]]:
     """A reader for what is chosen and has none yet, and the bytes of what goes to a target."""
     claims = []
     for row_id, one in evaluation.with_status("chosen"):
@@ -134,7 +151,7 @@ def _claims(evaluation: _Evaluation) -> list[dict[str, Any]]:
     return claims
 
 
-def _write(uses: Uses, request: Mapping[str, Any], evaluation: _Evaluation,
+def _write(uses: Uses, request: Mapping[str, Any], evaluation: Evaluation,
            only: Sequence[str] = ("chosen", "standby", "rejected", "left_out")) -> None:
     by_id = evaluation.by_id
 

@@ -3,12 +3,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from services.reservations import budget, freeing, rules
 from services.reservations.asking import asking
 from services.reservations.models import RESERVATION
-from services.reservations.policy.deciding import decide
+from services.reservations.policy.deciding import Asking, Outcome, decide
 from shared.hosting.uses import Uses
 from shared.kernel import clock
 from shared.kernel.errors import Conflict, EdgemereError, Malformed, NoCapacity
@@ -29,16 +30,30 @@ class CannotGoOn(Exception):
         self.code, self.message, self.can_wait, self.waits_for = code, message, can_wait, waits_for
 
 
+@dataclass
+class Intention:
+    """What a request would reserve, as far as it was found out: ``found`` is what the catalogue said of the query."""
+
+    found: dict[str, Any] = field(default_factory=dict)
+    candidates: Sequence[Data] = ()
+    sources: dict[str, Any] = field(default_factory=dict)
+    asked: Asking | None = None
+    outcome: Outcome | None = None
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def claims(self) -> list[dict[str, Any]]:
+        return rules.reader_claims([row for row in self.rows if row["expires_at"]])
+
+
 def reserve(uses: Uses, request: Mapping[str, Any]) -> None:
     """Take a Needed request to Selected; or say why it waits or fails."""
-    found: dict[str, Any] = {}
+    intention = Intention()
+    found = intention.found
     try:
-        if refusal := budget.spent_refusal(uses, request):
-            raise CannotGoOn("over_budget", refusal.detail, can_wait=refusal.can_wait, waits_for=refusal.waits_for)
-        candidates, sources = _candidates(uses, request, found)
-        candidates = _as_locked(request, candidates)
-        rows = _rows(uses, request, _chosen(uses, request, candidates, found), sources, found)
-        claim(uses, request, rules.reader_claims([row for row in rows if row["expires_at"]]), uses.config.reservations.claim_ttl_s)
+        intend(uses, request, intention)
+        rows = intention.rows
+        claim(uses, request, intention.claims, uses.config.reservations.claim_ttl_s)
     except CannotGoOn as why:
         refuse(uses, request, why, found)
         return
@@ -55,6 +70,19 @@ def reserve(uses: Uses, request: Mapping[str, Any]) -> None:
             raise
         # It was cancelled, or began anew, while this attempt was being reserved.
         freeing.free_all(uses, request["id"], {"code": "cancelled"}, up_to=request["attempt"])
+
+
+def intend(uses: Uses, request: Mapping[str, Any], intention: Intention) -> None:
+    """Find out what a request would reserve as things stand now. Writes nothing, unless the request heals what broke.
+
+    Raises:
+        CannotGoOn: there is nothing to reserve, or not enough.
+    """
+    if refusal := budget.spent_refusal(uses, request):
+        raise CannotGoOn("over_budget", refusal.detail, can_wait=refusal.can_wait, waits_for=refusal.waits_for)
+    candidates, intention.sources = _candidates(uses, request, intention.found)
+    intention.candidates = _chosen(uses, request, _as_locked(request, candidates), intention.found)
+    _decide(uses, request, intention)
 
 
 def refuse(uses: Uses, request: Mapping[str, Any], why: CannotGoOn, found: Mapping[str, Any] | None = None) -> None:
@@ -123,18 +151,17 @@ def _chosen(uses: Uses, request: Mapping[str, Any], candidates: Sequence[Data], 
     return candidates
 
 
-def _rows(uses: Uses, request: Mapping[str, Any], candidates: Sequence[Data], sources: Mapping[str, Any],
-          found: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _decide(uses: Uses, request: Mapping[str, Any], intention: Intention) -> None:
     """The reservations that the candidates get, as things stand now; ``evaluate`` decides again what becomes of each."""
-    asked = asking(uses, request, sources, truncated=bool(found.get("truncated")))
-    outcome = decide(candidates, asked)
+    asked = intention.asked = asking(uses, request, intention.sources, truncated=bool(intention.found.get("truncated")))
+    outcome = intention.outcome = decide(intention.candidates, asked)
     refusal = outcome.refusal
     if refusal and refusal.code != "rejected_by_policy":
         raise CannotGoOn(refusal.code, refusal.detail, can_wait=refusal.can_wait)
     ends = clock.stamp_in(uses.config.reservations.claim_ttl_s)
     keep = rules.reserved(outcome.decided, asked.select, refusal)
-    return [rules.reservation_row(request, data, decided, ends)
-            for data, decided, kept in zip(candidates, outcome.decided, keep, strict=True) if kept]
+    intention.rows = [rules.reservation_row(request, data, decided, ends)
+                      for data, decided, kept in zip(intention.candidates, outcome.decided, keep, strict=True) if kept]
 
 
 def _healing(uses: Uses, request: Mapping[str, Any], candidates: Sequence[Data]) -> list[Data]:
