@@ -7,13 +7,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from gateway.clients import js
+from gateway.clients import js, python
 
 ROOT = Path(__file__).resolve().parents[2]
 
 FILES: dict[str, Callable[[], str]] = {
     "gateway/clients/js/edgemere.js": js.module,
     "gateway/clients/js/edgemere.d.ts": js.types,
+    "gateway/clients/python/edgemere/calls.py": python.calls,
 }
 
 

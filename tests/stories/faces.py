@@ -74,6 +74,9 @@ class Rest:
         """Whether the reply has one of the statuses; what the command line would exit with is not asked here."""
         return reply.status in (status if isinstance(status, list) else [status])
 
+    def close(self) -> None:
+        """Nothing stays open."""
+
     def _exchange(self, method: str, address: str, body: str | None, headers: Mapping[str, str]) -> tuple[int, dict[str, str], bytes]:
         connection = http.client.HTTPConnection(self._url.hostname or "", self._url.port, timeout=PATIENCE_S)
         try:
@@ -121,14 +124,14 @@ class Cli:
             return reply.status == exit_code
         return reply.status in {EXIT_OF_STATUS[one] for one in (status if isinstance(status, list) else [status])}
 
+    def close(self) -> None:
+        """Nothing stays open."""
+
     def _run(self, words: list[str]) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
             [sys.executable, "-m", "gateway", *words], env=project_environment(EDGEMERE_URL=self._url), cwd=ROOT,
             stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE_S * 2,
         )
-
-
-FACES = {face.name: face for face in (Rest, Cli)}
 
 
 def _options(row: Action, parameters: Mapping[str, Any]) -> list[str]:

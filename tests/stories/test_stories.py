@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from shared.contracts import table
-from tests.stories.faces import FACES, Reply
+from tests.stories.faces import Cli, Reply, Rest
+from tests.stories.program_faces import PROGRAM_FACES
 from tests.stories.story import MISSING, faults, filled, member, stories, write_files
 from tests.support.servers import EdgemereServer
 
+FACES = {face.name: face for face in (Rest, Cli)} | PROGRAM_FACES
 STORIES = dict(stories())
 _PAUSE_S = 0.15
 _numbers = itertools.count(1)
@@ -24,7 +26,9 @@ _numbers = itertools.count(1)
 def face(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """One face of one server; the stories keep out of each other's way by their names."""
     with EdgemereServer(tmp_path_factory.mktemp(f"server-{request.param}")) as server:
-        yield FACES[request.param](server.url)
+        face = FACES[request.param](server.url)
+        yield face
+        face.close()
 
 
 @pytest.mark.parametrize("name", STORIES)

@@ -1,0 +1,1935 @@
+"""Every action of the server as a method. Made from the action table by .ci/generate; do not change it by hand."""
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from .connection import Server
+
+
+class DoDatarequestCalls:
+    """The actions of datarequest."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def create(
+            self,
+            *,
+            name: str | None = None,
+            query: str | Mapping[str, Any] | None = None,
+            data_reference: str | Mapping[str, Any] | None = None,
+            target: str | Mapping[str, Any] | None = None,
+            action: str | None = None,
+            granularity: str | None = None,
+            select: Mapping[str, Any] | None = None,
+            wait: bool | None = None,
+            deadline: str | float | None = None,
+            lifetime: str | float | None = None,
+            workload: str | None = None,
+            labels: Mapping[str, Any] | None = None,
+            all: bool | None = None,
+            fulfill: bool | None = None,
+            needed_by: str | float | None = None,
+            standing: bool | None = None,
+            group: Mapping[str, Any] | None = None,
+            lock: Mapping[str, Any] | None = None,
+            wait_s: float | None = None,
+            idempotency_key: str | None = None,
+            if_match: int | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """Ask for data: create a request and, unless told otherwise, start to fulfil it.
+
+        Args:
+            name: Its name; without one it is numbered.
+            query: What data is needed, as JSON or as a line.
+            data_reference: The reference to make it from.
+            target: The source that receives copies; it needs parameters.writable: true.
+            action: The action wished for.
+            granularity: An instance per data or per source.
+            select: How candidates are chosen: {mode: all|best|first, count, minimum}.
+            wait: Wait in Needed while nothing matches or there is no room.
+            deadline: When to give up: a time, or a duration from now.
+            lifetime: How long the instances live after they are ready.
+            workload: What the data is for.
+            labels: Free labels.
+            all: Says that an empty query means everything.
+            fulfill: False leaves it in Init.
+            needed_by: When the data must be ready. Not built yet.
+            standing: Attach new matching data as it appears. Not built yet.
+            group: Several queries, all or nothing. Not built yet.
+            lock: A lock to reproduce. Not built yet.
+            wait_s: seconds to wait for the end of what this begins.
+
+        Raises:
+            Malformed: ``query.syntax``: The query cannot be parsed; `errors` says where.
+            Malformed: ``query.unknown_operator``: The query uses an operator that does not exist.
+            Malformed: ``query.unknown_field``: The query names a field that the class does not have.
+            Malformed: ``query.bad_operand``: An operator got a value that it cannot use.
+            Invalid: ``query.empty``: An empty query would create something for everything; `all: true` says that this is meant.
+            Conflict: ``datarequest.name_taken``: There is a request of this name already.
+            Invalid: ``idempotency.mismatch``: The Idempotency-Key was used before for something else.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/do/datarequest/create", True, "object", 0),
+            {"name": name, "query": query, "data_reference": data_reference, "target": target, "action": action,
+             "granularity": granularity, "select": select, "wait": wait, "deadline": deadline, "lifetime": lifetime,
+             "workload": workload, "labels": labels, "all": all, "fulfill": fulfill, "needed_by": needed_by, "standing":
+             standing, "group": group, "lock": lock},
+            wait_s=wait_s, idempotency_key=idempotency_key, if_match=if_match, timeout_s=timeout_s,
+        )
+
+    def fulfill(
+            self,
+            id: str | Mapping[str, Any],
+            *,
+            wait_s: float | None = None,
+            idempotency_key: str | None = None,
+            if_match: int | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """Start to fulfil a request that is in Init.
+
+        Args:
+            id: required; The id or name of the object.
+            wait_s: seconds to wait for the end of what this begins.
+
+        Raises:
+            NotFound: ``datarequest.not_found``: There is no such request.
+            Conflict: ``datarequest.illegal_move``: The state of the request does not allow this; `legal` lists what it allows.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/do/datarequest/fulfill", True, "object", 0),
+            {"id": id},
+            wait_s=wait_s, idempotency_key=idempotency_key, if_match=if_match, timeout_s=timeout_s,
+        )
+
+    def list(
+            self,
+            *,
+            attr1: str | Mapping[str, Any] | None = None,
+            id: str | None = None,
+            name: str | None = None,
+            state: str | None = None,
+            data_reference: str | None = None,
+            target: str | None = None,
+            workload: str | None = None,
+            action: str | None = None,
+            granularity: str | None = None,
+            owner: str | None = None,
+            limit: int | None = None,
+            cursor: str | None = None,
+            sort: str | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """List the requests.
+
+        Args:
+            attr1: An id, a name, or a query over the object's fields.
+            id: The id: a ULID with the prefix of its class.
+            name: The name, unique per class and owner.
+            state: The state in the net of its class.
+            data_reference: The reference it was made from.
+            target: The source that receives copies and moves.
+            workload: What the data is for.
+            action: The requester's wish: leave, mount, copy, move or auto.
+            granularity: An instance per data, or per source.
+            owner: Whom it belongs to.
+            limit: How many at most in one page.
+            cursor: Where to go on: the `next` of the page before.
+            sort: A field, or several with commas; a minus before it turns it round.
+
+        Raises:
+            Malformed: ``query.syntax``: The query cannot be parsed; `errors` says where.
+            Malformed: ``query.unknown_operator``: The query uses an operator that does not exist.
+            Malformed: ``query.unknown_field``: The query names a field that the class does not have.
+            Malformed: ``query.bad_operand``: An operator got a value that it cannot use.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/do/datarequest/list", False, "page", 0),
+            {"attr1": attr1, "id": id, "name": name, "state": state, "data_reference": data_reference, "target": target,
+             "workload": workload, "action": action, "granularity": granularity, "owner": owner, "limit": limit, "cursor":
+             cursor, "sort": sort},
+            timeout_s=timeout_s,
+        )
+
+    def find(
+            self,
+            attr1: str | Mapping[str, Any] | None = None,
+            *,
+            id: str | None = None,
+            name: str | None = None,
+            state: str | None = None,
+            data_reference: str | None = None,
+            target: str | None = None,
+            workload: str | None = None,
+            action: str | None = None,
+            granularity: str | None = None,
+            owner: str | None = None,
+            limit: int | None = None,
+            cursor: str | None = None,
+            sort: str | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """Find requests by id, name or query.
+
+        Args:
+            attr1: An id, a name, or a query over the object's fields.
+            id: The id: a ULID with the prefix of its class.
+            name: The name, unique per class and owner.
+            state: The state in the net of its class.
+            data_reference: The reference it was made from.
+            target: The source that receives copies and moves.
+            workload: What the data is for.
+            action: The requester's wish: leave, mount, copy, move or auto.
+            granularity: An instance per data, or per source.
+            owner: Whom it belongs to.
+            limit: How many at most in one page.
+            cursor: Where to go on: the `next` of the page before.
+            sort: A field, or several with commas; a minus before it turns it round.
+
+        Raises:
+            NotFound: ``datarequest.not_found``: There is no such request.
+            Malformed: ``query.syntax``: The query cannot be parsed; `errors` says where.
+            Malformed: ``query.unknown_operator``: The query uses an operator that does not exist.
+            Malformed: ``query.unknown_field``: The query names a field that the class does not have.
+            Malformed: ``query.bad_operand``: An operator got a value that it cannot use.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/do/datarequest/find", False, "page", 0),
+            {"attr1": attr1, "id": id, "name": name, "state": state, "data_reference": data_reference, "target": target,
+             "workload": workload, "action": action, "granularity": granularity, "owner": owner, "limit": limit, "cursor":
+             cursor, "sort": sort},
+            timeout_s=timeout_s,
+        )
+
+    def show(self, id: str | Mapping[str, Any], *, timeout_s: float | None = None) -> Any:
+        """Show one request.
+
+        Args:
+            id: required; The id or name of the object.
+
+        Raises:
+            NotFound: ``datarequest.not_found``: There is no such request.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/do/datarequest/show", False, "object", 0),
+            {"id": id},
+            timeout_s=timeout_s,
+        )
+
+    def plan(
+            self,
+            *,
+            name: str | None = None,
+            query: str | Mapping[str, Any] | None = None,
+            data_reference: str | Mapping[str, Any] | None = None,
+            target: str | Mapping[str, Any] | None = None,
+            action: str | None = None,
+            granularity: str | None = None,
+            select: Mapping[str, Any] | None = None,
+            wait: bool | None = None,
+            deadline: str | float | None = None,
+            lifetime: str | float | None = None,
+            workload: str | None = None,
+            labels: Mapping[str, Any] | None = None,
+            all: bool | None = None,
+            fulfill: bool | None = None,
+            needed_by: str | float | None = None,
+            standing: bool | None = None,
+            group: Mapping[str, Any] | None = None,
+            lock: Mapping[str, Any] | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """Say what a request would do, writing nothing.
+
+        Not built yet: raises ``NotYet``.
+
+        Args:
+            name: Its name; without one it is numbered.
+            query: What data is needed, as JSON or as a line.
+            data_reference: The reference to make it from.
+            target: The source that receives copies; it needs parameters.writable: true.
+            action: The action wished for.
+            granularity: An instance per data or per source.
+            select: How candidates are chosen: {mode: all|best|first, count, minimum}.
+            wait: Wait in Needed while nothing matches or there is no room.
+            deadline: When to give up: a time, or a duration from now.
+            lifetime: How long the instances live after they are ready.
+            workload: What the data is for.
+            labels: Free labels.
+            all: Says that an empty query means everything.
+            fulfill: False leaves it in Init.
+            needed_by: When the data must be ready. Not built yet.
+            standing: Attach new matching data as it appears. Not built yet.
+            group: Several queries, all or nothing. Not built yet.
+            lock: A lock to reproduce. Not built yet.
+
+        Raises:
+            NotYet: ``not_yet``: On every face, and not built yet.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/do/datarequest/plan", False, "object", 0),
+            {"name": name, "query": query, "data_reference": data_reference, "target": target, "action": action,
+             "granularity": granularity, "select": select, "wait": wait, "deadline": deadline, "lifetime": lifetime,
+             "workload": workload, "labels": labels, "all": all, "fulfill": fulfill, "needed_by": needed_by, "standing":
+             standing, "group": group, "lock": lock},
+            timeout_s=timeout_s,
+        )
+
+    def explain(self, id: str | Mapping[str, Any], *, timeout_s: float | None = None) -> Any:
+        """Explain a request: the funnel of its query and the timeline of its steps.
+
+        Args:
+            id: required; The id or name of the object.
+
+        Raises:
+            NotFound: ``datarequest.not_found``: There is no such request.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/do/datarequest/explain", False, "document", 0),
+            {"id": id},
+            timeout_s=timeout_s,
+        )
+
+    def cancel(
+            self,
+            id: str | Mapping[str, Any],
+            *,
+            because: str | None = None,
+            idempotency_key: str | None = None,
+            if_match: int | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """Give up a request that is under way.
+
+        Args:
+            id: required; The id or name of the object.
+            because: Why, in a sentence.
+
+        Raises:
+            NotFound: ``datarequest.not_found``: There is no such request.
+            Conflict: ``datarequest.illegal_move``: The state of the request does not allow this; `legal` lists what it allows.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/do/datarequest/cancel", True, "object", 0),
+            {"id": id, "because": because},
+            idempotency_key=idempotency_key, if_match=if_match, timeout_s=timeout_s,
+        )
+
+    def retry(
+            self,
+            id: str | Mapping[str, Any],
+            *,
+            wait_s: float | None = None,
+            idempotency_key: str | None = None,
+            if_match: int | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """Start a new attempt of a failed request.
+
+        Args:
+            id: required; The id or name of the object.
+            wait_s: seconds to wait for the end of what this begins.
+
+        Raises:
+            NotFound: ``datarequest.not_found``: There is no such request.
+            Conflict: ``datarequest.illegal_move``: The state of the request does not allow this; `legal` lists what it allows.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/do/datarequest/retry", True, "object", 0),
+            {"id": id},
+            wait_s=wait_s, idempotency_key=idempotency_key, if_match=if_match, timeout_s=timeout_s,
+        )
+
+    def complete(
+            self,
+            id: str | Mapping[str, Any],
+            *,
+            idempotency_key: str | None = None,
+            if_match: int | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """Say that the data is no longer needed: claims are released and copies removed.
+
+        Args:
+            id: required; The id or name of the object.
+
+        Raises:
+            NotFound: ``datarequest.not_found``: There is no such request.
+            Conflict: ``datarequest.illegal_move``: The state of the request does not allow this; `legal` lists what it allows.
+            Invalid: ``datarequest.pinned``: Somebody keeps instances of the request; `instances` names them with their pins.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/do/datarequest/complete", True, "object", 0),
+            {"id": id},
+            idempotency_key=idempotency_key, if_match=if_match, timeout_s=timeout_s,
+        )
+
+    def destroy(
+            self,
+            id: str | Mapping[str, Any],
+            *,
+            idempotency_key: str | None = None,
+            if_match: int | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """Remove a request that has no live instances.
+
+        Args:
+            id: required; The id or name of the object.
+
+        Raises:
+            NotFound: ``datarequest.not_found``: There is no such request.
+            Conflict: ``datarequest.in_use``: The request has live instances; `instances` names them.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/do/datarequest/destroy", True, "object", 0),
+            {"id": id},
+            idempotency_key=idempotency_key, if_match=if_match, timeout_s=timeout_s,
+        )
+
+    def lock(
+            self,
+            id: str | Mapping[str, Any],
+            *,
+            idempotency_key: str | None = None,
+            if_match: int | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """Write down ids, checksums and the policy revision, to reproduce a request.
+
+        Not built yet: raises ``NotYet``.
+
+        Args:
+            id: required; The id or name of the object.
+
+        Raises:
+            NotYet: ``not_yet``: On every face, and not built yet.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/do/datarequest/lock", True, "object", 0),
+            {"id": id},
+            idempotency_key=idempotency_key, if_match=if_match, timeout_s=timeout_s,
+        )
+
+
+class DoDatareferenceCalls:
+    """The actions of datareference."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def create(
+            self,
+            name: str,
+            query: str | Mapping[str, Any],
+            *,
+            short_name: str | None = None,
+            connection: Mapping[str, Any] | None = None,
+            defaults: Mapping[str, Any] | None = None,
+            all: bool | None = None,
+            idempotency_key: str | None = None,
+            if_match: int | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """Describe needed data under a name.
+
+        Args:
+            name: required; Its name.
+            short_name: The name without what it belongs to.
+            query: required; What data is needed, as JSON or as a line.
+            connection: How the application connects; secrets by name.
+            defaults: Defaults for its requests: target, action, granularity, select, …
+            all: Says that an empty query means everything.
+
+        Raises:
+            Malformed: ``query.syntax``: The query cannot be parsed; `errors` says where.
+            Malformed: ``query.unknown_operator``: The query uses an operator that does not exist.
+            Malformed: ``query.unknown_field``: The query names a field that the class does not have.
+            Malformed: ``query.bad_operand``: An operator got a value that it cannot use.
+            Invalid: ``query.empty``: An empty query would create something for everything; `all: true` says that this is meant.
+            Conflict: ``datareference.name_taken``: There is a reference of this name with another query.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/do/datareference/create", True, "object", 0),
+            {"name": name, "short_name": short_name, "query": query, "connection": connection, "defaults": defaults, "all":
+             all},
+            idempotency_key=idempotency_key, if_match=if_match, timeout_s=timeout_s,
+        )
+
+    def list(
+            self,
+            *,
+            attr1: str | Mapping[str, Any] | None = None,
+            id: str | None = None,
+            name: str | None = None,
+            state: str | None = None,
+            request: str | None = None,
+            owner: str | None = None,
+            limit: int | None = None,
+            cursor: str | None = None,
+            sort: str | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """List the references.
+
+        Args:
+            attr1: An id, a name, or a query over the object's fields.
+            id: The id: a ULID with the prefix of its class.
+            name: The name, unique per class and owner.
+            state: The state in the net of its class.
+            request: The request that provisions it, the newest one.
+            owner: Whom it belongs to.
+            limit: How many at most in one page.
+            cursor: Where to go on: the `next` of the page before.
+            sort: A field, or several with commas; a minus before it turns it round.
+
+        Raises:
+            Malformed: ``query.syntax``: The query cannot be parsed; `errors` says where.
+            Malformed: ``query.unknown_operator``: The query uses an operator that does not exist.
+            Malformed: ``query.unknown_field``: The query names a field that the class does not have.
+            Malformed: ``query.bad_operand``: An operator got a value that it cannot use.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/do/datareference/list", False, "page", 0),
+            {"attr1": attr1, "id": id, "name": name, "state": state, "request": request, "owner": owner, "limit": limit,
+             "cursor": cursor, "sort": sort},
+            timeout_s=timeout_s,
+        )
+
+    def find(
+            self,
+            attr1: str | Mapping[str, Any] | None = None,
+            *,
+            id: str | None = None,
+            name: str | None = None,
+            state: str | None = None,
+            request: str | None = None,
+            owner: str | None = None,
+            limit: int | None = None,
+            cursor: str | None = None,
+            sort: str | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """Find references by id, name or query.
+
+        Args:
+            attr1: An id, a name, or a query over the object's fields.
+            id: The id: a ULID with the prefix of its class.
+            name: The name, unique per class and owner.
+            state: The state in the net of its class.
+            request: The request that provisions it, the newest one.
+            owner: Whom it belongs to.
+            limit: How many at most in one page.
+            cursor: Where to go on: the `next` of the page before.
+            sort: A field, or several with commas; a minus before it turns it round.
+
+        Raises:
+            NotFound: ``datareference.not_found``: There is no such reference.
+            Malformed: ``query.syntax``: The query cannot be parsed; `errors` says where.
+            Malformed: ``query.unknown_operator``: The query uses an operator that does not exist.
+            Malformed: ``query.unknown_field``: The query names a field that the class does not have.
+            Malformed: ``query.bad_operand``: An operator got a value that it cannot use.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/do/datareference/find", False, "page", 0),
+            {"attr1": attr1, "id": id, "name": name, "state": state, "request": request, "owner": owner, "limit": limit,
+             "cursor": cursor, "sort": sort},
+            timeout_s=timeout_s,
+        )
+
+    def show(self, id: str | Mapping[str, Any], *, timeout_s: float | None = None) -> Any:
+        """Show one reference.
+
+        Args:
+            id: required; The id or name of the object.
+
+        Raises:
+            NotFound: ``datareference.not_found``: There is no such reference.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/do/datareference/show", False, "object", 0),
+            {"id": id},
+            timeout_s=timeout_s,
+        )
+
+    def provision(
+            self,
+            id: str | Mapping[str, Any],
+            *,
+            wait_s: float | None = None,
+            idempotency_key: str | None = None,
+            if_match: int | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """Provision a reference anew: start a new request for its data.
+
+        Args:
+            id: required; The id or name of the object.
+            wait_s: seconds to wait for the end of what this begins.
+
+        Raises:
+            NotFound: ``datareference.not_found``: There is no such reference.
+            Conflict: ``datareference.illegal_move``: The state of the reference does not allow this; `legal` lists what it allows.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/do/datareference/provision", True, "object", 0),
+            {"id": id},
+            wait_s=wait_s, idempotency_key=idempotency_key, if_match=if_match, timeout_s=timeout_s,
+        )
+
+    def destroy(
+            self,
+            id: str | Mapping[str, Any],
+            *,
+            idempotency_key: str | None = None,
+            if_match: int | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """Remove a reference that has no live instances.
+
+        Args:
+            id: required; The id or name of the object.
+
+        Raises:
+            NotFound: ``datareference.not_found``: There is no such reference.
+            Conflict: ``datareference.in_use``: The reference has live instances or an open request.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/do/datareference/destroy", True, "object", 0),
+            {"id": id},
+            idempotency_key=idempotency_key, if_match=if_match, timeout_s=timeout_s,
+        )
+
+
+class DoDatareservationCalls:
+    """The actions of datareservation."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def list(
+            self,
+            *,
+            attr1: str | Mapping[str, Any] | None = None,
+            id: str | None = None,
+            name: str | None = None,
+            state: str | None = None,
+            request: str | None = None,
+            data: str | None = None,
+            source: str | None = None,
+            action: str | None = None,
+            owner: str | None = None,
+            limit: int | None = None,
+            cursor: str | None = None,
+            sort: str | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """List the reservations.
+
+        Args:
+            attr1: An id, a name, or a query over the object's fields.
+            id: The id: a ULID with the prefix of its class.
+            name: The name of the data that it claims.
+            state: The state in the net of its class.
+            request: The request that it belongs to.
+            data: The data.
+            source: Where the data lies.
+            action: What was decided: leave, mount, copy, move or reject.
+            owner: Whom it belongs to.
+            limit: How many at most in one page.
+            cursor: Where to go on: the `next` of the page before.
+            sort: A field, or several with commas; a minus before it turns it round.
+
+        Raises:
+            Malformed: ``query.syntax``: The query cannot be parsed; `errors` says where.
+            Malformed: ``query.unknown_operator``: The query uses an operator that does not exist.
+            Malformed: ``query.unknown_field``: The query names a field that the class does not have.
+            Malformed: ``query.bad_operand``: An operator got a value that it cannot use.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/do/datareservation/list", False, "page", 0),
+            {"attr1": attr1, "id": id, "name": name, "state": state, "request": request, "data": data, "source": source,
+             "action": action, "owner": owner, "limit": limit, "cursor": cursor, "sort": sort},
+            timeout_s=timeout_s,
+        )
+
+    def find(
+            self,
+            attr1: str | Mapping[str, Any] | None = None,
+            *,
+            id: str | None = None,
+            name: str | None = None,
+            state: str | None = None,
+            request: str | None = None,
+            data: str | None = None,
+            source: str | None = None,
+            action: str | None = None,
+            owner: str | None = None,
+            limit: int | None = None,
+            cursor: str | None = None,
+            sort: str | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """Find reservations by id, name or query.
+
+        Args:
+            attr1: An id, a name, or a query over the object's fields.
+            id: The id: a ULID with the prefix of its class.
+            name: The name of the data that it claims.
+            state: The state in the net of its class.
+            request: The request that it belongs to.
+            data: The data.
+            source: Where the data lies.
+            action: What was decided: leave, mount, copy, move or reject.
+            owner: Whom it belongs to.
+            limit: How many at most in one page.
+            cursor: Where to go on: the `next` of the page before.
+            sort: A field, or several with commas; a minus before it turns it round.
+
+        Raises:
+            NotFound: ``datareservation.not_found``: There is no such reservation.
+            Malformed: ``query.syntax``: The query cannot be parsed; `errors` says where.
+            Malformed: ``query.unknown_operator``: The query uses an operator that does not exist.
+            Malformed: ``query.unknown_field``: The query names a field that the class does not have.
+            Malformed: ``query.bad_operand``: An operator got a value that it cannot use.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/do/datareservation/find", False, "page", 0),
+            {"attr1": attr1, "id": id, "name": name, "state": state, "request": request, "data": data, "source": source,
+             "action": action, "owner": owner, "limit": limit, "cursor": cursor, "sort": sort},
+            timeout_s=timeout_s,
+        )
+
+    def show(self, id: str | Mapping[str, Any], *, timeout_s: float | None = None) -> Any:
+        """Show one reservation with the decision that was taken.
+
+        Args:
+            id: required; The id or name of the object.
+
+        Raises:
+            NotFound: ``datareservation.not_found``: There is no such reservation.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/do/datareservation/show", False, "object", 0),
+            {"id": id},
+            timeout_s=timeout_s,
+        )
+
+    def confirm(
+            self,
+            id: str | Mapping[str, Any],
+            *,
+            idempotency_key: str | None = None,
+            if_match: int | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """Confirm a reservation by hand.
+
+        Args:
+            id: required; The id or name of the object.
+
+        Raises:
+            NotFound: ``datareservation.not_found``: There is no such reservation.
+            Conflict: ``datareservation.illegal_move``: The state of the reservation does not allow this; `legal` lists what it allows.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/do/datareservation/confirm", True, "object", 0),
+            {"id": id},
+            idempotency_key=idempotency_key, if_match=if_match, timeout_s=timeout_s,
+        )
+
+    def free(
+            self,
+            id: str | Mapping[str, Any],
+            *,
+            idempotency_key: str | None = None,
+            if_match: int | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """Give a reservation back: its claim is released.
+
+        Args:
+            id: required; The id or name of the object.
+
+        Raises:
+            NotFound: ``datareservation.not_found``: There is no such reservation.
+            Conflict: ``datareservation.illegal_move``: The state of the reservation does not allow this; `legal` lists what it allows.
+            Conflict: ``datareservation.in_use``: An instance stands on this reservation.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/do/datareservation/free", True, "object", 0),
+            {"id": id},
+            idempotency_key=idempotency_key, if_match=if_match, timeout_s=timeout_s,
+        )
+
+
+class DoPolicyCalls:
+    """The actions of policy."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def list(self, *, timeout_s: float | None = None) -> Any:
+        """List the policy rules in their order."""
+        return self._server.call(("/edgemere/diml/dml/do/policy/list", False, "page", 0), {}, timeout_s=timeout_s)
+
+    def show(self, id: str | Mapping[str, Any], *, timeout_s: float | None = None) -> Any:
+        """Show one policy rule.
+
+        Args:
+            id: required; The id or name of the object.
+
+        Raises:
+            NotFound: ``policy.not_found``: There is no such policy rule.
+        """
+        return self._server.call(("/edgemere/diml/dml/do/policy/show", False, "object", 0), {"id": id}, timeout_s=timeout_s)
+
+    def test(self, file: str | Mapping[str, Any], *, since: str | float | None = None, timeout_s: float | None = None) -> Any:
+        """Try a policy file on past decisions.
+
+        Not built yet: raises ``NotYet``.
+
+        Args:
+            file: required; The policies as YAML text or an object.
+            since: How far back to look.
+
+        Raises:
+            NotYet: ``not_yet``: On every face, and not built yet.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/do/policy/test", False, "object", 0),
+            {"file": file, "since": since},
+            timeout_s=timeout_s,
+        )
+
+
+class DoDatainstanceCalls:
+    """The actions of datainstance."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def create(
+            self,
+            dataref: str | Mapping[str, Any],
+            *,
+            wait_s: float | None = None,
+            idempotency_key: str | None = None,
+            if_match: int | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """Turn a reference into instances: find, reserve and provision its data.
+
+        Args:
+            dataref: required; An id, a name, or an inline reference {name, query, …}.
+            wait_s: seconds to wait for the end of what this begins.
+
+        Raises:
+            NotFound: ``datareference.not_found``: There is no such reference.
+            Conflict: ``datareference.ambiguous``: Several references have this name; `candidates` lists them.
+            Conflict: ``datareference.name_taken``: There is a reference of this name with another query.
+            Invalid: ``query.empty``: An empty query would create something for everything; `all: true` says that this is meant.
+            Malformed: ``query.syntax``: The query cannot be parsed; `errors` says where.
+            Malformed: ``query.unknown_operator``: The query uses an operator that does not exist.
+            Malformed: ``query.unknown_field``: The query names a field that the class does not have.
+            Malformed: ``query.bad_operand``: An operator got a value that it cannot use.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/do/datainstance/create", True, "document", 30),
+            {"dataref": dataref},
+            wait_s=wait_s, idempotency_key=idempotency_key, if_match=if_match, timeout_s=timeout_s,
+        )
+
+    def destroy(
+            self,
+            attr1: str | Mapping[str, Any] | None = None,
+            *,
+            id: str | Mapping[str, Any] | None = None,
+            idempotency_key: str | None = None,
+            if_match: int | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """Destroy an instance; a copy leaves its path at once.
+
+        Args:
+            attr1: The id or name of the instance.
+            id: The same, as the other actions call it.
+
+        Raises:
+            NotFound: ``datainstance.not_found``: There is no such instance.
+            Conflict: ``datainstance.ambiguous``: Several instances have this name; `candidates` lists them.
+            Invalid: ``datainstance.unnamed``: No instance was named.
+            Invalid: ``datainstance.pinned``: Somebody keeps the instance; `pin` says who, why and until when.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/do/datainstance/destroy", True, "object", 0),
+            {"attr1": attr1, "id": id},
+            idempotency_key=idempotency_key, if_match=if_match, timeout_s=timeout_s,
+        )
+
+    def find(
+            self,
+            attr1: str | Mapping[str, Any] | None = None,
+            *,
+            id: str | None = None,
+            name: str | None = None,
+            state: str | None = None,
+            reference: str | None = None,
+            request: str | None = None,
+            source: str | None = None,
+            workload: str | None = None,
+            owner: str | None = None,
+            limit: int | None = None,
+            cursor: str | None = None,
+            sort: str | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """Find instances by id, name or query.
+
+        Args:
+            attr1: An id, a name, or a query over the object's fields.
+            id: The id: a ULID with the prefix of its class.
+            name: The name, unique per class and owner.
+            state: The state in the net of its class.
+            reference: The reference it was made for.
+            request: The request it was made for.
+            source: The source of its data.
+            workload: What the data is for.
+            owner: Whom it belongs to.
+            limit: How many at most in one page.
+            cursor: Where to go on: the `next` of the page before.
+            sort: A field, or several with commas; a minus before it turns it round.
+
+        Raises:
+            NotFound: ``datainstance.not_found``: There is no such instance.
+            Malformed: ``query.syntax``: The query cannot be parsed; `errors` says where.
+            Malformed: ``query.unknown_operator``: The query uses an operator that does not exist.
+            Malformed: ``query.unknown_field``: The query names a field that the class does not have.
+            Malformed: ``query.bad_operand``: An operator got a value that it cannot use.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/do/datainstance/find", False, "page", 0),
+            {"attr1": attr1, "id": id, "name": name, "state": state, "reference": reference, "request": request, "source":
+             source, "workload": workload, "owner": owner, "limit": limit, "cursor": cursor, "sort": sort},
+            timeout_s=timeout_s,
+        )
+
+    def list(
+            self,
+            *,
+            attr1: str | Mapping[str, Any] | None = None,
+            id: str | None = None,
+            name: str | None = None,
+            state: str | None = None,
+            reference: str | None = None,
+            request: str | None = None,
+            source: str | None = None,
+            workload: str | None = None,
+            owner: str | None = None,
+            limit: int | None = None,
+            cursor: str | None = None,
+            sort: str | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """List the instances.
+
+        Args:
+            attr1: An id, a name, or a query over the object's fields.
+            id: The id: a ULID with the prefix of its class.
+            name: The name, unique per class and owner.
+            state: The state in the net of its class.
+            reference: The reference it was made for.
+            request: The request it was made for.
+            source: The source of its data.
+            workload: What the data is for.
+            owner: Whom it belongs to.
+            limit: How many at most in one page.
+            cursor: Where to go on: the `next` of the page before.
+            sort: A field, or several with commas; a minus before it turns it round.
+
+        Raises:
+            Malformed: ``query.syntax``: The query cannot be parsed; `errors` says where.
+            Malformed: ``query.unknown_operator``: The query uses an operator that does not exist.
+            Malformed: ``query.unknown_field``: The query names a field that the class does not have.
+            Malformed: ``query.bad_operand``: An operator got a value that it cannot use.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/do/datainstance/list", False, "page", 0),
+            {"attr1": attr1, "id": id, "name": name, "state": state, "reference": reference, "request": request, "source":
+             source, "workload": workload, "owner": owner, "limit": limit, "cursor": cursor, "sort": sort},
+            timeout_s=timeout_s,
+        )
+
+    def show(self, id: str | Mapping[str, Any], *, timeout_s: float | None = None) -> Any:
+        """Show one instance: where its data is and how to read it.
+
+        Args:
+            id: required; The id or name of the object.
+
+        Raises:
+            NotFound: ``datainstance.not_found``: There is no such instance.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/do/datainstance/show", False, "object", 0),
+            {"id": id},
+            timeout_s=timeout_s,
+        )
+
+    def content(
+            self,
+            id: str | Mapping[str, Any],
+            *,
+            data: str | Mapping[str, Any] | None = None,
+            first: int | None = None,
+            last: int | None = None,
+    ) -> Any:
+        """Read the bytes of one data of an instance.
+
+        Args:
+            id: required; The id or name of the object.
+            data: The id, name or path of the data; needed when the instance has several.
+
+        Raises:
+            NotFound: ``datainstance.not_found``: There is no such instance.
+            Conflict: ``datainstance.not_ready``: The instance is not Ready, so its bytes cannot be read.
+            Conflict: ``datainstance.no_bytes``: The data lies in a simulated source, which has no bytes.
+            NotFound: ``data.not_found``: There is no such data.
+            Invalid: ``datainstance.data_needed``: The instance has several data; name one of them.
+        """
+        return self._server.content("/edgemere/diml/dml/do/datainstance/content", {"id": id, "data": data}, first, last)
+
+    def retry(
+            self,
+            id: str | Mapping[str, Any],
+            *,
+            wait_s: float | None = None,
+            idempotency_key: str | None = None,
+            if_match: int | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """Try a broken instance again.
+
+        Args:
+            id: required; The id or name of the object.
+            wait_s: seconds to wait for the end of what this begins.
+
+        Raises:
+            NotFound: ``datainstance.not_found``: There is no such instance.
+            Conflict: ``datainstance.illegal_move``: The state of the instance does not allow this; `legal` lists what it allows.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/do/datainstance/retry", True, "object", 0),
+            {"id": id},
+            wait_s=wait_s, idempotency_key=idempotency_key, if_match=if_match, timeout_s=timeout_s,
+        )
+
+    def renew(
+            self,
+            id: str | Mapping[str, Any],
+            *,
+            for_: str | float | None = None,
+            until: str | float | None = None,
+            idempotency_key: str | None = None,
+            if_match: int | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """Let an instance live longer: by its own lifetime from now, for a span, or until a time.
+
+        Args:
+            id: required; The id or name of the instance.
+            for_: How long from now; without it, its own lifetime.
+            until: A time instead, or a duration from now.
+
+        Raises:
+            NotFound: ``datainstance.not_found``: There is no such instance.
+            Invalid: ``datainstance.no_end``: The instance has no lifetime, so there is no end to set later.
+            Conflict: ``datainstance.not_ready``: The instance is not Ready, so its bytes cannot be read.
+            Invalid: ``parameter.invalid``: A parameter has a value that cannot be used.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/do/datainstance/renew", True, "object", 0),
+            {"id": id, "for": for_, "until": until},
+            idempotency_key=idempotency_key, if_match=if_match, timeout_s=timeout_s,
+        )
+
+    def pin(
+            self,
+            id: str | Mapping[str, Any],
+            *,
+            owner: str | None = None,
+            reason: str | None = None,
+            until: str | float | None = None,
+            idempotency_key: str | None = None,
+            if_match: int | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """Keep an instance: it does not expire, and is neither reaped nor destroyed.
+
+        Args:
+            id: required; The id or name of the object.
+            owner: Who keeps it; without it, the caller.
+            reason: Why, in a sentence.
+            until: Until when: a time, or a duration from now. Without it, until it is unpinned.
+
+        Raises:
+            NotFound: ``datainstance.not_found``: There is no such instance.
+            Invalid: ``datainstance.pinned``: Somebody keeps the instance; `pin` says who, why and until when.
+            Invalid: ``datainstance.request_over``: The request of the instance has ended.
+            Invalid: ``parameter.invalid``: A parameter has a value that cannot be used.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/do/datainstance/pin", True, "object", 0),
+            {"id": id, "owner": owner, "reason": reason, "until": until},
+            idempotency_key=idempotency_key, if_match=if_match, timeout_s=timeout_s,
+        )
+
+    def unpin(
+            self,
+            id: str | Mapping[str, Any],
+            *,
+            idempotency_key: str | None = None,
+            if_match: int | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """No longer keep an instance: its lifetime counts again.
+
+        Args:
+            id: required; The id or name of the object.
+
+        Raises:
+            NotFound: ``datainstance.not_found``: There is no such instance.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/do/datainstance/unpin", True, "object", 0),
+            {"id": id},
+            idempotency_key=idempotency_key, if_match=if_match, timeout_s=timeout_s,
+        )
+
+    def undo(
+            self,
+            id: str | Mapping[str, Any],
+            *,
+            idempotency_key: str | None = None,
+            if_match: int | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """Bring a destroyed instance back within the grace time.
+
+        Not built yet: raises ``NotYet``.
+
+        Args:
+            id: required; The id or name of the object.
+
+        Raises:
+            NotYet: ``not_yet``: On every face, and not built yet.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/do/datainstance/undo", True, "object", 0),
+            {"id": id},
+            idempotency_key=idempotency_key, if_match=if_match, timeout_s=timeout_s,
+        )
+
+
+class DoEventDeadCalls:
+    """The actions of dead."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def list(
+            self,
+            *,
+            attr1: str | Mapping[str, Any] | None = None,
+            id: str | None = None,
+            event: str | None = None,
+            queue: str | None = None,
+            code: str | None = None,
+            limit: int | None = None,
+            cursor: str | None = None,
+            sort: str | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """List the messages that could not be handled, and why.
+
+        Args:
+            attr1: An id, a name, or a query over the object's fields.
+            id: Its id.
+            event: The name of the message.
+            queue: The queue whose handler failed.
+            code: Why, as a code.
+            limit: How many at most in one page.
+            cursor: Where to go on: the `next` of the page before.
+            sort: A field, or several with commas; a minus before it turns it round.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/do/event/dead/list", False, "page", 0),
+            {"attr1": attr1, "id": id, "event": event, "queue": queue, "code": code, "limit": limit, "cursor": cursor,
+             "sort": sort},
+            timeout_s=timeout_s,
+        )
+
+    def replay(
+            self,
+            *,
+            id: str | None = None,
+            event: str | None = None,
+            queue: str | None = None,
+            all: bool | None = None,
+            idempotency_key: str | None = None,
+            if_match: int | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """Hand dead letters to their handlers again.
+
+        Args:
+            id: One dead letter.
+            event: All dead letters of this message.
+            queue: All dead letters of this queue.
+            all: Every dead letter that was not replayed yet.
+
+        Raises:
+            NotFound: ``deadletter.not_found``: There is no such dead letter.
+            Invalid: ``deadletter.unnamed``: No dead letter was named.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/do/event/dead/replay", True, "page", 0),
+            {"id": id, "event": event, "queue": queue, "all": all},
+            idempotency_key=idempotency_key, if_match=if_match, timeout_s=timeout_s,
+        )
+
+
+class DoEventCalls:
+    """The actions of event."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self.dead = DoEventDeadCalls(server)
+
+    def list(
+            self,
+            *,
+            after: int | None = None,
+            event: str | None = None,
+            object: str | None = None,
+            correlation_id: str | None = None,
+            since: str | None = None,
+            limit: int | None = None,
+            cursor: str | None = None,
+            sort: str | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """List what happened, in order.
+
+        Args:
+            after: Only messages after this sequence.
+            event: A name, or a pattern such as datarequest.*
+            object: The id or name of the object.
+            correlation_id: Everything that belongs to one call.
+            since: Only messages since this time, or this long ago.
+            limit: How many at most in one page.
+            cursor: Where to go on: the `next` of the page before.
+            sort: `sequence` (oldest first) or `-sequence`.
+
+        Raises:
+            Invalid: ``parameter.invalid``: A parameter has a value that cannot be used.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/do/event/list", False, "page", 0),
+            {"after": after, "event": event, "object": object, "correlation_id": correlation_id, "since": since, "limit":
+             limit, "cursor": cursor, "sort": sort},
+            timeout_s=timeout_s,
+        )
+
+    def stream(
+            self,
+            *,
+            event: str | None = None,
+            class_: str | None = None,
+            object: str | None = None,
+            owner: str | None = None,
+            query: str | Mapping[str, Any] | None = None,
+            after: int | None = None,
+    ) -> Iterator[Any]:
+        """Follow what happens, live; resumes from a sequence without a gap.
+
+        Args:
+            event: A name, or a pattern such as datarequest.*; several with commas.
+            class_: A class of objects, such as datarequest; several with commas.
+            object: The id or name of the object.
+            owner: Whom the object belongs to.
+            query: A query over the object, where all messages are about one class.
+            after: Resume after this sequence.
+        """
+        return self._server.events(
+            "/edgemere/diml/dml/do/event/stream",
+            {"event": event, "class": class_, "object": object, "owner": owner, "query": query, "after": after},
+        )
+
+    def send(
+            self,
+            event: str,
+            obj: Any,
+            *,
+            idempotency_key: str | None = None,
+            if_match: int | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """Send one of the messages that the product handles.
+
+        Args:
+            event: required; datareference.provisioning, datarequest.needed or datarequest.selected.
+            obj: required; The object, its id or its name.
+
+        Raises:
+            Invalid: ``event.not_handled``: The product does not handle this message; only three can be sent.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/do/event/send", True, "document", 0),
+            {"event": event, "obj": obj},
+            idempotency_key=idempotency_key, if_match=if_match, timeout_s=timeout_s,
+        )
+
+
+class DoOperationCalls:
+    """The actions of operation."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def list(
+            self,
+            *,
+            status: str | None = None,
+            kind: str | None = None,
+            limit: int | None = None,
+            cursor: str | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """List what is, or was, under way.
+
+        Args:
+            status: running, waiting, succeeded, failed or cancelled.
+            kind: datarequest or scan.
+            limit: How many at most in one page.
+            cursor: Where to go on: the `next` of the page before.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/do/operation/list", False, "page", 0),
+            {"status": status, "kind": kind, "limit": limit, "cursor": cursor},
+            timeout_s=timeout_s,
+        )
+
+    def show(self, id: str | Mapping[str, Any], *, timeout_s: float | None = None) -> Any:
+        """Show how far something long has come.
+
+        Args:
+            id: required; The id or name of the object.
+
+        Raises:
+            NotFound: ``operation.not_found``: There is no such operation.
+        """
+        return self._server.call(("/edgemere/diml/dml/do/operation/show", False, "object", 0), {"id": id}, timeout_s=timeout_s)
+
+    def cancel(
+            self,
+            id: str | Mapping[str, Any],
+            *,
+            idempotency_key: str | None = None,
+            if_match: int | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """Stop something long.
+
+        Args:
+            id: required; The id or name of the object.
+
+        Raises:
+            NotFound: ``operation.not_found``: There is no such operation.
+            Invalid: ``operation.over``: The operation is over; there is nothing left to stop.
+            Conflict: ``datarequest.illegal_move``: The state of the request does not allow this; `legal` lists what it allows.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/do/operation/cancel", True, "object", 0),
+            {"id": id},
+            idempotency_key=idempotency_key, if_match=if_match, timeout_s=timeout_s,
+        )
+
+
+class DoCalls:
+    """The actions of ``diml dml do``."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self.datarequest = DoDatarequestCalls(server)
+        self.datareference = DoDatareferenceCalls(server)
+        self.datareservation = DoDatareservationCalls(server)
+        self.policy = DoPolicyCalls(server)
+        self.datainstance = DoDatainstanceCalls(server)
+        self.event = DoEventCalls(server)
+        self.operation = DoOperationCalls(server)
+
+    def reserve(
+            self,
+            request: str | Mapping[str, Any],
+            *,
+            wait_s: float | None = None,
+            idempotency_key: str | None = None,
+            if_match: int | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """Find the data that a request needs and reserve it.
+
+        Args:
+            request: required; An id, a name, or an inline request.
+            wait_s: seconds to wait for the end of what this begins.
+
+        Raises:
+            NotFound: ``datarequest.not_found``: There is no such request.
+            Conflict: ``datarequest.ambiguous``: Several requests have this name; `candidates` lists them.
+            Conflict: ``datarequest.illegal_move``: The state of the request does not allow this; `legal` lists what it allows.
+            Malformed: ``query.syntax``: The query cannot be parsed; `errors` says where.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/do/reserve", True, "object", 0),
+            {"request": request},
+            wait_s=wait_s, idempotency_key=idempotency_key, if_match=if_match, timeout_s=timeout_s,
+        )
+
+    def evaluate(
+            self,
+            request: str | Mapping[str, Any],
+            *,
+            wait_s: float | None = None,
+            idempotency_key: str | None = None,
+            if_match: int | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """Decide how each reserved data is used, and have it provisioned.
+
+        Args:
+            request: required; An id, a name, or an inline request.
+            wait_s: seconds to wait for the end of what this begins.
+
+        Raises:
+            NotFound: ``datarequest.not_found``: There is no such request.
+            Conflict: ``datarequest.ambiguous``: Several requests have this name; `candidates` lists them.
+            Conflict: ``datarequest.illegal_move``: The state of the request does not allow this; `legal` lists what it allows.
+            Malformed: ``query.syntax``: The query cannot be parsed; `errors` says where.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/do/evaluate", True, "object", 0),
+            {"request": request},
+            wait_s=wait_s, idempotency_key=idempotency_key, if_match=if_match, timeout_s=timeout_s,
+        )
+
+
+class FmdmDatasourceCalls:
+    """The actions of datasource."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def create(
+            self,
+            name: str,
+            adaptor: str,
+            *,
+            parameters: Mapping[str, Any] | None = None,
+            capacity: Mapping[str, Any] | None = None,
+            cost: Mapping[str, Any] | None = None,
+            tags: Mapping[str, Any] | None = None,
+            location: str | None = None,
+            wait_s: float | None = None,
+            idempotency_key: str | None = None,
+            if_match: int | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """Register a source and scan it.
+
+        Args:
+            name: required; Its name.
+            adaptor: required; The kind of source: file, http or simulated.
+            parameters: Where it is: {rootdir, writable} for file.
+            capacity: {bytes, readers}; null is unlimited.
+            cost: {per_gib_out, per_gib_in, per_gib_month, per_request, latency_ms, mib_per_s}.
+            tags: Free tags.
+            location: Where in the world it is.
+            wait_s: seconds to wait for the end of what this begins.
+
+        Raises:
+            Conflict: ``datasource.name_taken``: There is a source of this name already.
+            Invalid: ``source.unknown_adaptor``: There is no such kind of source.
+            Invalid: ``source.bad_parameters``: The parameters do not fit the kind of source.
+            Invalid: ``source.rootdir_missing``: The folder does not exist.
+            Invalid: ``source.rootdir_unreadable``: The folder cannot be read.
+            Invalid: ``source.rootdir_not_allowed``: The folder lies outside the allowed roots, or is the orchestrator's own.
+            Invalid: ``source.bad_listing``: The listing cannot be used; `errors` says where.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/fmdm/datasource/create", True, "object", 30),
+            {"name": name, "adaptor": adaptor, "parameters": parameters, "capacity": capacity, "cost": cost, "tags": tags,
+             "location": location},
+            wait_s=wait_s, idempotency_key=idempotency_key, if_match=if_match, timeout_s=timeout_s,
+        )
+
+    def simulate(
+            self,
+            name: str,
+            listing: str | Mapping[str, Any],
+            *,
+            capacity: Mapping[str, Any] | None = None,
+            cost: Mapping[str, Any] | None = None,
+            tags: Mapping[str, Any] | None = None,
+            location: str | None = None,
+            wait_s: float | None = None,
+            idempotency_key: str | None = None,
+            if_match: int | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """Make a simulated source from a listing.
+
+        Args:
+            name: required; Its name.
+            listing: required; A mapping from path to {type, size, tags}, or its YAML text.
+            capacity: {bytes, readers}; null is unlimited.
+            cost: What using it costs.
+            tags: Free tags.
+            location: Where in the world it is.
+            wait_s: seconds to wait for the end of what this begins.
+
+        Raises:
+            Conflict: ``datasource.name_taken``: There is a source of this name already.
+            Invalid: ``source.bad_listing``: The listing cannot be used; `errors` says where.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/fmdm/datasource/simulate", True, "object", 30),
+            {"name": name, "listing": listing, "capacity": capacity, "cost": cost, "tags": tags, "location": location},
+            wait_s=wait_s, idempotency_key=idempotency_key, if_match=if_match, timeout_s=timeout_s,
+        )
+
+    def list(
+            self,
+            *,
+            attr1: str | Mapping[str, Any] | None = None,
+            id: str | None = None,
+            name: str | None = None,
+            state: str | None = None,
+            adaptor: str | None = None,
+            location: str | None = None,
+            owner: str | None = None,
+            limit: int | None = None,
+            cursor: str | None = None,
+            sort: str | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """List the sources.
+
+        Args:
+            attr1: An id, a name, or a query over the object's fields.
+            id: The id: a ULID with the prefix of its class.
+            name: The name, unique per class and owner.
+            state: The state in the net of its class.
+            adaptor: The kind of source: file, http or simulated.
+            location: Where in the world it is.
+            owner: Whom it belongs to.
+            limit: How many at most in one page.
+            cursor: Where to go on: the `next` of the page before.
+            sort: A field, or several with commas; a minus before it turns it round.
+
+        Raises:
+            Malformed: ``query.syntax``: The query cannot be parsed; `errors` says where.
+            Malformed: ``query.unknown_operator``: The query uses an operator that does not exist.
+            Malformed: ``query.unknown_field``: The query names a field that the class does not have.
+            Malformed: ``query.bad_operand``: An operator got a value that it cannot use.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/fmdm/datasource/list", False, "page", 0),
+            {"attr1": attr1, "id": id, "name": name, "state": state, "adaptor": adaptor, "location": location, "owner":
+             owner, "limit": limit, "cursor": cursor, "sort": sort},
+            timeout_s=timeout_s,
+        )
+
+    def show(self, id: str | Mapping[str, Any], *, timeout_s: float | None = None) -> Any:
+        """Show one source.
+
+        Args:
+            id: required; The id or name of the object.
+
+        Raises:
+            NotFound: ``datasource.not_found``: There is no such source.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/fmdm/datasource/show", False, "object", 0),
+            {"id": id},
+            timeout_s=timeout_s,
+        )
+
+    def scan(
+            self,
+            id: str | Mapping[str, Any],
+            *,
+            wait_s: float | None = None,
+            idempotency_key: str | None = None,
+            if_match: int | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """Look what was added, changed or vanished at a source.
+
+        Args:
+            id: required; The id or name of the object.
+            wait_s: seconds to wait for the end of what this begins.
+
+        Raises:
+            NotFound: ``datasource.not_found``: There is no such source.
+            Conflict: ``datasource.illegal_move``: The state of the source does not allow this; `legal` lists what it allows.
+            Conflict: ``datasource.not_ready``: The source is not Ready.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/fmdm/datasource/scan", True, "object", 30),
+            {"id": id},
+            wait_s=wait_s, idempotency_key=idempotency_key, if_match=if_match, timeout_s=timeout_s,
+        )
+
+    def suspend(
+            self,
+            id: str | Mapping[str, Any],
+            *,
+            idempotency_key: str | None = None,
+            if_match: int | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """Take a source out of use for a while: its data no longer matches.
+
+        Args:
+            id: required; The id or name of the object.
+
+        Raises:
+            NotFound: ``datasource.not_found``: There is no such source.
+            Conflict: ``datasource.illegal_move``: The state of the source does not allow this; `legal` lists what it allows.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/fmdm/datasource/suspend", True, "object", 0),
+            {"id": id},
+            idempotency_key=idempotency_key, if_match=if_match, timeout_s=timeout_s,
+        )
+
+    def resume(
+            self,
+            id: str | Mapping[str, Any],
+            *,
+            idempotency_key: str | None = None,
+            if_match: int | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """Take a suspended source into use again.
+
+        Args:
+            id: required; The id or name of the object.
+
+        Raises:
+            NotFound: ``datasource.not_found``: There is no such source.
+            Conflict: ``datasource.illegal_move``: The state of the source does not allow this; `legal` lists what it allows.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/fmdm/datasource/resume", True, "object", 0),
+            {"id": id},
+            idempotency_key=idempotency_key, if_match=if_match, timeout_s=timeout_s,
+        )
+
+    def shutdown(
+            self,
+            id: str | Mapping[str, Any],
+            *,
+            idempotency_key: str | None = None,
+            if_match: int | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """Take a source out of use for good.
+
+        Args:
+            id: required; The id or name of the object.
+
+        Raises:
+            NotFound: ``datasource.not_found``: There is no such source.
+            Conflict: ``datasource.illegal_move``: The state of the source does not allow this; `legal` lists what it allows.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/fmdm/datasource/shutdown", True, "object", 0),
+            {"id": id},
+            idempotency_key=idempotency_key, if_match=if_match, timeout_s=timeout_s,
+        )
+
+    def destroy(
+            self,
+            id: str | Mapping[str, Any],
+            *,
+            idempotency_key: str | None = None,
+            if_match: int | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """Remove a source and its data from the catalogue; the bytes stay where they are.
+
+        Args:
+            id: required; The id or name of the object.
+
+        Raises:
+            NotFound: ``datasource.not_found``: There is no such source.
+            Conflict: ``datasource.in_use``: Live instances or claims stand on the source; they are named.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/fmdm/datasource/destroy", True, "object", 0),
+            {"id": id},
+            idempotency_key=idempotency_key, if_match=if_match, timeout_s=timeout_s,
+        )
+
+    def audit(self, id: str | Mapping[str, Any], *, timeout_s: float | None = None) -> Any:
+        """Compare catalogue and storage.
+
+        Not built yet: raises ``NotYet``.
+
+        Args:
+            id: required; The id or name of the object.
+
+        Raises:
+            NotYet: ``not_yet``: On every face, and not built yet.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/fmdm/datasource/audit", False, "object", 0),
+            {"id": id},
+            timeout_s=timeout_s,
+        )
+
+    def reap(
+            self,
+            id: str | Mapping[str, Any],
+            *,
+            idempotency_key: str | None = None,
+            if_match: int | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """Free room at a target.
+
+        Not built yet: raises ``NotYet``.
+
+        Args:
+            id: required; The id or name of the object.
+
+        Raises:
+            NotYet: ``not_yet``: On every face, and not built yet.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/fmdm/datasource/reap", True, "object", 0),
+            {"id": id},
+            idempotency_key=idempotency_key, if_match=if_match, timeout_s=timeout_s,
+        )
+
+
+class FmdmDataCalls:
+    """The actions of data."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def create(
+            self,
+            source: str | Mapping[str, Any],
+            path: str,
+            *,
+            type: str | None = None,
+            size: int | None = None,
+            media_type: str | None = None,
+            checksum: str | None = None,
+            tags: Mapping[str, Any] | None = None,
+            idempotency_key: str | None = None,
+            if_match: int | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """Register one data in a source by hand.
+
+        Args:
+            source: required; The source that holds it.
+            path: required; The place within the source.
+            type: What it is.
+            size: Bytes.
+            media_type: The media type.
+            checksum: sha256:… where known.
+            tags: Its metadata.
+
+        Raises:
+            NotFound: ``datasource.not_found``: There is no such source.
+            Conflict: ``data.path_taken``: There is data at this path already.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/fmdm/data/create", True, "object", 0),
+            {"source": source, "path": path, "type": type, "size": size, "media_type": media_type, "checksum": checksum,
+             "tags": tags},
+            idempotency_key=idempotency_key, if_match=if_match, timeout_s=timeout_s,
+        )
+
+    def list(
+            self,
+            *,
+            attr1: str | Mapping[str, Any] | None = None,
+            id: str | None = None,
+            name: str | None = None,
+            path: str | None = None,
+            type: str | None = None,
+            media_type: str | None = None,
+            checksum: str | None = None,
+            source: str | None = None,
+            limit: int | None = None,
+            cursor: str | None = None,
+            sort: str | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """List the data.
+
+        Args:
+            attr1: An id, a name, or a query over the object's fields.
+            id: The id: a ULID with the prefix of its class.
+            name: The base name.
+            path: The place within the source.
+            type: file, dir, object, table or stream.
+            media_type: The media type.
+            checksum: sha256:… where known.
+            source: The source that holds it.
+            limit: How many at most in one page.
+            cursor: Where to go on: the `next` of the page before.
+            sort: A field, or several with commas; a minus before it turns it round.
+
+        Raises:
+            Malformed: ``query.syntax``: The query cannot be parsed; `errors` says where.
+            Malformed: ``query.unknown_operator``: The query uses an operator that does not exist.
+            Malformed: ``query.unknown_field``: The query names a field that the class does not have.
+            Malformed: ``query.bad_operand``: An operator got a value that it cannot use.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/fmdm/data/list", False, "page", 0),
+            {"attr1": attr1, "id": id, "name": name, "path": path, "type": type, "media_type": media_type, "checksum":
+             checksum, "source": source, "limit": limit, "cursor": cursor, "sort": sort},
+            timeout_s=timeout_s,
+        )
+
+    def find(
+            self,
+            attr1: str | Mapping[str, Any] | None = None,
+            *,
+            id: str | None = None,
+            name: str | None = None,
+            path: str | None = None,
+            type: str | None = None,
+            media_type: str | None = None,
+            checksum: str | None = None,
+            source: str | None = None,
+            limit: int | None = None,
+            cursor: str | None = None,
+            sort: str | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """Find data by id, name or query.
+
+        Args:
+            attr1: An id, a name, or a query over the object's fields.
+            id: The id: a ULID with the prefix of its class.
+            name: The base name.
+            path: The place within the source.
+            type: file, dir, object, table or stream.
+            media_type: The media type.
+            checksum: sha256:… where known.
+            source: The source that holds it.
+            limit: How many at most in one page.
+            cursor: Where to go on: the `next` of the page before.
+            sort: A field, or several with commas; a minus before it turns it round.
+
+        Raises:
+            NotFound: ``data.not_found``: There is no such data.
+            Malformed: ``query.syntax``: The query cannot be parsed; `errors` says where.
+            Malformed: ``query.unknown_operator``: The query uses an operator that does not exist.
+            Malformed: ``query.unknown_field``: The query names a field that the class does not have.
+            Malformed: ``query.bad_operand``: An operator got a value that it cannot use.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/fmdm/data/find", False, "page", 0),
+            {"attr1": attr1, "id": id, "name": name, "path": path, "type": type, "media_type": media_type, "checksum":
+             checksum, "source": source, "limit": limit, "cursor": cursor, "sort": sort},
+            timeout_s=timeout_s,
+        )
+
+    def show(self, id: str | Mapping[str, Any], *, timeout_s: float | None = None) -> Any:
+        """Show one data with its metadata.
+
+        Args:
+            id: required; The id or name of the object.
+
+        Raises:
+            NotFound: ``data.not_found``: There is no such data.
+            Conflict: ``data.ambiguous``: Several data have this name; `candidates` lists them.
+        """
+        return self._server.call(("/edgemere/diml/dml/fmdm/data/show", False, "object", 0), {"id": id}, timeout_s=timeout_s)
+
+    def destroy(
+            self,
+            id: str | Mapping[str, Any],
+            *,
+            idempotency_key: str | None = None,
+            if_match: int | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """Remove one data from the catalogue; the bytes stay where they are.
+
+        Args:
+            id: required; The id or name of the object.
+
+        Raises:
+            NotFound: ``data.not_found``: There is no such data.
+            Conflict: ``data.in_use``: Live instances stand on the data; they are named.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/fmdm/data/destroy", True, "object", 0),
+            {"id": id},
+            idempotency_key=idempotency_key, if_match=if_match, timeout_s=timeout_s,
+        )
+
+
+class FmdmCalls:
+    """The actions of ``diml dml fmdm``."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self.datasource = FmdmDatasourceCalls(server)
+        self.data = FmdmDataCalls(server)
+
+    def query(
+            self,
+            expression: str | Mapping[str, Any] | None = None,
+            *,
+            limit: int | None = None,
+            cursor: str | None = None,
+            sort: str | None = None,
+            funnel: bool | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """Find data by its metadata, with a count of what each clause leaves.
+
+        Args:
+            expression: What to find, as JSON or as a line; empty is everything.
+            limit: How many at most in one page.
+            cursor: Where to go on: the `next` of the page before.
+            sort: A field, or several with commas; a minus before it turns it round.
+            funnel: Count what each clause leaves.
+
+        Raises:
+            Malformed: ``query.syntax``: The query cannot be parsed; `errors` says where.
+            Malformed: ``query.unknown_operator``: The query uses an operator that does not exist.
+            Malformed: ``query.unknown_field``: The query names a field that the class does not have.
+            Malformed: ``query.bad_operand``: An operator got a value that it cannot use.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/fmdm/query", False, "page", 0),
+            {"expression": expression, "limit": limit, "cursor": cursor, "sort": sort, "funnel": funnel},
+            timeout_s=timeout_s,
+        )
+
