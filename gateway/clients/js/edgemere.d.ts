@@ -68,6 +68,12 @@ export interface Datareference {
   connection: any;
   /** Defaults for the requests made from it. */
   defaults: any;
+  /** Whether new matching data is attached as it appears. */
+  standing: boolean | null;
+  /** A cheaper place for data that it has: {data, source, instead_of, cost, cost_now, saves, at}. */
+  better: any;
+  /** The last change of place: {state, request, previous, at, until}. */
+  swap: any;
   /** The request that provisions it, the newest one. */
   request: Ref | null;
   /** How many live instances it has. */
@@ -123,6 +129,20 @@ export interface Datarequest {
   wait: boolean | null;
   /** When to give up. */
   deadline: string | null;
+  /** When the data must be ready. */
+  needed_by: string | null;
+  /** When it will be ready, as far as can be estimated. */
+  expected_at: string | null;
+  /** What its user should know: {code, detail, …}. */
+  warnings: any[] | null;
+  /** Several queries in one, all of them or none: {member: {query, select}}. */
+  group: any;
+  /** Whether new matching data is attached as it appears. */
+  standing: boolean | null;
+  /** The standing request for which this one attaches what came later. */
+  parent: Ref | null;
+  /** The lock that it reproduces: {digest, policy, items}. */
+  lock: any;
   /** Seconds that the instances live after they are ready. */
   lifetime: number | null;
   /** When their lifetime is over. */
@@ -174,6 +194,8 @@ export interface Datareservation {
   decision: any;
   /** A losing replica, kept until the winner is ready. */
   standby: boolean | null;
+  /** Of a group: the member that it was reserved for. */
+  member: string | null;
   /** Why it was rejected. */
   reason: any;
   /** When the claim ends. */
@@ -433,13 +455,13 @@ export interface DoDatarequestCreateParameters {
   all?: boolean;
   /** False leaves it in Init. */
   fulfill?: boolean;
-  /** When the data must be ready. Not built yet. */
+  /** When the data must be ready: a time, or a duration from now. It warns when that cannot be met. */
   needed_by?: string | number;
-  /** Attach new matching data as it appears. Not built yet. */
+  /** Attach new matching data as it appears. */
   standing?: boolean;
-  /** Several queries, all or nothing. Not built yet. */
+  /** Several queries in one, all of them or none: {member: query, member: {query, select}}. */
   group?: Record<string, any>;
-  /** A lock to reproduce. Not built yet. */
+  /** A lock that 'datarequest lock' wrote: the same bytes once more. */
   lock?: Record<string, any>;
 }
 
@@ -469,6 +491,8 @@ export interface DoDatarequestListParameters {
   action?: string;
   /** An instance per data, or per source. */
   granularity?: string;
+  /** The standing request for which this one attaches what came later. */
+  parent?: string;
   /** Whom it belongs to. */
   owner?: string;
   /** How many at most in one page. */
@@ -499,6 +523,8 @@ export interface DoDatarequestFindParameters {
   action?: string;
   /** An instance per data, or per source. */
   granularity?: string;
+  /** The standing request for which this one attaches what came later. */
+  parent?: string;
   /** Whom it belongs to. */
   owner?: string;
   /** How many at most in one page. */
@@ -545,13 +571,13 @@ export interface DoDatarequestPlanParameters {
   all?: boolean;
   /** False leaves it in Init. */
   fulfill?: boolean;
-  /** When the data must be ready. Not built yet. */
+  /** When the data must be ready: a time, or a duration from now. It warns when that cannot be met. */
   needed_by?: string | number;
-  /** Attach new matching data as it appears. Not built yet. */
+  /** Attach new matching data as it appears. */
   standing?: boolean;
-  /** Several queries, all or nothing. Not built yet. */
+  /** Several queries in one, all of them or none: {member: query, member: {query, select}}. */
   group?: Record<string, any>;
-  /** A lock to reproduce. Not built yet. */
+  /** A lock that 'datarequest lock' wrote: the same bytes once more. */
   lock?: Record<string, any>;
 }
 
@@ -605,6 +631,8 @@ export interface DoDatareferenceCreateParameters {
   connection?: Record<string, any>;
   /** Defaults for its requests: target, action, granularity, select, … */
   defaults?: Record<string, any>;
+  /** Attach new matching data as it appears, and say where data is cheaper. */
+  standing?: boolean;
   /** Says that an empty query means everything. */
   all?: boolean;
 }
@@ -701,6 +729,8 @@ export interface DoDatareservationListParameters {
   source?: string;
   /** What was decided: leave, mount, copy, move or reject. */
   action?: string;
+  /** Of a group: the member that it was reserved for. */
+  member?: string;
   /** Whom it belongs to. */
   owner?: string;
   /** How many at most in one page. */
@@ -729,6 +759,8 @@ export interface DoDatareservationFindParameters {
   source?: string;
   /** What was decided: leave, mount, copy, move or reject. */
   action?: string;
+  /** Of a group: the member that it was reserved for. */
+  member?: string;
   /** Whom it belongs to. */
   owner?: string;
   /** How many at most in one page. */
@@ -1267,8 +1299,8 @@ export interface DoTree {
     complete: (parameters: DoDatarequestCompleteParameters, options?: Options) => Promise<Datarequest>;
     /** Remove a request that has no live instances. */
     destroy: (parameters: DoDatarequestDestroyParameters, options?: Options) => Promise<Datarequest>;
-    /** Write down ids, checksums and the policy revision, to reproduce a request. */
-    lock: (parameters: DoDatarequestLockParameters, options?: Options) => Promise<Datarequest>;
+    /** Write down ids, checksums and the policy revision; 'datarequest create --lock' gives the same bytes. */
+    lock: (parameters: DoDatarequestLockParameters, options?: Options) => Promise<any>;
   };
   datareference: {
     /** Describe needed data under a name. */

@@ -56,10 +56,10 @@ class DoDatarequestCalls:
             labels: Free labels.
             all: Says that an empty query means everything.
             fulfill: False leaves it in Init.
-            needed_by: When the data must be ready. Not built yet.
-            standing: Attach new matching data as it appears. Not built yet.
-            group: Several queries, all or nothing. Not built yet.
-            lock: A lock to reproduce. Not built yet.
+            needed_by: When the data must be ready: a time, or a duration from now. It warns when that cannot be met.
+            standing: Attach new matching data as it appears.
+            group: Several queries in one, all of them or none: {member: query, member: {query, select}}.
+            lock: A lock that 'datarequest lock' wrote: the same bytes once more.
             wait_s: seconds to wait for the end of what this begins.
 
         Raises:
@@ -68,6 +68,11 @@ class DoDatarequestCalls:
             Malformed: ``query.unknown_field``: The query names a field that the class does not have.
             Malformed: ``query.bad_operand``: An operator got a value that it cannot use.
             Invalid: ``query.empty``: An empty query would create something for everything; `all: true` says that this is meant.
+            Invalid: ``group.invalid``: A group cannot be read; the pointer says which member.
+            Invalid: ``lock.malformed``: This is not a lock, or not a whole one.
+            Invalid: ``lock.altered``: The lock was altered after it was written.
+            Invalid: ``lock.other_catalogue``: The lock is of another catalogue; ids and places of it mean nothing here.
+            Invalid: ``lock.gone``: Data of the lock is gone, and nothing has the same bytes; `errors` names each with what is nearest to it.
             Conflict: ``datarequest.name_taken``: There is a request of this name already.
             Invalid: ``idempotency.mismatch``: The Idempotency-Key was used before for something else.
         """
@@ -117,6 +122,7 @@ class DoDatarequestCalls:
             workload: str | None = None,
             action: str | None = None,
             granularity: str | None = None,
+            parent: str | None = None,
             owner: str | None = None,
             limit: int | None = None,
             cursor: str | None = None,
@@ -135,6 +141,7 @@ class DoDatarequestCalls:
             workload: What the data is for.
             action: The requester's wish: leave, mount, copy, move or auto.
             granularity: An instance per data, or per source.
+            parent: The standing request for which this one attaches what came later.
             owner: Whom it belongs to.
             limit: How many at most in one page.
             cursor: Where to go on: the `next` of the page before.
@@ -149,8 +156,8 @@ class DoDatarequestCalls:
         return self._server.call(
             ("/edgemere/diml/dml/do/datarequest/list", False, "page", 0),
             {"attr1": attr1, "id": id, "name": name, "state": state, "data_reference": data_reference, "target": target,
-             "workload": workload, "action": action, "granularity": granularity, "owner": owner, "limit": limit, "cursor":
-             cursor, "sort": sort},
+             "workload": workload, "action": action, "granularity": granularity, "parent": parent, "owner": owner, "limit":
+             limit, "cursor": cursor, "sort": sort},
             timeout_s=timeout_s,
         )
 
@@ -166,6 +173,7 @@ class DoDatarequestCalls:
             workload: str | None = None,
             action: str | None = None,
             granularity: str | None = None,
+            parent: str | None = None,
             owner: str | None = None,
             limit: int | None = None,
             cursor: str | None = None,
@@ -184,6 +192,7 @@ class DoDatarequestCalls:
             workload: What the data is for.
             action: The requester's wish: leave, mount, copy, move or auto.
             granularity: An instance per data, or per source.
+            parent: The standing request for which this one attaches what came later.
             owner: Whom it belongs to.
             limit: How many at most in one page.
             cursor: Where to go on: the `next` of the page before.
@@ -199,8 +208,8 @@ class DoDatarequestCalls:
         return self._server.call(
             ("/edgemere/diml/dml/do/datarequest/find", False, "page", 0),
             {"attr1": attr1, "id": id, "name": name, "state": state, "data_reference": data_reference, "target": target,
-             "workload": workload, "action": action, "granularity": granularity, "owner": owner, "limit": limit, "cursor":
-             cursor, "sort": sort},
+             "workload": workload, "action": action, "granularity": granularity, "parent": parent, "owner": owner, "limit":
+             limit, "cursor": cursor, "sort": sort},
             timeout_s=timeout_s,
         )
 
@@ -261,10 +270,10 @@ class DoDatarequestCalls:
             labels: Free labels.
             all: Says that an empty query means everything.
             fulfill: False leaves it in Init.
-            needed_by: When the data must be ready. Not built yet.
-            standing: Attach new matching data as it appears. Not built yet.
-            group: Several queries, all or nothing. Not built yet.
-            lock: A lock to reproduce. Not built yet.
+            needed_by: When the data must be ready: a time, or a duration from now. It warns when that cannot be met.
+            standing: Attach new matching data as it appears.
+            group: Several queries in one, all of them or none: {member: query, member: {query, select}}.
+            lock: A lock that 'datarequest lock' wrote: the same bytes once more.
 
         Raises:
             NotYet: ``not_yet``: On every face, and not built yet.
@@ -398,18 +407,17 @@ class DoDatarequestCalls:
             if_match: int | None = None,
             timeout_s: float | None = None,
     ) -> Any:
-        """Write down ids, checksums and the policy revision, to reproduce a request.
-
-        Not built yet: raises ``NotYet``.
+        """Write down ids, checksums and the policy revision; 'datarequest create --lock' gives the same bytes.
 
         Args:
             id: required; The id or name of the object.
 
         Raises:
-            NotYet: ``not_yet``: On every face, and not built yet.
+            NotFound: ``datarequest.not_found``: There is no such request.
+            Invalid: ``datarequest.nothing_to_lock``: Nothing is confirmed for the request, so there is nothing to write down.
         """
         return self._server.call(
-            ("/edgemere/diml/dml/do/datarequest/lock", True, "object", 0),
+            ("/edgemere/diml/dml/do/datarequest/lock", True, "document", 0),
             {"id": id},
             idempotency_key=idempotency_key, if_match=if_match, timeout_s=timeout_s,
         )
@@ -429,6 +437,7 @@ class DoDatareferenceCalls:
             short_name: str | None = None,
             connection: Mapping[str, Any] | None = None,
             defaults: Mapping[str, Any] | None = None,
+            standing: bool | None = None,
             all: bool | None = None,
             idempotency_key: str | None = None,
             if_match: int | None = None,
@@ -442,6 +451,7 @@ class DoDatareferenceCalls:
             query: required; What data is needed, as JSON or as a line.
             connection: How the application connects; secrets by name.
             defaults: Defaults for its requests: target, action, granularity, select, …
+            standing: Attach new matching data as it appears, and say where data is cheaper.
             all: Says that an empty query means everything.
 
         Raises:
@@ -454,8 +464,8 @@ class DoDatareferenceCalls:
         """
         return self._server.call(
             ("/edgemere/diml/dml/do/datareference/create", True, "object", 0),
-            {"name": name, "short_name": short_name, "query": query, "connection": connection, "defaults": defaults, "all":
-             all},
+            {"name": name, "short_name": short_name, "query": query, "connection": connection, "defaults": defaults,
+             "standing": standing, "all": all},
             idempotency_key=idempotency_key, if_match=if_match, timeout_s=timeout_s,
         )
 
@@ -621,6 +631,7 @@ class DoDatareservationCalls:
             data: str | None = None,
             source: str | None = None,
             action: str | None = None,
+            member: str | None = None,
             owner: str | None = None,
             limit: int | None = None,
             cursor: str | None = None,
@@ -638,6 +649,7 @@ class DoDatareservationCalls:
             data: The data.
             source: Where the data lies.
             action: What was decided: leave, mount, copy, move or reject.
+            member: Of a group: the member that it was reserved for.
             owner: Whom it belongs to.
             limit: How many at most in one page.
             cursor: Where to go on: the `next` of the page before.
@@ -652,7 +664,7 @@ class DoDatareservationCalls:
         return self._server.call(
             ("/edgemere/diml/dml/do/datareservation/list", False, "page", 0),
             {"attr1": attr1, "id": id, "name": name, "state": state, "request": request, "data": data, "source": source,
-             "action": action, "owner": owner, "limit": limit, "cursor": cursor, "sort": sort},
+             "action": action, "member": member, "owner": owner, "limit": limit, "cursor": cursor, "sort": sort},
             timeout_s=timeout_s,
         )
 
@@ -667,6 +679,7 @@ class DoDatareservationCalls:
             data: str | None = None,
             source: str | None = None,
             action: str | None = None,
+            member: str | None = None,
             owner: str | None = None,
             limit: int | None = None,
             cursor: str | None = None,
@@ -684,6 +697,7 @@ class DoDatareservationCalls:
             data: The data.
             source: Where the data lies.
             action: What was decided: leave, mount, copy, move or reject.
+            member: Of a group: the member that it was reserved for.
             owner: Whom it belongs to.
             limit: How many at most in one page.
             cursor: Where to go on: the `next` of the page before.
@@ -699,7 +713,7 @@ class DoDatareservationCalls:
         return self._server.call(
             ("/edgemere/diml/dml/do/datareservation/find", False, "page", 0),
             {"attr1": attr1, "id": id, "name": name, "state": state, "request": request, "data": data, "source": source,
-             "action": action, "owner": owner, "limit": limit, "cursor": cursor, "sort": sort},
+             "action": action, "member": member, "owner": owner, "limit": limit, "cursor": cursor, "sort": sort},
             timeout_s=timeout_s,
         )
 
