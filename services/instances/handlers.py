@@ -36,6 +36,10 @@ def _provisioning(uses: Uses, reference: Mapping[str, Any] | None, request: Mapp
     owned_by = reference["id"] if reference else request["id"]
     with uses.db.reading() as connection:
         rows = repository.live_where(connection, column == owned_by, MOST_ITEMS)
+    if reference and reference.get("swap"):
+        # It may have its data at two places for a while; those that count are the ones it names.
+        names = {one["id"] for one in reference["instances"]}
+        rows = [row for row in rows if row["id"] in names]
     open_still = request["state"] not in ("Satisfied", "Failed", "Completed")
     return {"reference": reference, "request": request, "items": [render(row) for row in rows],
             **({"operation": {"id": with_noun(request["id"], "operation")}} if open_still else {})}

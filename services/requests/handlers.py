@@ -57,7 +57,8 @@ def request_row(uses: Uses, given: Mapping[str, Any], reference: Row | None, gra
     group = locked.get("group") or groups.read(given.get("group"))
     rules.check_select(asked.get("select"))
     waits, needed_by = bool(asked.get("wait")), rules.needed_by_of(asked.get("needed_by"))
-    standing = given.get("standing")
+    stands = bool((reference or {}).get("standing") if given.get("standing") is None else given["standing"])
+    rules.check_standing(stands, asked.get("select"))
     return {
         "id": new_id("datarequest"), "owner": uses.context.owner, "query": _query(given, reference, group, locked),
         "reference_id": reference and reference["id"], "reference_name": reference and reference["name"],
@@ -65,7 +66,7 @@ def request_row(uses: Uses, given: Mapping[str, Any], reference: Row | None, gra
         "granularity": asked.get("granularity") or granularity, "select": locked.get("select") or asked.get("select"), "wait": waits,
         "deadline": rules.deadline_of(asked.get("deadline"), waits, uses.config.requests, needed_by), "needed_by": needed_by,
         "lifetime": asked.get("lifetime"), "labels": asked.get("labels"), "attempt": 1, "reservations": 0,
-        "group": group, "standing": (reference or {}).get("standing") if standing is None else standing,
+        "group": group, "standing": stands,
         "lock": locked.get("lock"), "warnings": locked.get("warnings") or None,
         "instances": 0, "announced_at": clock.stamp(), "correlation_id": uses.context.correlation_id or None,
     }
@@ -227,26 +228,31 @@ def belong_to(uow: UnitOfWork, row: Row) -> None:
 
 def move_to_failed(uow: UnitOfWork, row: Row, reason: Mapping[str, Any], message: str,
                    found: Mapping[str, Any] | None = None) -> Row:
-    """Fail a request inside a transaction."""
+    """Fail a request inside a transaction, and what was made in its name with it."""
+    from services.requests import standing
+
     changes = {"reason": dict(reason), "message": message, "blocked_by": None, "next_retry_at": None,
                "instances": 0, "instance_refs": None, **({"found": dict(found)} if found else {})}
     moved, = uow.move(REQUEST, [row], "failed", changes=changes, detail=reason)
+    standing.end_children(uow, moved)
     settle_reference(uow, moved, "failed", reason)
     return moved
 
 
 def settle_reference(uow: UnitOfWork, request: Row, event: str, reason: Mapping[str, Any] | None = None) -> None:
-    """Let the reference of a request follow it, when this request is the one that provisions it."""
+    """Let the reference of a request follow it, when this request, or one that it was made for, provisions it."""
+    from services.requests import swapping
+
     if not request["reference_id"]:
         return
     reference = uow.get(REFERENCE, request["reference_id"])
-    if reference is None or reference["request_id"] != request["id"] or reference["destroyed_at"]:
+    if reference is None or reference["destroyed_at"] or swapping.settle(uow, reference, request, event, reason):
         return
-    changes = {"reason": dict(reason) if reason else None, "instances": request["instances"]}
-    if reference["state"] == "Provisioning":
-        uow.move(REFERENCE, [reference], event, changes=changes)
-    elif reference["instances"] != request["instances"]:
-        uow.change(REFERENCE, [reference], {"instances": request["instances"]})
+    instances = repository.instances_of_family(uow.connection, reference["request_id"]) if reference["request_id"] else 0
+    if reference["request_id"] == request["id"] and reference["state"] == "Provisioning":
+        uow.move(REFERENCE, [reference], event, changes={"reason": dict(reason) if reason else None, "instances": instances})
+    elif reference["instances"] != instances and reference["request_id"] in (request["id"], request["parent_id"]):
+        uow.change(REFERENCE, [reference], {"instances": instances})
 
 
 def retry(uses: Uses, parameters: Parameters) -> dict[str, Any]:
@@ -294,9 +300,12 @@ def complete(uses: Uses, parameters: Parameters) -> dict[str, Any]:
 
 
 def move_to_completed(uow: UnitOfWork, row: Row, message: str, reason: Mapping[str, Any] | None = None) -> Row:
-    """Complete a request inside a transaction; ``reason`` says why where nobody asked for it."""
+    """Complete a request, and what was made in its name, inside a transaction; ``reason`` says why where nobody asked for it."""
+    from services.requests import standing
+
     moved, = uow.move(REQUEST, [row], "complete", changes={
         "message": message, "reason": dict(reason) if reason else None, "instances": 0, "instance_refs": None, "expires_at": None})
+    standing.end_children(uow, moved)
     settle_reference(uow, moved, "provisioned")
     return moved
 

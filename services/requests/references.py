@@ -5,12 +5,12 @@ from typing import Any
 
 from sqlalchemy.exc import IntegrityError
 
-from services.requests import handlers, repository, rules
+from services.requests import handlers, repository, rules, swapping
 from services.requests.models import REFERENCE, REQUEST, reference_table, render_reference
 from shared.contracts.action import invalid, schema_of
 from shared.contracts.requests import ReferenceParameters
 from shared.hosting.uses import Uses
-from shared.kernel.errors import Conflict, did_you_mean, located
+from shared.kernel.errors import Conflict, Invalid, did_you_mean, located
 from shared.kernel.ids import new_id
 from shared.storage.record import Row
 from shared.storage.unit_of_work import UnitOfWork
@@ -129,10 +129,24 @@ def begin(uses: Uses, uow: UnitOfWork, reference: Row) -> tuple[Row, Row]:
 
 
 def provision(uses: Uses, parameters: Parameters) -> dict[str, Any]:
-    """Start a new request for a reference's data, whatever it has already."""
+    """Start a new request for a reference's data, whatever it has already; let it change place, or take that back.
+
+    Raises:
+        Conflict: ``datareference.nothing_to_swap``, ``datareference.swap_under_way`` or ``datareference.nothing_to_undo``.
+        Invalid: ``parameter.invalid``, both were asked for.
+    """
+    if parameters.get("swap") and parameters.get("undo"):
+        raise Invalid("parameter.invalid", "A change of place is begun or undone, not both.",
+                      errors=[{"pointer": "/undo", "detail": "Leave one of swap and undo out."}])
+
     def work() -> Row:
         with uses.db.transaction(uses.context) as uow:
-            reference, _ = begin(uses, uow, named(uses, uow.connection, parameters["id"]))
+            reference = named(uses, uow.connection, parameters["id"])
+            if parameters.get("undo"):
+                return swapping.undo(uow, reference)
+            if parameters.get("swap"):
+                return swapping.begin(uses, uow, reference)
+            reference, _ = begin(uses, uow, reference)
         return reference
     return shown(uses, uses.db.retrying(work))
 
@@ -152,8 +166,15 @@ def show(uses: Uses, parameters: Parameters) -> dict[str, Any]:
 
 def shown(uses: Uses, row: Row) -> dict[str, Any]:
     """A reference alone: with the refs of its live instances, where lists and messages have a count."""
-    instances = uses.mesh.call("instances", "refs_of", reference=row["id"]) if row["instances"] else []
-    return {**render_reference(row), "instances": instances}
+    if not row["instances"]:
+        return {**render_reference(row), "instances": []}
+    if row["swap"] is None:
+        return {**render_reference(row), "instances": uses.mesh.call("instances", "refs_of", reference=row["id"])}
+    # Of two places that it has for a while, the one that counts.
+    with uses.db.reading() as connection:
+        family = [row["request_id"], *repository.children(connection, row["request_id"])]
+    refs = [one for request in family for one in uses.mesh.call("instances", "refs_of", request=request)]
+    return {**render_reference(row), "instances": refs}
 
 
 def destroy(uses: Uses, parameters: Parameters) -> dict[str, Any]:

@@ -29,6 +29,51 @@ def row_of(connection: Connection, request: str) -> Row | None:
     return dict(found) if found else None
 
 
+def standing(connection: Connection) -> list[Row]:
+    """The requests that stand and are alive: ``id, query``."""
+    table = request_table
+    return [dict(row) for row in connection.execute(select(table.c.id, table.c.query).where(
+        table.c.standing.is_(True), table.c.state.in_((*OPEN, "Satisfied")), table.c.parent_id.is_(None),
+        table.c.destroyed_at.is_(None))).mappings()]
+
+
+def children(connection: Connection, request: str) -> list[str]:
+    """The further requests of a standing one that hold anything."""
+    table = request_table
+    return list(connection.execute(select(table.c.id).where(
+        table.c.parent_id == request, table.c.state.in_((*OPEN, "Satisfied")), table.c.destroyed_at.is_(None))
+        .order_by(table.c.id)).scalars())
+
+
+def living_children(connection: Connection, request: str) -> list[Row]:
+    """The further requests of a standing one that have not ended, whole."""
+    table = request_table
+    return [dict(row) for row in connection.execute(select(table).where(
+        table.c.parent_id == request, table.c.state.in_(("Init", *OPEN, "Satisfied")), table.c.destroyed_at.is_(None))
+        .with_for_update()).mappings()]
+
+
+def any_open(connection: Connection, requests_: Sequence[str]) -> bool:
+    """Whether any of these is under way."""
+    table = request_table
+    return connection.execute(select(table.c.id).where(
+        table.c.id.in_(list(requests_)), table.c.state.in_(OPEN)).limit(1)).first() is not None
+
+
+def instances_of_family(connection: Connection, request: str) -> int:
+    """How many live instances a request and the further ones made for it have."""
+    table = request_table
+    return connection.execute(select(func.coalesce(func.sum(table.c.instances), 0)).where(
+        or_(table.c.id == request, table.c.parent_id == request), table.c.destroyed_at.is_(None))).scalar_one()
+
+
+def swaps_over(connection: Connection, state: str, now: str) -> list[str]:
+    """References whose change of place can be undone no more."""
+    table = reference_table
+    return [row.id for row in connection.execute(select(table.c.id, table.c.swap).where(
+        table.c.swap.is_not(None), table.c.destroyed_at.is_(None))) if row.swap["state"] == state and row.swap["until"] < now]
+
+
 def next_number(uow: UnitOfWork, owner: str, noun: str) -> int:
     """The next number for an unnamed object; a number is given once."""
     dialect = postgresql if uow.connection.dialect.name == "postgresql" else sqlite

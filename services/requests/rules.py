@@ -12,7 +12,7 @@ from shared.kernel import clock
 from shared.kernel.errors import Invalid, NotYet, did_you_mean, located
 from shared.query import DATA_FIELDS, Query, parse
 
-NOT_BUILT = ("standing", "group")
+NOT_BUILT = ("group",)
 ACTIONS_BUILT = ("leave", "mount", "copy", "move", "auto")
 SELECT_BUILT = {"mode": ("all", "best", "first"), "count": int, "minimum": int}
 SELECT_LATER = ("distinct", "prefer", "max_cost", "max_bytes", "together", "apart")
@@ -70,6 +70,16 @@ def said_twice(given: Mapping[str, Any]) -> None:
         raise _invalid("/standing", "A lock names its data; nothing new can match it.")
     if given.get("group") is not None and given.get("standing"):
         raise _invalid("/standing", "A group is made once, all of it; make a standing request for each member.")
+
+
+def check_standing(stands: bool, select: Mapping[str, Any] | None) -> None:
+    """Refuse a standing request that would take only some of what matches.
+
+    Raises:
+        Invalid: ``parameter.invalid`` with a pointer.
+    """
+    if stands and ("count" in (select or {}) or (select or {}).get("mode", "all") != "all"):
+        raise _invalid("/select", "A standing request takes all that matches; leave select.count and select.mode out.")
 
 
 def meant_by(defaults: Mapping[str, Any] | None) -> dict[str, Any]:

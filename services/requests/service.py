@@ -3,8 +3,8 @@ from __future__ import annotations
 
 from nameko.timer import timer
 
-from services.requests import explain, handlers, references, steps
-from shared.hosting.entrypoints import on_event, rpc
+from services.requests import explain, handlers, references, standing, steps, swapping
+from shared.hosting.entrypoints import batch_event, on_event, rpc
 from shared.hosting.serving import UsesProvider, action
 
 
@@ -136,7 +136,13 @@ class Requests:
     def budget_freed(self, message):
         steps.on_freed(self.uses, message)
 
+    @batch_event("edgemere", ("data.create", "data.updated"))
+    def appeared(self, messages):
+        standing.on_data(self.uses, messages)
+
     @timer(interval=1)
     def sweep(self):
         steps.sweep(self.uses)
+        standing.sweep(self.uses)
+        swapping.sweep(self.uses)
         self.uses.retention.sweep()

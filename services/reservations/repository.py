@@ -84,6 +84,13 @@ def of_request(connection: Connection, request: str, limit: int, up_to: int | No
     return [dict(row) for row in connection.execute(statement.order_by(table.c.id).limit(limit)).mappings()]
 
 
+def confirmed_of_all(connection: Connection, requests: Sequence[str]) -> list[Row]:
+    """The confirmed reservations of several requests, of any attempt."""
+    return [dict(row) for row in connection.execute(select(table).where(
+        table.c.request_id.in_(list(requests)), table.c.state == "Confirmed", table.c.destroyed_at.is_(None))
+        .order_by(table.c.id)).mappings()]
+
+
 def locked(connection: Connection, request: str, after: str, limit: int) -> list[Row]:
     """What is confirmed for a request, or was when it completed, after an id."""
     statement = select(table).where(

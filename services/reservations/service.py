@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from nameko.timer import timer
 
-from services.reservations import budget, freeing, handlers, repository
+from services.reservations import budget, comparing, freeing, handlers, repository
 from shared.hosting.entrypoints import on_event, rpc
 from shared.hosting.serving import UsesProvider, action
 
@@ -73,6 +73,10 @@ class Reservations:
     @rpc
     def line(self, holder):
         return budget.line(self.uses, holder)
+
+    @rpc
+    def compare(self, request, family, data, checksums):
+        return comparing.compare(self.uses, request, family, data, checksums)
 
     @rpc
     def locked(self, request, after, limit):

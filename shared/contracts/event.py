@@ -44,6 +44,8 @@ EVENTS: dict[str, Event] = {event.name: event for event in [
     *(event for noun in OWNERS for event in _of_class(noun)),
     Event("datarequest.waiting", "datarequest", "requests", "A request cannot go on now and says what it waits for."),
     Event("datainstance.expiring", "datainstance", "instances", "The lifetime of an instance ends soon; renewed or pinned, it stays."),
+    Event("datareference.better_available", "datareference", "requests",
+          "The same bytes would cost less elsewhere; `better` says where, and how much it saves."),
     Event("instances.settled", "datarequest", "instances",
           "All instances of one attempt of a request are Ready, or one is Broken.", INTERNAL),
     Event("instances.gone", "datarequest", "instances",

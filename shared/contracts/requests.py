@@ -53,6 +53,13 @@ class CancelParameters(One):
     because = fields.String(metadata=about("Why, in a sentence."))
 
 
+class ProvisionParameters(One):
+    """A reference to provision, or to change the place of."""
+
+    swap = fields.Boolean(metadata=about("Keep what it has until its data is ready where it is cheapest now, then turn to that in one step."))
+    undo = fields.Boolean(metadata=about("Turn back to the former place, within requests.swap_grace_s."))
+
+
 REQUEST_ENDS = frozenset({"Satisfied", "Failed", "Completed"})
 # What is left in Init is not under way: nothing comes of waiting for it.
 UNTIL_SATISFIED = Wait("datarequest", "id", "state", REQUEST_ENDS | {"Init"}, ("requests", "show", "id"))
@@ -113,11 +120,13 @@ ACTIONS = (
     Action(path=("datareference", "show"), method="datareference_show", kind="query", parameters=One,
            summary="Show one reference.", noun="datareference", positional="id", errors=("datareference.not_found",),
            example={"id": "training"}, **_DO),
-    Action(path=("datareference", "provision"), method="datareference_provision", kind="command", parameters=One,
+    Action(path=("datareference", "provision"), method="datareference_provision", kind="command",
+           parameters=ProvisionParameters,
            summary="Provision a reference anew: start a new request for its data.", noun="datareference", positional="id",
            wait=Wait("datareference", "id", "state", frozenset({"Provisioned", "FailedProvision"}),
                      ("requests", "datareference_show", "id"), operation_path="request.id"),
-           errors=("datareference.not_found", "datareference.illegal_move"), example={"id": "training"}, **_DO),
+           errors=("datareference.not_found", "datareference.illegal_move", "datareference.nothing_to_swap",
+                   "datareference.swap_under_way", "datareference.nothing_to_undo"), example={"id": "training"}, **_DO),
     Action(path=("datareference", "destroy"), method="datareference_destroy", kind="command", parameters=One,
            summary="Remove a reference that has no live instances.", noun="datareference", positional="id",
            errors=("datareference.not_found", "datareference.in_use"), example={"id": "training"}, confirm=True, **_DO),
@@ -150,6 +159,9 @@ ERRORS = {
     "datareference.ambiguous": "Several references have this name; `candidates` lists them.",
     "datareference.name_taken": "There is a reference of this name with another query.",
     "datareference.illegal_move": "The state of the reference does not allow this; `legal` lists what it allows.",
+    "datareference.nothing_to_swap": "The reference has no Ready data that could change place.",
+    "datareference.swap_under_way": "The reference is changing place already.",
+    "datareference.nothing_to_undo": "The reference has no change of place that could be undone.",
     "datareference.in_use": "The reference has live instances or an open request.",
     "idempotency.mismatch": "The Idempotency-Key was used before for something else.",
 }

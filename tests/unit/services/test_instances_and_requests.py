@@ -63,7 +63,7 @@ def test_a_selection_that_cannot_be_used_is_refused_with_its_place(select, point
     assert refused.value.errors[0]["pointer"] == pointer
 
 
-@pytest.mark.parametrize("parameters", [{"standing": True}, {"group": {"a": 1}}])
+@pytest.mark.parametrize("parameters", [{"group": {"a": 1}}])
 def test_what_is_not_built_yet_says_so_by_its_name(parameters):
     with pytest.raises(NotYet) as refused:
         requests.check_built(parameters)
