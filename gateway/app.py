@@ -29,6 +29,7 @@ from gateway.problems import problem, unexpected
 from gateway.rest import read_parameters
 from gateway.settings import Settings
 from gateway.wanted import wanted
+from gateway.web import assets, table
 from gateway.wire import dumps
 from shared.contracts.action import Action, load_parameters
 from shared.contracts.table import BY_ADDRESS
@@ -96,10 +97,11 @@ class App:
         self._sockets = make_sockets(parts) if make_sockets else None
         self._made: dict[str, bytes] = {}
         self._pages: dict[str, Callable[[dict[str, Any]], Answer]] = {
-            "/": self._start, "/web": self._web, "/docs": self._docs, "/openapi.json": self._openapi,
+            "/": self._start, "/docs": self._docs, "/openapi.json": self._openapi,
             "/edgemere.js": self._module, "/edgemere.d.ts": self._types,
             "/metrics": self._figures, "/health/live": self._alive, "/health/ready": self._ready,
         }
+        self._assets = assets.Assets({"/web/table.json": lambda: table.document(settings.version)})
         self._kinds: dict[str, Callable[..., Answer]] = {
             "stream": self._stream, "content": self._content,
         }
@@ -179,6 +181,8 @@ class App:
 
     def _own_page(self, path: str, method: str, environ: dict[str, Any]) -> Answer:
         page = self._pages.get(path)
+        if page is None and (path == assets.ROOT or path.startswith(f"{assets.ROOT}/")):
+            page = self._web
         if page is None:
             shown = path.encode("latin-1", "replace").decode("utf-8", "replace")[:200]
             raise NotFound(
@@ -195,7 +199,17 @@ class App:
         return _json(200, pages.start(self._settings.version))
 
     def _web(self, environ: dict[str, Any]) -> Answer:
-        return self._html("/web", pages.web)
+        path = environ["PATH_INFO"]
+        file = self._assets.at(path)
+        if file is None:
+            raise NotFound("not_found", f"The page has no file at {path[:200]!r}.", next_step="Open /web.")
+        headers = [("Content-Type", file.kind), ("Cache-Control", "no-cache"), ("ETag", file.etag),
+                   ("Content-Security-Policy", assets.POLICY), ("Vary", "Accept-Encoding")]
+        if content.names(environ.get("HTTP_IF_NONE_MATCH", ""), file.etag):
+            return Answer(304, headers)
+        if not _accepts_gzip(environ.get("HTTP_ACCEPT_ENCODING", "")):
+            return Answer(200, [*headers, ("Content-Length", str(len(file.plain)))], file.plain)
+        return Answer(200, [*headers, ("Content-Encoding", "gzip"), ("Content-Length", str(len(file.packed)))], file.packed)
 
     def _docs(self, environ: dict[str, Any]) -> Answer:
         return self._html("/docs", pages.docs)

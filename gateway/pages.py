@@ -41,20 +41,6 @@ def start(version: str) -> dict[str, Any]:
             "ready": "/health/ready", "metrics": "/metrics", "events": _of_kind("stream")[0]}
 
 
-def web(version: str) -> bytes:
-    """The page at ``/web``: says what answers here and links to it."""
-    lists = "".join(f'<li><a href="{address}">{escape(BY_ADDRESS[address].summary)}</a> <small><code>{address}</code></small></li>'
-                    for address in _of_kind("page") if not any(f.required for f in
-                    schema_of(BY_ADDRESS[address].parameters).fields.values()) and not BY_ADDRESS[address].changes)
-    streams = "".join(f'<li><a href="{address}">{escape(BY_ADDRESS[address].summary)}</a> '
-                      f"<small><code>{address}</code></small></li>" for address in _of_kind("stream"))
-    return _page(TITLE, f"""<h1>{escape(TITLE)}</h1><p>Version {escape(version)} answers here. This release is used through
-REST and the command line; the live page is not part of it yet. What can be looked at in a browser now:</p>
-<ul><li><a href="/docs">Every action, with its parameters and errors</a></li>
-<li><a href="/openapi.json">The same as OpenAPI 3.1</a></li>
-<li><a href="/health/ready">Whether every service answers</a></li>{streams}</ul><h2>Lists</h2><ul>{lists}</ul>""")
-
-
 def docs(version: str) -> bytes:
     """The page at ``/docs``: actions, messages and error codes from the tables; each code is an anchor."""
     sections = "".join(_action(row) for row in ACTIONS.values())

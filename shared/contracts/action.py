@@ -40,7 +40,8 @@ class Action:
     ``path`` are the words after the tree (``("datainstance", "create")``); ``service.method`` answers the RPC.
     ``answer`` is ``object``, ``page``, ``stream`` or ``content``; ``noun`` is the class of the object(s) in it, or of the
     schema in ``shape``. ``creates`` makes REST answer 201 with ``Location``. ``positional`` is the parameter that
-    the CLI also takes without its name. ``built`` is False for rows that answer 501 ``not_yet``.
+    the CLI also takes without its name. ``built`` is False for rows that answer 501 ``not_yet``. ``move`` is the event of
+    the noun's net that the action makes, so that a face can say where it is legal.
     """
 
     tree: str
@@ -61,6 +62,7 @@ class Action:
     wait: Wait | None = None
     built: bool = True
     confirm: bool = False
+    move: str | None = None
 
     @property
     def name(self) -> str:

@@ -62,7 +62,7 @@ ACTIONS = (
     Action(path=("datainstance", "destroy"), method="destroy", kind="command", parameters=DestroyParameters,
            summary="Destroy an instance; a copy leaves its path at once.", noun="datainstance", positional="attr1",
            errors=("datainstance.not_found", "datainstance.ambiguous", "datainstance.unnamed", "datainstance.pinned"),
-           example={"attr1": "training-0"}, confirm=True, **_DO),
+           example={"attr1": "training-0"}, confirm=True, move="destroy", **_DO),
     Action(path=("datainstance", "find"), method="find", kind="query", parameters=listing("datainstance"),
            summary="Find instances by id, name or query.", noun="datainstance", answer="page", positional="attr1",
            errors=("datainstance.not_found", *_QUERY_ERRORS), example={"attr1": "state:Ready"}, **_DO),
@@ -79,7 +79,7 @@ ACTIONS = (
            example={"id": "training-0"}, **_DO),
     Action(path=("datainstance", "retry"), method="retry", kind="command", parameters=One,
            summary="Try a broken instance again.", noun="datainstance", positional="id", wait=_INSTANCE_READY,
-           errors=("datainstance.not_found", "datainstance.illegal_move"), example={"id": "training-0"}, **_DO),
+           errors=("datainstance.not_found", "datainstance.illegal_move"), example={"id": "training-0"}, move="retry", **_DO),
     Action(path=("datainstance", "renew"), method="renew", kind="command", parameters=RenewParameters,
            summary="Let an instance live longer: by its own lifetime from now, for a span, or until a time.", noun="datainstance",
            positional="id", errors=("datainstance.not_found", "datainstance.no_end", "datainstance.not_ready", "parameter.invalid"),
@@ -93,7 +93,7 @@ ACTIONS = (
            errors=("datainstance.not_found",), example={"id": "training-0"}, **_DO),
     Action(path=("datainstance", "undo"), method="undo", kind="command", parameters=One,
            summary="Bring a destroyed instance back within the grace time.", noun="datainstance", positional="id",
-           built=False, errors=("not_yet",), example={"id": "training-0"}, **_DO),
+           built=False, errors=("not_yet",), example={"id": "training-0"}, move="undo", **_DO),
 )
 
 ERRORS = {

@@ -70,6 +70,8 @@ def test_every_service_has_the_same_six_names(service):
 def test_nothing_contains(what):
     found = []
     for path in project_files():
+        if "vendor" in path.parts and what == "work that is not done":
+            continue  # other people's code is kept as they publish it
         content = (ROOT / path).read_bytes()
         if b"\0" not in content[:4096] and NEVER_WRITTEN[what].search(content.decode("utf-8", "replace")):
             found.append(str(path))

@@ -103,8 +103,21 @@ def test_the_pages_come_from_the_tables_and_from_nowhere_else(client):
     docs = client.get("/docs", headers=HOST).text
     assert [name for name in ACTIONS if f'id="{name}"' not in docs] == []
     assert [code for code in DOCUMENTED if f'id="{code}"' not in docs] == []
-    for page in (docs, client.get("/web", headers=HOST).text):
-        assert "://" not in page and "<script" not in page
+    assert "://" not in docs and "<script" not in docs
+    table = client.get("/web/table.json", headers=HOST).json
+    assert {row["name"] for row in table["actions"]} == set(ACTIONS)
+    for row in table["actions"]:
+        assert {field["name"] for field in row["parameters"]} == set(ACTIONS[row["name"]].parameters().fields)
+
+
+def test_the_web_page_runs_nothing_from_elsewhere_and_nothing_written_into_it(client):
+    answer = client.get("/web/requests/some.name", headers=HOST)
+    assert "://" not in answer.text and "<script>" not in answer.text and "style=" not in answer.text
+    assert "default-src 'none'; script-src 'self'; style-src 'self'" in answer.headers["Content-Security-Policy"]
+    assert client.get("/web", headers=HOST).text == answer.text
+    assert client.get("/web", headers={**HOST, "If-None-Match": answer.headers["ETag"]}).status_code == 304
+    for gone in ("/web/app/none.js", "/web/app/../assets.py", "/web/app/%2e%2e/assets.py", "/web/table.py", "/web/vendor/pico"):
+        assert client.get(gone, headers=HOST).status_code == 404, gone
     assert client.get("/openapi.json", headers=HOST).json["openapi"] == "3.1.0"
     assert client.get("/", headers=HOST).json["docs"] == "/docs"
 

@@ -1,0 +1,1 @@
+"""The web page: what the gateway serves below ``/web``. No build step: what lies here is what the browser gets."""

@@ -1,0 +1,51 @@
+// A new request: the question with its count as it is typed, what it would cost, then asked.
+import { html, useState, useAnswer, useSettled, Refusal, Loading, Empty } from "../parts.js";
+import { action } from "../api.js";
+import { ActionForm } from "../forms.js";
+import { QueryBox } from "../query.js";
+import { Funnel, Hints, Warnings, Decision } from "../explain.js";
+import { number, bytes, cost } from "../format.js";
+import { go, keep } from "../router.js";
+import { addressOf } from "../parts.js";
+
+export default function NewRequest({ query }) {
+  const typed = query.q || "";
+  const settled = useSettled(typed, 80);
+  const found = useAnswer("fmdm.query", { expression: settled, limit: 5 }, { again: (message) => message.event.startsWith("data."), pause_ms: 1500 });
+  const answer = found.data;
+  return html`<h1>New request</h1>
+    <div class="field"><label for="question">What data do you need?</label>
+      <${QueryBox} id="question" value=${typed} onInput=${(value) => keep({ q: value })} placeholder="owner:darren filetypes:csv modified_at>=2026-01-01" aria-describedby="question-help" />
+      <small id="question-help">A question in the query language: <code>field:value</code>, <code>size>1GB</code>, <code>-tag:x</code>, <code>(a OR b)</code>, or JSON. <a href="/docs">More</a></small></div>
+    <div class="columns">
+      <section aria-live="polite"><h2>${answer && !found.error ? `${number(answer.total)} Data match` : "What matches"}</h2>
+        <${Refusal} error=${found.error} />
+        ${answer && !found.error ? html`<${Warnings} warnings=${answer.warnings} /><${Funnel} funnel=${answer.funnel} />
+          <${Hints} hints=${Array.isArray(answer.hints) ? answer.hints : []} use=${(text) => keep({ q: typeof text === "string" ? text : JSON.stringify(text) })} />
+          ${answer.items.length ? html`<ul class="plain">${answer.items.map((item) => html`<li><a href=${addressOf("data", item)}>${item.name}</a> <small>${bytes(item.size)}, ${item.source?.name}</small></li>`)}</ul>` : null}
+          ${answer.funnel?.base === 0 ? html`<${Empty} title="The catalogue is empty"><p><a role="button" href="/web/sources?new=1">Register a source</a></p></${Empty}>` : null}` : null}</section>
+      <section><h2>How you want it</h2><${Wishes} question=${typed} /></section>
+    </div>`;
+}
+
+const FIRST = ["name", "action", "target", "wait", "lifetime"];
+
+function Wishes({ question }) {
+  const [planned, setPlanned] = useState(null);
+  const plans = action("do.datarequest.plan").built;
+  return html`<${ActionForm} name="do.datarequest.create" fixed=${{ query: question }} first=${FIRST} submit="Ask for it" wait=${2}
+      done=${(made) => go(addressOf("datarequest", made))} />
+    ${plans && question.trim() ? html`<details onToggle=${(event) => setPlanned(event.target.open)}><summary>What would happen (nothing is changed)</summary>
+      ${planned ? html`<${Plan} question=${question} />` : null}</details>` : null}`;
+}
+
+function Plan({ question }) {
+  const settled = useSettled(question, 200);
+  const found = useAnswer("do.datarequest.plan", { query: settled });
+  if (!found.data) return found.error ? html`<${Refusal} error=${found.error} />` : html`<${Loading} what="Planning" />`;
+  const plan = found.data, candidates = plan.candidates?.items || (Array.isArray(plan.candidates) ? plan.candidates : plan.reservations?.items) || [];
+  return html`<p class="sentence">${plan.sentence}</p><${Warnings} warnings=${plan.warnings} />
+    ${plan.cost !== undefined ? html`<p>Cost: <strong>${cost(plan.cost)}</strong></p>` : null}
+    ${candidates.slice(0, 10).map((item) => html`<details class="reservation"><summary>${item.name || item.data?.name} <span class="faint">at</span> ${item.source?.name} <span class="faint">→</span> ${item.action} <span class="number">${cost(item.cost)}</span></summary>
+      <${Decision} decision=${item.decision} action=${item.action} costs=${item.cost_parts} /></details>`)}`;
+}

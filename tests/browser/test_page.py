@@ -1,0 +1,208 @@
+"""What people do on the page, in a real browser, against the real program."""
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+
+from tests.browser.conftest import DO, FMDM, NASTY
+from tests.support.servers import ROOT, project_environment
+
+
+def is_in(page, state):
+    """Wait until the object of the view is in a state, without touching the page."""
+    page.locator(".title .state", has_text=state).first.wait_for()
+
+
+def test_a_question_shows_its_count_as_it_is_typed_and_becomes_a_request(visit, world):
+    page = visit("new")
+    page.get_by_label("What data do you need?").fill("name:temperatures.csv")
+    page.get_by_role("heading", name="1 Data match").wait_for()
+    page.get_by_label("name", exact=True).fill("from the page")
+    page.get_by_role("button", name="Ask for it").click()
+    page.get_by_role("heading", name="from the page").wait_for()
+    is_in(page, "Satisfied")
+    assert world.call(f"{DO}/datarequest/show", {"id": "from the page"})["state"] == "Satisfied"
+    page.get_by_text(str(world.lab / "temperatures.csv")).first.wait_for()
+
+
+def test_a_question_that_matches_nothing_says_at_which_clause(visit):
+    page = visit("requests/nowhere")
+    funnel = page.locator(".funnel")
+    funnel.wait_for()
+    assert "owner:darren" in funnel.locator(".step.none").inner_text()
+    assert "failed because nothing matches" in page.locator("main").inner_text()
+
+
+def test_what_happens_elsewhere_is_seen_without_a_reload(visit, world):
+    page = visit("requests")
+    page.get_by_role("link", name="everything", exact=True).wait_for()
+    page.get_by_text("Live", exact=True).wait_for()
+    world.request("made-elsewhere", query="name:notes.txt")
+    page.get_by_role("button", name=re.compile(r"\d+ new: show")).click()
+    page.get_by_role("link", name="made-elsewhere").wait_for()
+    page.get_by_role("link", name="made-elsewhere").click()
+    is_in(page, "Satisfied")
+    world.call(f"{DO}/datarequest/complete", {"id": "made-elsewhere"})
+    is_in(page, "Completed")
+
+
+def test_the_address_of_a_filtered_list_shows_a_colleague_the_same(visit):
+    page = visit("requests")
+    page.get_by_label("Search in the query language").fill("name:no*")
+    page.get_by_role("button", name="Failed").click()
+    page.get_by_role("link", name="nowhere").wait_for()
+    page.get_by_role("link", name="everything", exact=True).wait_for(state="detached")
+    colleague = visit(page.url.split("/web/")[1])
+    colleague.get_by_role("link", name="nowhere").wait_for()
+    assert colleague.get_by_label("Search in the query language").input_value() == "name:no*"
+    assert colleague.get_by_role("button", name="Failed").get_attribute("aria-pressed") == "true"
+
+
+def test_a_broken_question_says_what_is_wrong_and_keeps_the_list(visit):
+    page = visit("requests", expected=("400",))
+    page.get_by_label("Search in the query language").fill("stat:Failed")
+    page.locator(".refusal").wait_for()
+    assert page.locator(".refusal .code").inner_text().startswith("query.")
+
+
+def test_an_action_that_is_not_possible_says_why(visit):
+    page = visit("requests/everything")
+    page.get_by_role("button", name="retry").click(force=True)
+    said = page.locator(".actions .refusal")
+    said.wait_for()
+    assert "'retry' is possible in Failed; this is Satisfied." in said.inner_text()
+
+
+def test_destroying_an_instance_asks_first(visit, world):
+    world.request("short", query="name:notes.txt")
+    page = visit("instances/short-0")
+    page.get_by_role("button", name="destroy").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Cancel").click()
+    dialog.wait_for(state="detached")
+    assert world.call(f"{DO}/datainstance/show", {"id": "short-0"})["state"] == "Ready"
+    page.get_by_role("button", name="destroy").click()
+    page.get_by_role("button", name="destroy it").click()
+    is_in(page, "Destroyed")
+
+
+def test_data_can_be_looked_into(visit, world):
+    page = visit("instances?q=request:everything")
+    wanted = {
+        "temperatures.csv": ("table", "Rio, Brazil"), "notes.txt": ("pre", "Measured in July."), "places.json": ("pre", "59.9"),
+        "degrees.parquet": ("table", "31"), "map.png": ("img", None), "really-not.csv": ("p", "This is not a CSV file"),
+        "empty.csv": ("p", "It is empty."),
+    }
+    items = world.call(f"{DO}/datainstance/list", {"request": "everything"})["items"]
+    names = {item["access"][0]["name"]: item["name"] for item in items}
+    for name, (element, text) in wanted.items():
+        page.goto(f"{world.server.url}/web/instances/{names[name]}")
+        page.get_by_role("button", name="Preview").click()
+        shown = page.locator(f".preview {element}").first
+        shown.wait_for()
+        if text:
+            assert text in shown.inner_text(), name
+        if element == "img":
+            page.wait_for_function("document.querySelector('.preview img').naturalWidth === 60")
+
+
+def test_a_download_has_the_bytes(visit, world):
+    page = visit("instances/copies-0")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download").click()
+    assert download.value.suggested_filename == "temperatures.csv"
+    with open(download.value.path(), "rb") as got:
+        assert got.read() == (world.lab / "temperatures.csv").read_bytes()
+
+
+def test_html_in_a_name_is_only_text(visit, world):
+    world.request("<script>window.harmed=1</script>", query={"name": NASTY})
+    for screen in ("", "requests", "instances", "data", "events", "reservations"):
+        page = visit(screen)
+        page.wait_for_load_state("networkidle")
+        assert page.evaluate("window.harmed") is None
+        assert page.locator("main img[src=x]").count() == 0
+    page = visit("requests")
+    page.get_by_role("link", name="<script>window.harmed=1</script>").click()
+    page.get_by_role("heading", name="<script>window.harmed=1</script>").wait_for()
+    assert page.evaluate("window.harmed") is None
+
+
+def test_the_line_for_the_terminal_does_what_the_form_does(visit, world):
+    page = visit("actions/fmdm.data.find")
+    page.get_by_label("attr1").fill("name:*.csv size>10")
+    page.get_by_text("Copy as curl, CLI, JS or Python").click()
+    line = page.locator(".lines code").inner_text()
+    words = shlex.split(line)
+    assert words[:5] == ["edgemere", "diml", "dml", "fmdm", "data"]
+    done = subprocess.run([sys.executable, "-m", "gateway", *words[1:], "-o", "json"], capture_output=True, text=True, cwd=ROOT,
+                          env=project_environment(EDGEMERE_URL=world.server.url), timeout=60)
+    assert '"temperatures.csv"' in done.stdout, done.stderr
+    page.get_by_role("button", name="Ask").click()
+    page.get_by_text('"temperatures.csv"').wait_for()
+
+
+def test_a_form_puts_the_refusal_beside_the_field_it_names(visit):
+    page = visit("sources?new=1", expected=("422", "404", "403"))
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("name").fill("gone")
+    dialog.get_by_label("parameters").fill('{"rootdir": "/there/is/no/such/folder"}')
+    dialog.get_by_role("button", name="Register it").click()
+    dialog.locator(".refusal").wait_for()
+    assert dialog.locator("[aria-invalid=true]").count() >= 1
+    dialog.get_by_label("parameters").fill("{broken")
+    dialog.get_by_role("button", name="Register it").click()
+    dialog.locator(".field .wrong").first.wait_for()
+    assert "Not valid JSON" in dialog.locator(".field .wrong").first.inner_text()
+
+
+def test_a_source_is_registered_scanned_and_browsed_on_the_page(visit, world, tmp_path):
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "fresh.csv").write_text("a,b\n1,2\n")
+    page = visit("sources?new=1")
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("name").fill("more")
+    dialog.get_by_label("parameters").fill('{"rootdir": "%s"}' % (tmp_path / "more"))
+    dialog.get_by_role("button", name="Register it").click()
+    page.get_by_role("heading", name="more", exact=True).wait_for()
+    page.get_by_role("link", name="fresh.csv").wait_for()
+
+
+def test_a_long_list_keeps_only_the_rows_in_sight_and_reaches_its_end(visit, world):
+    listing = {f"row/{number:04}.csv": {"size": number} for number in range(1200)}
+    world.call(f"{FMDM}/datasource/simulate", {"name": "long", "listing": listing})
+    page = visit("data?source=long")
+    page.get_by_text("of 1,200").wait_for()
+    assert page.locator(".rows-space .row").count() < 80
+    for _ in range(12):
+        page.locator(".rows-scroll").evaluate("box => { box.scrollTop = box.scrollHeight; }")
+        page.wait_for_timeout(150)
+        if page.get_by_text("1,200 of 1,200").count():
+            break
+    page.get_by_text("1,200 of 1,200").wait_for()
+    assert page.locator(".rows-space .row").count() < 80
+    world.call(f"{FMDM}/datasource/destroy", {"id": "long"})
+
+
+def test_the_page_notices_that_the_server_is_gone_and_catches_up_when_it_is_back(visit, world):
+    page = visit("requests/waiting", expected=("ERR_CONNECTION", "WebSocket", "Failed to load", "503", "504"))
+    page.get_by_text("Live", exact=True).wait_for()
+    world.server.kill9(everything=True)
+    page.get_by_text("Reconnecting …").wait_for()
+    world.server.restart()
+    world.call(f"{DO}/datarequest/cancel", {"id": "waiting"})
+    page.get_by_text("Live", exact=True).wait_for()
+    is_in(page, "Failed")
+
+
+def test_a_server_that_does_not_answer_is_said_and_tried_again(visit, world, chromium):
+    context = chromium.new_context()
+    page = context.new_page()
+    page.route("**/web/table.json", lambda route: route.abort())
+    page.goto(f"{world.server.url}/web")
+    page.get_by_text("The server does not answer.").wait_for()
+    page.unroute("**/web/table.json")
+    page.get_by_role("heading", name="Overview").wait_for()
+    context.close()
