@@ -43,6 +43,8 @@ instance_table = Table(
     Column("used_at", Stamp),
     # Whether it outlives its request: it was pinned when that ended, or came back later.
     Column("alone", Boolean, nullable=False, default=False, server_default=false()),
+    # Whether it was brought back and is not Ready yet since.
+    Column("undone", Boolean, nullable=False, default=False, server_default=false()),
     # Until when it can be brought back, once it is destroyed.
     Column("undo_until", Stamp),
     Column("reason", Json),
@@ -64,7 +66,8 @@ access_table = Table(
     Column("request_id", Id, nullable=False),
     Column("name", Word, nullable=False),
     Column("action", Word, nullable=False),
-    # pending, ready, broken; of a destroyed instance: ended (left in place), leaving, trashed, purged
+    # pending (with purge_at: to come back from the trash), ready, broken; of a destroyed instance: ended (left in place),
+    # leaving, trashed, purging, purged
     Column("state", Word, nullable=False),
     Column("source_id", Id, nullable=False),
     Column("source_path", Word, nullable=False),
@@ -91,6 +94,7 @@ access_table = Table(
     Column("attempts", Json),
     Index("access_by_data", "data_id", "state"),
     Index("access_by_state", "state", "request_id"),
+    Index("access_by_target", "target_id", "state"),
 )
 
 # An attempt of a request whose instances are all written: only then can it be told that all of them are ready.
@@ -99,6 +103,17 @@ made_table = Table(
     Column("request_id", Id, primary_key=True),
     Column("attempt", Integer, primary_key=True),
     Column("at", Stamp, nullable=False),
+)
+
+# An instance that is about to be brought back: what is claimed for it is its own, or given back when this is old.
+undoing_table = Table(
+    "undoing", METADATA,
+    Column("instance_id", Id, primary_key=True),
+    Column("request_id", Id, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("at", Stamp, nullable=False),
+    Index("undoing_by_age", "at"),
 )
 
 SHOWN = 100

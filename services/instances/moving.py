@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, delete, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import bindparam, update
 
-from services.instances import failover, provisioning, relocating, repository, rules
-from services.instances.models import INSTANCE, METADATA, access_table, shown
+from services.instances import failover, provisioning, relocating, removing, repository, rules, undoing
+from services.instances.leases import end_lease, lease
+from services.instances.models import INSTANCE, access_table, shown
 from shared.hosting.uses import Uses
 from shared.kernel import clock
 from shared.kernel.errors import EdgemereError, Unavailable, VersionConflict, from_payload
@@ -120,12 +120,21 @@ def _move(uses: Uses, request: str, due: Sequence[Row]) -> None:
     def write(results: Sequence[Mapping[str, Any]]) -> None:
         _write(uses, request, by_key, results)
 
-    for op, actions in (("verify", ("leave",)), ("mount", ("mount",)), ("copy", ("copy", "move"))):
-        entries = [row for row in due if row["action"] in actions and not row["step"]]
+    for op, entries in _by_op(due).items():
         if entries:
             run(uses, op, entries, sources, request=request, on_results=write)
     if moved := [row for row in due if row["step"]]:
         relocating.advance(uses, request, moved, sources, write)
+
+
+def _by_op(due: Sequence[Row]) -> dict[str, list[Row]]:
+    """What the mover does with each entry: copies of an instance that is brought back come from the trash."""
+    ops: dict[str, list[Row]] = {"verify": [], "mount": [], "restore": [], "copy": []}
+    for row in due:
+        if not row["step"]:
+            op = {"leave": "verify", "mount": "mount"}.get(row["action"], "restore" if row["purge_at"] else "copy")
+            ops[op].append(row)
+    return ops
 
 
 def run(uses: Uses, op: str, entries: Sequence[Mapping[str, Any]], sources: Mapping[str, Any], request: str | None = None,
@@ -246,7 +255,7 @@ def _write(uses: Uses, request: str, by_key: Mapping[str, Row], results: Sequenc
                 uow.connection.execute(update(access_table).where(
                     access_table.c.instance_id == bindparam("of_instance"), access_table.c.data_id == bindparam("of_data"),
                     access_table.c.state == "pending").values({name: bindparam(name) for name in names}), rows)
-            _follow(uow, request, list(touched), uses.config.instances.expiring_s)
+            _follow(uow, request, list(touched), uses.config.instances)
     uses.db.retrying(work)
 
 
@@ -258,6 +267,9 @@ def _outcome(uses: Uses, entry: Row, result: Mapping[str, Any]) -> dict[str, Any
             return rules.copied_values(result)
         return rules.ready_values(result)
     error = result["error"]
+    if error.get("code") == "target.trash_empty":
+        # It was destroyed before it was whole: it is copied again.
+        return {"purge_at": None}
     if error.get("code") == "cancelled":
         return {"tries": entry["tries"]}
     if rules.worth_another_try(error, entry["tries"], uses.config.instances.copy_retries):
@@ -265,9 +277,9 @@ def _outcome(uses: Uses, entry: Row, result: Mapping[str, Any]) -> dict[str, Any
     return {"state": "broken", "error": error, "retry_at": None}
 
 
-def _follow(uow: UnitOfWork, request: str, ids: Sequence[str], expiring_s: float) -> None:
+def _follow(uow: UnitOfWork, request: str, ids: Sequence[str], settings: Any) -> None:
     """Move instances whose entries have come to an end, and settle the request with the last."""
-    ready, broken = [], []
+    ready, broken, lost = [], [], []
     changes: dict[str, dict[str, Any]] = {}
     entries = repository.entries_of_all(uow.connection, ids)
     for row in repository.by_ids(uow.connection, ids):
@@ -280,33 +292,25 @@ def _follow(uow: UnitOfWork, request: str, ids: Sequence[str], expiring_s: float
         if "broken" in states:
             bad = next(entry for entry in of if entry["state"] == "broken")
             changes[row["id"]]["reason"] = {**bad["error"], "data": bad["name"]}
-            broken.append(row)
+            (lost if row["undone"] else broken).append(row)
         elif "pending" not in states:
-            changes[row["id"]] |= rules.time_begins(row, expiring_s)
+            changes[row["id"]] |= {**rules.time_begins(row, settings.expiring_s), "undone": False}
             ready.append(row)
     for rows, event in ((ready, "ready"), (broken, "broken")):
         uow.move(INSTANCE, rows, event, changes=lambda row: changes[row["id"]])
+    undoing.failed(uow, lost, {row["id"]: changes[row["id"]]["reason"] for row in lost}, settings.grace_s)
+    if any(row["undone"] for row in ready):
+        removing.tell_counted(uow, request)
     for attempt in {row["attempt"] for row in [*ready, *broken]}:
         provisioning.settle(uow, request, attempt)
 
 
 def _lease(uses: Uses, request: str) -> bool:
-    table = METADATA.tables["lease"]
-    dialect = postgresql if uses.db.engine.dialect.name == "postgresql" else sqlite
-    holder, until = uses.parts["movers"].holder, clock.stamp_in(LEASE_S)
-    statement = dialect.insert(table).values(name=f"moving.{request}", holder=holder, until=until)
-    statement = statement.on_conflict_do_update(
-        index_elements=["name"], set_={"holder": holder, "until": until},
-        where=(table.c.holder == holder) | (table.c.until < clock.stamp()))
-    with uses.db.transaction() as uow:
-        return uow.connection.execute(statement).rowcount == 1
+    return lease(uses, f"moving.{request}", uses.parts["movers"].holder, LEASE_S)
 
 
 def _release(uses: Uses, request: str) -> None:
-    table = METADATA.tables["lease"]
-    with uses.db.transaction() as uow:
-        uow.connection.execute(delete(table).where(
-            table.c.name == f"moving.{request}", table.c.holder == uses.parts["movers"].holder))
+    end_lease(uses, f"moving.{request}", uses.parts["movers"].holder)
 
 
 def resume(uses: Uses) -> None:

@@ -8,16 +8,20 @@ from typing import Any
 
 from sqlalchemy import update
 
-from services.instances import moving, pins, relocating, repository
+from services.instances import moving, pins, relocating, repository, undoing
+from services.instances.leases import end_lease, lease
 from services.instances.models import INSTANCE, access_table
 from shared.hosting.uses import Uses
 from shared.kernel import clock
 from shared.kernel.errors import EdgemereError
+from shared.kernel.ids import new_id
 from shared.storage.record import Row
 from shared.storage.unit_of_work import UnitOfWork
 
 log = logging.getLogger(__name__)
 CHUNK = 2000
+# How long one holder may take to remove a stretch of copies, and how long a second one waits for it.
+CLEAR_LEASE_S, CLEAR_WAIT_S = 120, 5.0
 # The reasons of a request that was completed because its instances were gone.
 BY_ITS_INSTANCES = ("instances_destroyed", "lifetime_over")
 # How many refs of its instances a request is told.
@@ -75,12 +79,14 @@ def remove_broken(uses: Uses, request: str, data: Sequence[str | None]) -> None:
     clear(uses, request)
 
 
-def destroy_rows(uow: UnitOfWork, rows: Sequence[Row], grace_s: float) -> list[Row]:
-    """Destroy instances inside a transaction; their copies are marked to leave."""
+def destroy_rows(uow: UnitOfWork, rows: Sequence[Row], grace_s: float,
+                 reasons: Mapping[str, Mapping[str, Any]] | None = None) -> list[Row]:
+    """Destroy instances inside a transaction, with a reason for some; their copies are marked to leave."""
     if not rows:
         return []
-    gone = uow.destroy(INSTANCE, rows, changes={
-        "reason": None, "alone": False, "warn_at": None, **pins.FREE, "undo_until": clock.stamp_in(grace_s) if grace_s else None})
+    undo_until = clock.stamp_in(grace_s) if grace_s else None
+    gone = uow.destroy(INSTANCE, rows, changes=lambda row: {
+        **pins.FREE, "reason": (reasons or {}).get(row["id"]), "alone": False, "undone": False, "warn_at": None, "undo_until": undo_until})
     ids = [row["id"] for row in rows]
     for start in range(0, len(ids), 5000):
         mine = access_table.c.instance_id.in_(ids[start:start + 5000])
@@ -107,35 +113,71 @@ def tell_counted(uow: UnitOfWork, request: str) -> None:
 
 def _counted(uow: UnitOfWork, request: str) -> dict[str, Any]:
     return {"live": repository.live_count(uow.connection, request), "refs": repository.refs(uow.connection, REFS, request=request),
-            "expires_at": repository.latest_end(uow.connection, request)}
+            "ready": repository.ready_count(uow.connection, request), "expires_at": repository.latest_end(uow.connection, request)}
 
 
-def clear(uses: Uses, request: str | None = None) -> int:
-    """Take the copies of destroyed instances from their paths; those without grace for good. Returns how many."""
-    with uses.db.reading() as connection:
-        rows = repository.leaving(connection, CHUNK, request)
+def clear(uses: Uses, request: str) -> None:
+    """Take the copies of a request's destroyed instances from their paths; those without grace for good.
+
+    One at a time does it for a request, so that nothing is still on its way to the trash when an undo takes it from there;
+    whoever comes second waits for the first.
+    """
+    until = time.monotonic() + CLEAR_WAIT_S
+    while True:
+        with uses.db.reading() as connection:
+            rows = repository.leaving(connection, CHUNK, request)
+        if not rows:
+            return
+        holder = new_id("operation")
+        if not lease(uses, f"removing.{request}", holder, CLEAR_LEASE_S):
+            if time.monotonic() > until:
+                return
+            time.sleep(0.02)
+            continue
+        try:
+            done = _take_off(uses, rows)
+        finally:
+            end_lease(uses, f"removing.{request}", holder)
+        if len(rows) < CHUNK or not done:
+            return
+
+
+def _take_off(uses: Uses, rows: Sequence[Row]) -> int:
     now = clock.stamp()
     copies = [row for row in rows if row["action"] == "copy"]
-    _do(uses, "purge", [row for row in copies if row["purge_at"] <= now], {"state": "purged"}, "leaving")
-    _do(uses, "discard", [row for row in copies if row["purge_at"] > now], {"state": "trashed"}, "leaving")
-    _do(uses, "unmount", [row for row in rows if row["action"] == "mount"], {"state": "purged"}, "leaving")
+    done = _do(uses, "purge", [row for row in copies if row["purge_at"] <= now], {"state": "purged"}, "leaving")
+    done += _do(uses, "discard", [row for row in copies if row["purge_at"] > now], {"state": "trashed"}, "leaving")
+    done += _do(uses, "unmount", [row for row in rows if row["action"] == "mount"], {"state": "purged"}, "leaving")
     if moves := [row for row in rows if row["action"] == "move"]:
         sources = uses.mesh.call("catalog", "sources", ids=sorted({row[end] for row in moves for end in ("source_id", "target_id")}))
         relocating.abandon(uses, moves, sources)
-    return len(rows)
+    return done
+
+
+def clear_all(uses: Uses) -> None:
+    """Take from their paths what whoever destroyed it could not."""
+    with uses.db.reading() as connection:
+        requests = repository.requests_leaving(connection, 100)
+    for request in requests:
+        clear(uses, request)
 
 
 def purge_due(uses: Uses) -> int:
-    """Remove for good what lies in the trash since longer than its grace time."""
+    """Remove for good what lies in the trash since longer than its grace time. What is being purged cannot come back."""
     with uses.db.reading() as connection:
-        rows = repository.to_purge(connection, clock.stamp(), CHUNK)
-    _do(uses, "purge", rows, {"state": "purged"}, "trashed")
+        due = repository.to_purge(connection, clock.stamp(), CHUNK)
+    with uses.db.transaction() as uow:
+        repository.mark(uow.connection, [(row["instance_id"], row["data_id"]) for row in due], {"state": "purging"}, "trashed")
+    with uses.db.reading() as connection:
+        rows = repository.purging(connection, CHUNK)
+    _do(uses, "purge", rows, {"state": "purged"}, "purging")
     return len(rows)
 
 
-def _do(uses: Uses, op: str, rows: Sequence[Row], done: Mapping[str, Any], was: str) -> None:
+def _do(uses: Uses, op: str, rows: Sequence[Row], done: Mapping[str, Any], was: str) -> int:
+    """Have the mover do ``op`` on copies and write down what is done; returns how many are."""
     if not rows:
-        return
+        return 0
     targets = sorted({row["target_id"] for row in rows if row["target_id"]})
     sources = uses.mesh.call("catalog", "sources", ids=targets) if targets else {}
     known = [row for row in rows if row["target_id"] is None or row["target_id"] in sources]
@@ -150,11 +192,12 @@ def _do(uses: Uses, op: str, rows: Sequence[Row], done: Mapping[str, Any], was: 
             log.warning("%s of %s failed: %s", op, row["target_path"], result["error"])
     with uses.db.transaction() as uow:
         repository.mark(uow.connection, keys, done, was)
+    return len(keys)
 
 
 def sweep(uses: Uses) -> None:
     """Finish what was begun: pending bytes, copies that must leave, trash that is due."""
-    for work in (moving.resume, clear, purge_due):
+    for work in (moving.resume, clear_all, purge_due, undoing.sweep):
         try:
             work(uses)
         except EdgemereError as error:

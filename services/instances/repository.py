@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, func, or_, select, update
 
-from services.instances.models import INSTANCE, METADATA, access_table as access, instance_table as table, made_table
+from services.instances.models import INSTANCE, METADATA, access_table as access, instance_table as table, made_table, undoing_table
 from shared.kernel import clock
 from shared.lists import Lister
 from shared.storage.record import Row
@@ -70,10 +70,16 @@ def latest_end(connection: Connection, request: str) -> str | None:
 
 
 def kept_data(connection: Connection, request: str, all_live: bool) -> list[Row]:
-    """What those instances of a request hold that outlive it: all that live, or those that stand alone or are pinned."""
-    outlive = [] if all_live else [or_(table.c.alone.is_(True), table.c.pinned.is_(True))]
+    """What those instances of a request hold that outlive it: all that live, or those that stand alone or are pinned.
+
+    One that is just being brought back is among them.
+    """
+    outlive = table.c.state.in_(LIVE)
+    if not all_live:
+        outlive = and_(outlive, or_(table.c.alone.is_(True), table.c.pinned.is_(True)))
+    coming = table.c.id.in_(select(undoing_table.c.instance_id).where(undoing_table.c.request_id == request))
     return _rows(connection, select(access.c.data_id, table.c.attempt).join(table, table.c.id == access.c.instance_id).where(
-        table.c.request_id == request, table.c.state.in_(LIVE), *outlive))
+        table.c.request_id == request, or_(outlive, coming)))
 
 
 def states_of_request(connection: Connection, request: str) -> dict[tuple[int, str], int]:
@@ -148,6 +154,12 @@ def names_like(connection: Connection, owner: str, base: str) -> set[str]:
                                    table.c.name >= low, table.c.name < high)).scalars())
 
 
+def name_is_taken(connection: Connection, owner: str, name: str) -> bool:
+    """Whether a live instance of this owner has the name."""
+    return connection.execute(select(table.c.id).where(
+        table.c.owner == owner, table.c.name == name, table.c.destroyed_at.is_(None))).first() is not None
+
+
 def existing(connection: Connection, ids: Sequence[str]) -> set[str]:
     """Which of these instances are there already."""
     found: set[str] = set()
@@ -192,12 +204,43 @@ def next_retry(connection: Connection, request: str) -> str | None:
     return row[1] if row[0] else None
 
 
-def leaving(connection: Connection, limit: int, request: str | None = None) -> list[Row]:
-    """Copies of destroyed instances that are still at their path."""
-    statement = select(access).where(access.c.state == "leaving")
-    if request:
-        statement = statement.where(access.c.request_id == request)
-    return _rows(connection, statement.limit(limit))
+def leaving(connection: Connection, limit: int, request: str) -> list[Row]:
+    """Copies of a request's destroyed instances that are still at their path."""
+    return _rows(connection, select(access).where(access.c.state == "leaving", access.c.request_id == request).limit(limit))
+
+
+def requests_leaving(connection: Connection, limit: int) -> list[str]:
+    """The requests with copies that must leave their path."""
+    return list(connection.execute(
+        select(access.c.request_id).where(access.c.state == "leaving").distinct().limit(limit)).scalars())
+
+
+def is_leaving(connection: Connection, instance: str) -> bool:
+    """Whether copies of an instance are still at their path, or on the way to the trash."""
+    return connection.execute(select(access.c.data_id).where(
+        access.c.instance_id == instance, access.c.state == "leaving").limit(1)).first() is not None
+
+
+def purging(connection: Connection, limit: int) -> list[Row]:
+    """Copies that are being removed for good."""
+    return _rows(connection, select(access).where(access.c.state == "purging").limit(limit))
+
+
+def data_of(connection: Connection, instance: str) -> list[str]:
+    """The data of an instance."""
+    return list(connection.execute(select(access.c.data_id).where(access.c.instance_id == instance)
+                                   .order_by(access.c.position)).scalars())
+
+
+def undos_before(connection: Connection, stamp: str, limit: int) -> list[Row]:
+    """The undos that began before this time and came to no end."""
+    return _rows(connection, select(undoing_table).where(undoing_table.c.at < stamp).limit(limit))
+
+
+def ready_count(connection: Connection, request: str) -> int:
+    """How many instances of a request are Ready."""
+    return connection.execute(select(func.count()).select_from(table).where(
+        table.c.request_id == request, table.c.state == "Ready")).scalar_one()
 
 
 def to_purge(connection: Connection, now: str, limit: int) -> list[Row]:

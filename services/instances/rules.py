@@ -46,7 +46,7 @@ def instance_row(request: Mapping[str, Any], key: str, name: str, group: Sequenc
         "reference_id": request.get("reference_id"), "reference_name": request.get("reference_name"),
         "request_id": request["id"], "request_name": request["name"], "source_id": source[0], "source_name": source[1],
         "attempt": request["attempt"], "workload": request.get("workload"), "entries": len(group),
-        "lifetime": request.get("lifetime"), "pinned": False, "alone": False,
+        "lifetime": request.get("lifetime"), "pinned": False, "alone": False, "undone": False,
         "bytes_total": sum(reservation["snapshot"].get("size") or 0 for reservation in group), "bytes_done": 0,
     }
 
@@ -117,13 +117,13 @@ def given_back(entry: Mapping[str, Any]) -> dict[str, Any]:
     """An entry as the mover takes it when it is to be removed or brought back."""
     if entry["action"] == "mount":
         return {"key": key_of(entry), "mount_path": entry["target_path"]}
-    return {"key": key_of(entry), "target": entry["target_id"], "target_path": entry["target_path"]}
+    return {"key": key_of(entry), "target": entry["target_id"], "target_path": entry["target_path"], "checksum": entry["checksum"]}
 
 
 def ready_values(result: Mapping[str, Any]) -> dict[str, Any]:
     """What a good result of the mover says about an entry."""
     return {"state": "ready", "uri": result.get("uri"), "path": result.get("path"), "size": result.get("size"),
-            "checksum": result.get("checksum"), "verified": result["verified"], "error": None, "retry_at": None}
+            "checksum": result.get("checksum"), "verified": result["verified"], "error": None, "retry_at": None, "purge_at": None}
 
 
 def copied_values(result: Mapping[str, Any]) -> dict[str, Any]:

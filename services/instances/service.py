@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from nameko.timer import timer
 
-from services.instances import breaking, handlers, lifetime, pins, provisioning, removing, repository
+from services.instances import breaking, handlers, lifetime, pins, provisioning, removing, repository, undoing
 from shared.hosting.entrypoints import batch_event, on_event, rpc
 from shared.hosting.serving import UsesProvider, action
 
@@ -56,7 +56,7 @@ class Instances:
 
     @action
     def undo(self, parameters):
-        raise AssertionError("answered by the table")
+        return undoing.undo(self.uses, parameters)
 
     # --- among the services
     @rpc

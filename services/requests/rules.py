@@ -159,9 +159,10 @@ def sentence_of(reason: Mapping[str, Any]) -> str:
     return REASONS.get(str(reason.get("code")), "It failed.")
 
 
-def ready_sentence(count: int) -> str:
-    """How many instances are ready."""
-    return f"{count} {'instance is' if count == 1 else 'instances are'} ready."
+def ready_sentence(count: int, coming: int = 0) -> str:
+    """How many instances are ready, and how many are coming back."""
+    more = f", {coming} {'is' if coming == 1 else 'are'} coming back" if coming > 0 else ""
+    return f"{count} {'instance is' if count == 1 else 'instances are'} ready{more}."
 
 
 def live_sentence(count: int, instances: Sequence[Mapping[str, Any]]) -> str:

@@ -163,7 +163,7 @@ def on_gone(uses: Uses, message: Any) -> None:
             if row["state"] == "Satisfied" and fact["live"] == 0:
                 handlers.move_to_completed(uow, row, GONE[fact["why"]], {"code": fact["why"]})
             else:
-                _count(uow, row, fact, f"{rules.ready_sentence(fact['live'])} {OTHERS[fact['why']]}")
+                _count(uow, row, fact, f"{rules.ready_sentence(fact['ready'], fact['live'] - fact['ready'])} {OTHERS[fact['why']]}")
     uses.db.retrying(work)
 
 
@@ -175,7 +175,7 @@ def on_counted(uses: Uses, message: Any) -> None:
         with uses.db.transaction(uses.context) as uow:
             row = uow.get(REQUEST, fact["request"])
             if uow.first_time("requests.counted", message.id) and row is not None and not row["destroyed_at"]:
-                _count(uow, row, fact, f"{rules.ready_sentence(fact['live'])}")
+                _count(uow, row, fact, rules.ready_sentence(fact["ready"], fact["live"] - fact["ready"]))
     uses.db.retrying(work)
 
 

@@ -2,8 +2,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
+
+from sqlalchemy import Connection
 
 from services.reservations import repository, rules
 from services.reservations.models import RESERVATION
@@ -62,24 +64,37 @@ def free_data(uses: Uses, request: str, data: Sequence[str | None], attempt: int
 
 
 def on_gone(uses: Uses, message: Any) -> None:
-    """``instances.gone``: what was reserved for instances that are destroyed, and were not taken back, is given back."""
+    """``instances.gone``: what was reserved for instances that are destroyed is given back, but for what an undo took since."""
     fact = message.obj
     gone = {one["id"]: one["version"] for one in fact["gone"]}
     after: list[str] = []
     while True:
         page = uses.mesh.call("instances", "gone_data", gone=gone, after=after, limit=CHUNK)
-        free_reservations(uses, [rules.reservation_id(fact["request"], row["attempt"], row["data_id"]) for row in page])
+        alike: dict[tuple[int, int], list[str]] = {}
+        for row in page:
+            alike.setdefault((row["attempt"], row["version"]), []).append(row["data_id"])
+        for (attempt, version), data in alike.items():
+            free_held(uses, fact["request"], attempt, data, version)
         if len(page) < CHUNK:
             return
         after = [page[-1]["instance_id"], page[-1]["data_id"]]
 
 
-def free_reservations(uses: Uses, ids: Sequence[str]) -> None:
-    """Reject those of these reservations that are held, and release the claims of all of them: the first run may have died between."""
+def free_held(uses: Uses, request: str, attempt: int, data: Sequence[str], version: int) -> None:
+    """Free what an attempt holds on data of an instance that was destroyed in this version; its undo's own stay."""
+    for start in range(0, len(data), CHUNK):
+        part = data[start:start + CHUNK]
+        own = {rules.reservation_id(request, attempt, one, version) for one in part}
+        free_rows(uses, lambda connection, part=part, own=own: [
+            row for row in repository.on_data(connection, request, attempt, part) if row["id"] not in own])
+
+
+def free_rows(uses: Uses, find: Callable[[Connection], list[Row]]) -> None:
+    """Reject those of the rows found that are held, and release the claims of all of them: an earlier run may have died between."""
     def work() -> list[Row]:
         with uses.db.transaction(uses.context) as uow:
-            rows = repository.by_ids(uow.connection, ids)
-            uow.move(RESERVATION, [row for row in rows if row["state"] in repository.HELD], "free",
+            rows = find(uow.connection)
+            uow.move(RESERVATION, [row for row in rows if row["state"] in repository.HELD and not row["standby"]], "free",
                      changes={"reason": {"code": "instance_destroyed"}})
         return rows
     release(uses, uses.db.retrying(work))

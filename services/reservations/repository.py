@@ -109,6 +109,13 @@ def standing(connection: Connection, ids: Sequence[str]) -> list[str]:
     return found
 
 
+def on_data(connection: Connection, request: str, attempt: int, data: Sequence[str]) -> list[Row]:
+    """All reservations that one attempt of a request made of these data, whatever their state."""
+    return [dict(row) for row in connection.execute(select(table).where(
+        table.c.request_id == request, table.c.attempt == attempt, table.c.data_id.in_(list(data)),
+        table.c.destroyed_at.is_(None))).mappings()]
+
+
 def alive(connection: Connection, request: str, limit: int) -> list[Row]:
     """Reservations of a request that are not destroyed, whatever their state."""
     return [dict(row) for row in connection.execute(

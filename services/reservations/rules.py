@@ -30,9 +30,12 @@ def reserved(decided: Sequence[Decided], select: Mapping[str, Any], refusal: Ref
     return taken
 
 
-def reservation_id(request: str, attempt: int, data: str) -> str:
-    """The id of the reservation that an attempt of a request makes of a data: the same however often the step is repeated."""
-    return derived_id("datareservation", request, attempt, data)
+def reservation_id(request: str, attempt: int, data: str, undone: int | None = None) -> str:
+    """The id of the reservation that an attempt of a request makes of a data: the same however often the step is repeated.
+
+    ``undone`` is the version in which an instance was destroyed that an undo brings back, for which it is reserved anew.
+    """
+    return derived_id("datareservation", request, attempt, data, *(() if undone is None else ("undone", undone)))
 
 
 def reservation_row(request: Mapping[str, Any], data: Mapping[str, Any], decided: Decided, claim_ends: str | None) -> dict[str, Any]:

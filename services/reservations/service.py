@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from nameko.timer import timer
 
-from services.reservations import budget, comparing, freeing, handlers, repository
+from services.reservations import budget, comparing, freeing, handlers, repository, taking_back
 from shared.hosting.entrypoints import on_event, rpc
 from shared.hosting.serving import UsesProvider, action
 
@@ -64,6 +64,14 @@ class Reservations:
     def refs_of(self, request, attempt=None):
         with self.uses.db.reading() as connection:
             return repository.refs(connection, request, attempt)
+
+    @rpc
+    def take_back(self, request, attempt, data, version):
+        return taking_back.take_back(self.uses, request, attempt, data, version)
+
+    @rpc
+    def give_back(self, request, attempt, data, version):
+        return taking_back.give_back(self.uses, request, attempt, data, version)
 
     @rpc
     def standing(self, ids):

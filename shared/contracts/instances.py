@@ -92,8 +92,11 @@ ACTIONS = (
            summary="No longer keep an instance: its lifetime counts again.", noun="datainstance", positional="id",
            errors=("datainstance.not_found",), example={"id": "training-0"}, **_DO),
     Action(path=("datainstance", "undo"), method="undo", kind="command", parameters=One,
-           summary="Bring a destroyed instance back within the grace time.", noun="datainstance", positional="id",
-           built=False, errors=("not_yet",), example={"id": "training-0"}, move="undo", **_DO),
+           summary="Bring a destroyed instance back within its grace time; it is verified before it is Ready.", noun="datainstance",
+           positional="id", wait=_INSTANCE_READY,
+           errors=("datainstance.not_found", "datainstance.illegal_move", "datainstance.grace_over", "datainstance.name_taken",
+                   "datainstance.request_over", "datainstance.in_progress", "source.no_capacity", "datasource.not_ready"),
+           example={"id": "training-0"}, move="undo", **_DO),
 )
 
 ERRORS = {
@@ -105,6 +108,9 @@ ERRORS = {
     "datainstance.no_bytes": "The data lies in a simulated source, which has no bytes.",
     "datainstance.no_end": "The instance has no lifetime, so there is no end to set later.",
     "datainstance.pinned": "Somebody keeps the instance; `pin` says who, why and until when.",
+    "datainstance.grace_over": "The grace time of the destroyed instance is over; `undo_until` says since when.",
+    "datainstance.name_taken": "Another instance has the name of the destroyed one by now.",
+    "datainstance.in_progress": "The instance is being brought back, or its copies are being removed, right now.",
     "datainstance.request_over": "The request of the instance has ended.",
     "datainstance.data_needed": "The instance has several data; name one of them.",
     "target.exists": "Something else is already at the place of the copy.",

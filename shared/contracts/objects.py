@@ -137,7 +137,7 @@ DATAINSTANCE = _type(
     ("pin", "json", "Who keeps it, why and until when: {owner, reason, until, at}."),
     ("used_at", "time", "When it was last read through the product, renewed or made ready."),
     ("undo_until", "time", "Until when a destroyed one can be brought back."),
-    ("reason", "json", "Why it is Broken."),
+    ("reason", "json", "Why it is Broken, or could not be brought back."),
     ("owner", "text", "Whom it belongs to.", True),
 )
 DATASOURCE = _type(

@@ -256,9 +256,36 @@ class WholeFlow(RuleBasedStateMachine):
         for one in one_of(self.live("datainstance"), which):
             for _ in range(times):
                 answer = self.caller.call("datainstance destroy", attr1=one["id"])
+                if answer.status == 409:
+                    assert answer["code"] == "datainstance.pinned" and answer["pin"]["until"], answer
+                    return
                 assert answer.status == 200 and answer["state"] == "Destroyed", answer
             for entry in one["access"]:
                 assert entry["action"] != "copy" or not Path(entry["path"] or "/none").exists() or one["state"] != "Ready", entry
+
+    @rule(which=WHICH)
+    def bring_an_instance_back(self, which: int) -> None:
+        """What comes back is what it was; or the refusal says why, and nothing is claimed."""
+        for one in one_of(self.live("datainstance", state="Destroyed"), which):
+            answer = self.caller.call("datainstance undo", patience_s=5, id=one["id"])
+            assert answer.status in (200, 202, 409) or (answer.status == 404 and self.destroyed), answer
+            if answer.status == 409:
+                assert answer["code"] in ("datainstance.illegal_move", "datainstance.grace_over", "datainstance.request_over",
+                                          "datainstance.name_taken", "source.no_capacity", "datasource.not_ready", "datasource.not_found"), answer
+                assert answer["next_step"], answer
+            elif answer["state"] == "Ready":
+                for entry in answer["access"]:
+                    assert entry["verified"] == "simulated" or Path(entry["path"]).stat().st_size == entry["size"], entry
+
+    @rule(which=WHICH, move=st.sampled_from(["renew", "pin", "unpin"]))
+    def keep_an_instance(self, which: int, move: str) -> None:
+        for one in one_of(self.live("datainstance"), which):
+            answer = self.caller.call(f"datainstance {move}", id=one["id"], **({"until": "2s"} if move == "pin" else {}))
+            assert answer.status in (200, 404, 409), answer
+            if answer.status == 409:
+                assert answer["code"] in ("datainstance.no_end", "datainstance.not_ready", "datainstance.request_over"), answer
+            elif answer.status == 200:
+                assert move == "renew" or answer["pinned"] == (move == "pin"), answer
 
     @rule(which=WHICH)
     def retry_an_instance(self, which: int) -> None:
@@ -328,6 +355,9 @@ class WholeFlow(RuleBasedStateMachine):
 
     def everything_can_be_given_back(self) -> None:
         """Nothing is left claimed and nothing stands in the way of removing what was made."""
+        for row in list(self.caller.pages("datainstance list", limit=200)):
+            if row["pinned"]:
+                self.made(self.caller.call("datainstance unpin", id=row["id"]))
         for row in list(self.caller.pages("datarequest list", limit=200)):
             if row["state"] in OPEN:
                 assert self.caller.call("datarequest cancel", id=row["id"]).status in (200, 409)
@@ -337,6 +367,10 @@ class WholeFlow(RuleBasedStateMachine):
         for row in list(self.caller.pages("datarequest list", limit=200)):
             if row["state"] == "Satisfied":
                 self.made(self.caller.call("datarequest complete", id=row["id"]))
+        self.rest()
+        for row in list(self.caller.pages("datainstance list", limit=200)):
+            # It came back, or was pinned, and outlives its request.
+            self.made(self.caller.call("datainstance destroy", attr1=row["id"]))
         self.rest()
         for noun in ("datareference", "datarequest"):
             for row in list(self.caller.pages(f"{noun} list", limit=200)):

@@ -100,7 +100,7 @@ def _under_way(data: Path) -> dict[str, int]:
     questions = {
         "requests on their way": ("requests", """SELECT count(*) FROM datarequest WHERE destroyed_at IS NULL AND blocked_by IS NULL
                                   AND state IN ('Needed', 'Selected', 'Evaluated')"""),
-        "entries to move or to remove": ("instances", "SELECT count(*) FROM access WHERE state IN ('pending', 'leaving')"),
+        "entries to move or to remove": ("instances", "SELECT count(*) FROM access WHERE state IN ('pending', 'leaving', 'purging')"),
         "scans": ("catalog", "SELECT count(*) FROM scan WHERE state = 'running'"),
         **{f"messages to send of {service}": (service, "SELECT count(*) FROM outbox") for service in SERVICES},
     }

@@ -12,6 +12,7 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ CLASSES = {"requests": ("datarequest", "datareference"), "reservations": ("datar
            "instances": ("datainstance",), "catalog": ("datasource",)}
 
 
-@dataclass(frozen=True)
+@dataclass
 class Folder:
     """The databases of a data folder, read only, and what is known of it from elsewhere."""
 
@@ -37,6 +38,13 @@ class Folder:
             return connection.execute(statement).fetchall()
         finally:
             connection.close()
+
+
+    @cached_property
+    def outliving(self) -> set[tuple[str, str, int]]:
+        """What instances hold that outlive their request, being pinned or brought back: (request, data, attempt)."""
+        return {(row["request_id"], row["data_id"], row["attempt"]) for row in self.rows("instances", """SELECT a.request_id, a.data_id,
+                i.attempt FROM access a JOIN datainstance i ON i.id = a.instance_id WHERE i.alone AND i.state != 'Destroyed'""")}
 
 
 def broken_promises(data: Path, touched: Collection[Path] = (), sent: Collection[str] = ()) -> list[str]:
@@ -62,8 +70,9 @@ def _requests(folder: Folder) -> Iterator[str]:
         if row["state"] == "Failed" and not json.loads(row["reason"] or "{}").get("code"):
             yield f"request {name} failed without a reason"
         open_ones = held[row["id"], "Created"] + held[row["id"], "Confirmed"] + held[row["id"], "Init"]
-        if row["state"] in ("Failed", "Completed") and open_ones:
-            yield f"request {name} is {row['state']} and still has {open_ones} reservations"
+        outliving = sum(1 for request, _, _ in folder.outliving if request == row["id"])
+        if row["state"] in ("Failed", "Completed") and open_ones != outliving:
+            yield f"request {name} is {row['state']} and still has {open_ones} reservations for {outliving} entries that outlive it"
         if row["state"] == "Satisfied" and held[row["id"], "Created"]:
             yield f"request {name} is Satisfied with undecided reservations"
 
@@ -93,8 +102,9 @@ def _instances(folder: Folder) -> Iterator[str]:
             of_data = Counter(data for data, _ in live[request].elements())
             if of_data and max(of_data.values()) > 1:
                 yield f"request {request} has several live entries of one data: {dict(of_data)}"
-        if states.get(request) in ("Failed", "Completed", None) and live[request]:
-            yield f"request {request} is {states.get(request)} and has {sum(live[request].values())} live entries"
+        beyond = live[request] - Counter((data, attempt) for of, data, attempt in folder.outliving if of == request)
+        if states.get(request) in ("Failed", "Completed", None) and beyond:
+            yield f"request {request} is {states.get(request)} and has {sum(beyond.values())} live entries"
     for row in folder.rows("instances", """SELECT name, count(*) AS n FROM datainstance WHERE destroyed_at IS NULL
                            GROUP BY owner, name HAVING n > 1"""):
         yield f"{row['n']} live instances are named {row['name']}"
@@ -140,7 +150,7 @@ def _claims(folder: Folder) -> Iterator[str]:
     states = {row["id"]: row["state"] for row in folder.rows("requests", "SELECT id, state FROM datarequest")}
     for row in folder.rows("catalog", "SELECT source_id, kind, amount, holder FROM claim"):
         claimed[row["source_id"]][row["kind"]] += row["amount"]
-        if states.get(row["holder"]) in ("Failed", "Completed"):
+        if states.get(row["holder"]) in ("Failed", "Completed") and not any(of == row["holder"] for of, _, _ in folder.outliving):
             yield f"a claim is left of request {row['holder']}, which is {states[row['holder']]}"
     for claim in claims:
         of = reservations.get(claim.rpartition(".")[0])
@@ -161,7 +171,9 @@ def _claims(folder: Folder) -> Iterator[str]:
 
 
 def _outboxes(folder: Folder) -> Iterator[str]:
-    """Nothing is left to be said."""
+    """Nothing is left to be said, and no undo is half way."""
+    for row in folder.rows("instances", "SELECT instance_id FROM undoing"):
+        yield f"the undo of {row['instance_id']} came to no end"
     for service in ("requests", "reservations", "instances", "catalog", "events"):
         waiting = folder.rows(service, "SELECT count(*) AS n FROM outbox")[0]["n"]
         if waiting:
