@@ -150,7 +150,7 @@ def render(row: Mapping[str, Any]) -> dict[str, Any]:
         "data": [item["data"] for item in access], "access": access,
         **({} if whole else {"entries": {"count": row["entries"], "link": _LINK + row["id"]}}),
         "bytes_total": row["bytes_total"], "bytes_done": row["bytes_done"],
-        "lifetime": row["lifetime"], "expires_at": row["expires_at"], "pinned": row["pinned"], "pin": row["pin"],
+        "lifetime": row["lifetime"], "expires_at": row["expires_at"], "pinned": row["pinned"], "pin": row["pin"], "alone": row["alone"],
         "used_at": row["used_at"], "undo_until": row["undo_until"], "reason": row["reason"], "owner": row["owner"],
         "created_at": row["created_at"], "updated_at": row["updated_at"],
         **({"destroyed_at": row["destroyed_at"]} if row.get("destroyed_at") else {}),

@@ -41,7 +41,11 @@ def on_evaluated(uses: Uses, message: Any) -> None:
         insert_rows(uow.connection, made_table, [
             {"request_id": request["id"], "attempt": request["attempt"], "at": clock.stamp()}], new_only=True)
         settle(uow, request["id"], request["attempt"])
-    now = uses.mesh.call("requests", "plain", request=request["id"])
+    try:
+        now = uses.mesh.call("requests", "plain", request=request["id"])
+    except NotFound:
+        # It was cancelled and destroyed meanwhile.
+        now = {"attempt": request["attempt"], "state": "Failed"}
     if now["attempt"] != request["attempt"] or now["state"] in ("Failed", "Completed"):
         # It ended while its instances were being written; its end has found only the first of them.
         removing.remove_attempt(uses, request["id"], request["attempt"], 0)

@@ -17,6 +17,8 @@ instances = Lister(INSTANCE, {
     "source": (table.c.source_id, table.c.source_name),
 })
 ANY_ATTEMPT = 1_000_000_000
+# No request has more data than this.
+MOST_ENTRIES = 1_000_000
 LIVE = ("Provisioning", "Ready", "Broken")
 
 
@@ -90,12 +92,13 @@ def states_of_request(connection: Connection, request: str) -> dict[tuple[int, s
 
 
 def broken_of_request(connection: Connection, request: str) -> list[Row]:
-    """The broken entries of a request's broken instances."""
+    """What a request's broken instances hold, the broken entries first: all of it goes with them, and must come again."""
     return _rows(connection, select(
         table.c.id.label("instance_id"), table.c.name.label("instance"), table.c.reason, table.c.attempt,
         access.c.data_id, access.c.name, access.c.checksum, access.c.error)
         .join(access, access.c.instance_id == table.c.id)
-        .where(table.c.request_id == request, table.c.state == "Broken", access.c.state == "broken").limit(1000))
+        .where(table.c.request_id == request, table.c.state == "Broken")
+        .order_by((access.c.state == "broken").desc(), access.c.instance_id, access.c.position).limit(MOST_ENTRIES))
 
 
 def refs(connection: Connection, limit: int, **of: str) -> list[dict[str, Any]]:

@@ -188,8 +188,10 @@ def _count(uow: UnitOfWork, row: Row, fact: Mapping[str, Any], message: str) -> 
         changes = {}
     else:
         return
-    moved, = uow.change(REQUEST, [row], {
-        **changes, "instances": fact["live"], "instance_refs": fact["refs"][:REFS_KEPT]})
+    changes |= {"instances": fact["live"], "instance_refs": fact["refs"][:REFS_KEPT] or None}
+    if all(row[name] == value for name, value in changes.items()):
+        return
+    moved, = uow.change(REQUEST, [row], changes)
     handlers.settle_reference(uow, moved, "provisioned")
 
 

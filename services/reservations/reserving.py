@@ -167,14 +167,17 @@ def _decide(uses: Uses, request: Mapping[str, Any], intention: Intention) -> Non
 def _healing(uses: Uses, request: Mapping[str, Any], candidates: Sequence[Data]) -> list[Data]:
     """For each data that broke the one that stands in for it: itself if it is back, else the same bytes elsewhere."""
     live = set(uses.mesh.call("instances", "live_data", request=request["id"]))
-    free = [data for data in candidates if data["id"] not in live]
-    chosen: dict[str, Data] = {}
+    free = {data["id"]: data for data in candidates if data["id"] not in live}
+    # What is there itself comes first, so that nothing else takes its place.
+    chosen: dict[str, Data] = {broken["data"]: free.pop(broken["data"]) for broken in request["missing"] if broken.get("data") in free}
     for broken in request["missing"]:
-        best = rules.stand_in(broken, [data for data in free if data["id"] not in chosen], request.get("select") or {})
+        if broken.get("data") in chosen:
+            continue
+        best = rules.stand_in(broken, list(free.values()), request.get("select") or {})
         if best is None:
             name = broken.get("name") or broken.get("data")
             raise CannotGoOn("source_unavailable", f"'{name}' is no longer at its source, and nothing else has the same content.")
-        chosen[best["id"]] = best
+        chosen[best["id"]] = free.pop(best["id"])
     freeing.free_data(uses, request["id"], [broken.get("data") for broken in request["missing"]], request["attempt"])
     return list(chosen.values())
 

@@ -135,6 +135,7 @@ DATAINSTANCE = _type(
     ("expires_at", "time", "When it is removed, unless it is pinned then."),
     ("pinned", "boolean", "Whether somebody keeps it: it does not expire, and is neither reaped nor destroyed."),
     ("pin", "json", "Who keeps it, why and until when: {owner, reason, until, at}."),
+    ("alone", "boolean", "Whether it outlives its request: it was pinned when that ended, or was brought back later."),
     ("used_at", "time", "When it was last read through the product, renewed or made ready."),
     ("undo_until", "time", "Until when a destroyed one can be brought back."),
     ("reason", "json", "Why it is Broken, or could not be brought back."),
