@@ -145,10 +145,18 @@ def _name_taken(row: Mapping[str, Any]) -> Conflict:
 
 
 def _pending(uow: UnitOfWork, instance: str) -> None:
-    """What is in the trash comes back from there (it keeps ``purge_at``); the rest is verified, or copied anew."""
-    trashed = access_table.c.state == "trashed"
-    uow.connection.execute(update(access_table).where(access_table.c.instance_id == instance).values(
-        state="pending", tries=0, retry_at=None, error=None, purge_at=case((trashed, access_table.c.purge_at), else_=None)))
+    """What is in the trash comes back from there (it keeps ``purge_at``); the rest is verified, or copied or mounted anew.
+
+    What was moved lies at its target now, and is left in place there.
+    """
+    table, mine = access_table, access_table.c.instance_id == instance
+    moved = (table.c.action == "move") & (table.c.state == "ended")
+    uow.connection.execute(update(table).where(mine, moved).values(
+        action="leave", source_id=table.c.target_id, source_path=table.c.target_path, target_id=None, target_path=None, modified_at=None))
+    trashed = table.c.state == "trashed"
+    uow.connection.execute(update(table).where(mine).values(
+        state="pending", tries=0, retry_at=None, error=None, step=None, seen=None, via=None,
+        purge_at=case((trashed, table.c.purge_at), else_=None)))
 
 
 def _end(uow: UnitOfWork, row: Mapping[str, Any]) -> bool:

@@ -59,8 +59,19 @@ def _anew(uses: Uses, request: str, attempt: int, data: Sequence[str], version: 
         used = row["action"] and row["action"] != "reject" and not row["standby"]
         if used and (row["data_id"] not in last or row["created_at"] > last[row["data_id"]]["created_at"]):
             last[row["data_id"]] = row
-    return [{**{name: row[name] for name in AS_BEFORE}, "standby": False,
-             "id": rules.reservation_id(request, attempt, row["data_id"], version)} for row in last.values()]
+    fresh = [{**{name: row[name] for name in AS_BEFORE}, "standby": False,
+              "id": rules.reservation_id(request, attempt, row["data_id"], version)} for row in last.values()]
+    moved = [row["data_id"] for row in fresh if row["action"] == "move"]
+    now = uses.mesh.call("catalog", "data_by_ids", ids=moved) if moved else {}
+    return [_left_there(row, now[row["data_id"]]) if row["data_id"] in now else row for row in fresh]
+
+
+def _left_there(row: Row, data: Mapping[str, Any]) -> Row:
+    """The reservation of a data that was moved: it lies at its target now, and is read there. What was not moved is as it was."""
+    if data["source"]["id"] != row["target_id"]:
+        return row
+    return {**row, "action": "leave", "source_id": row["target_id"], "source_name": row["target_name"], "target_id": None,
+            "target_name": None, "snapshot": {**row["snapshot"], "path": data["path"], "source": data["source"]}}
 
 
 def _parts(items: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -7,6 +7,10 @@ from typing import Any
 
 from hypothesis import HealthCheck, Phase, settings, stateful
 from hypothesis import seed as seeded
+from hypothesis import strategies as st
+
+# Draws depend on nothing that the mesh says: which one of those that are there.
+WHICH = st.integers(0, 59)
 
 
 class Found(BaseException):
@@ -40,3 +44,8 @@ def play(machine: type[stateful.RuleBasedStateMachine], seed: int, examples: int
             suppress_health_check=list(HealthCheck)))
     except Found as found:
         raise AssertionError(f"EDGEMERE_MODEL_SEED={seed}: {found.__cause__}\n{found}") from found.__cause__
+
+
+def one_of(things: list[Any], which: int) -> list[Any]:
+    """The one that was drawn, or none of nothing."""
+    return [things[which % len(things)]] if things else []

@@ -5,8 +5,8 @@ from alembic import op
 
 from shared.storage.schema import Id, Stamp
 
-revision = "0003_undo"
-down_revision = "0002_lifetimes_and_pins"
+revision = "0004_undo"
+down_revision = "0003_mounts_and_moves"
 
 
 def upgrade() -> None:
