@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, and_
 from sqlalchemy.exc import OperationalError
 
 from services.catalog import repository
+from services.catalog.completing import completions
 from services.catalog.models import PLACES, data_table, render_data
 from shared.hosting.uses import Uses
 from shared.kernel.errors import located
@@ -32,6 +33,8 @@ HINTS_LIMIT_S = 5.0
 def query(uses: Uses, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """``{"items", "next", "total", "funnel", "warnings", "sources"}``.
 
+    With ``complete`` only the ``completions`` of what is being typed (see ``services.catalog.completing``).
+
     ``funnel`` is ``{"base", "steps": [{"clause", "json", "remaining"}], "estimate"}``, None when it was not asked
     for. ``sources`` has each source that occurs among the items, by id. ``warnings`` are ``{"code", "detail", …}``.
 
@@ -39,6 +42,8 @@ def query(uses: Uses, parameters: Mapping[str, Any]) -> dict[str, Any]:
         Malformed: ``query.*``, the expression cannot be parsed, or ``cursor.invalid``.
         Invalid: ``sort.invalid``.
     """
+    if parameters.get("complete") is not None:
+        return {**envelope([], None, 0), "completions": completions(uses, parameters["complete"])}
     with located("/expression"):
         wanted = parse(parameters.get("expression"), DATA_FIELDS)
     with uses.db.reading() as connection:

@@ -16,6 +16,7 @@ class QueryParameters(Schema):
     cursor = fields.String(metadata=about("Where to go on: the `next` of the page before."))
     sort = fields.String(metadata=about("A field, or several with commas; a minus before it turns it round."))
     funnel = fields.Boolean(load_default=True, metadata=about("Count what each clause leaves."))
+    complete = JsonObject(metadata=about("Instead of data, what a beginning may go on with: {field: \"own\"} or {value: \"dar\", of: \"owner\"}."))
 
 
 class SourceParameters(Schema):

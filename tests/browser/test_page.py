@@ -206,3 +206,19 @@ def test_a_server_that_does_not_answer_is_said_and_tried_again(visit, world, chr
     page.unroute("**/web/table.json")
     page.get_by_role("heading", name="Overview").wait_for()
     context.close()
+
+
+def test_fields_and_values_are_completed_from_the_catalogue(visit, world):
+    world.call(f"{FMDM}/datasource/simulate", {"name": "tagged", "listing": {
+        f"scan-{number}.nii": {"size": number, "tags": {"instrument": "magnet" if number % 2 else "laser"}} for number in range(6)}})
+    page = visit("new", expected=("400",))  # a question that is half typed cannot be parsed
+    box = page.get_by_label("What data do you need?")
+    box.press_sequentially("instr")
+    page.get_by_role("option", name="instrument:").wait_for()
+    box.press("ArrowDown")
+    box.press("Enter")
+    page.get_by_role("option", name="magnet").wait_for()
+    page.get_by_role("option", name="magnet").click()
+    assert box.input_value() == "instrument:magnet "
+    page.get_by_role("heading", name="3 Data match").wait_for()
+    world.call(f"{FMDM}/datasource/destroy", {"id": "tagged"})

@@ -229,7 +229,7 @@ export interface Datainstance {
   data: Ref[] | Count;
   /** What the data is for. */
   workload: string | null;
-  /** An entry per data: {data, name, action, uri, path, size, checksum, media_type, state, verified}. */
+  /** An entry per data: {data, name, action, uri, path, size, checksum, media_type, state, verified}; of a mount also via (link, or read_through), and attempts where another replica was tried before. */
   access: any[] | null;
   /** Bytes in all. */
   bytes_total: number | null;
@@ -423,7 +423,7 @@ export interface Operation {
 }
 
 /** The names of the messages. */
-export type EventName = "datareference.create" | "datareference.updated" | "datareference.destroy" | "datareference.provisioned" | "datareference.failedprovision" | "datareference.provisioning" | "datarequest.create" | "datarequest.updated" | "datarequest.destroy" | "datarequest.needed" | "datarequest.selected" | "datarequest.evaluated" | "datarequest.satisfied" | "datarequest.completed" | "datarequest.failed" | "datareservation.create" | "datareservation.updated" | "datareservation.destroy" | "datareservation.created" | "datareservation.confirmed" | "datareservation.rejected" | "datainstance.create" | "datainstance.updated" | "datainstance.destroy" | "datainstance.provisioning" | "datainstance.ready" | "datainstance.broken" | "datasource.create" | "datasource.updated" | "datasource.destroy" | "datasource.ready" | "datasource.suspended" | "datasource.shutdown" | "data.create" | "data.updated" | "data.destroy" | "datarequest.waiting" | "datainstance.expiring";
+export type EventName = "datareference.create" | "datareference.updated" | "datareference.destroy" | "datareference.provisioned" | "datareference.failedprovision" | "datareference.provisioning" | "datarequest.create" | "datarequest.updated" | "datarequest.destroy" | "datarequest.needed" | "datarequest.selected" | "datarequest.evaluated" | "datarequest.satisfied" | "datarequest.completed" | "datarequest.failed" | "datareservation.create" | "datareservation.updated" | "datareservation.destroy" | "datareservation.created" | "datareservation.confirmed" | "datareservation.rejected" | "datainstance.create" | "datainstance.updated" | "datainstance.destroy" | "datainstance.provisioning" | "datainstance.ready" | "datainstance.broken" | "datasource.create" | "datasource.updated" | "datasource.destroy" | "datasource.ready" | "datasource.suspended" | "datasource.shutdown" | "data.create" | "data.updated" | "data.destroy" | "datarequest.waiting" | "datainstance.expiring" | "datareference.better_available";
 
 /** The parameters of `do.datarequest.create`. */
 export interface DoDatarequestCreateParameters {
@@ -691,6 +691,10 @@ export interface DoDatareferenceShowParameters {
 export interface DoDatareferenceProvisionParameters {
   /** The id or name of the object. */
   id: string;
+  /** Keep what it has until its data is ready where it is cheapest now, then turn to that in one step. */
+  swap?: boolean;
+  /** Turn back to the former place, within requests.swap_grace_s. */
+  undo?: boolean;
 }
 
 /** The parameters of `do.datareference.destroy`. */
@@ -943,6 +947,8 @@ export interface FmdmQueryParameters {
   sort?: string;
   /** Count what each clause leaves. */
   funnel?: boolean;
+  /** Instead of data, what a beginning may go on with: {field: "own"} or {value: "dar", of: "owner"}. */
+  complete?: Record<string, any>;
 }
 
 /** The parameters of `fmdm.datasource.create`. */

@@ -102,3 +102,20 @@ def test_data_is_listed_and_found_by_name_id_and_query(lab: Catalogue) -> None:
     assert lab.call("data_find", attr1=one["id"])["items"] == [one] == [lab.call("data_show", id="f7.csv")]
     assert lab.call("data_find", attr1="owner:ada n<4", source="lab")["total"] == 2
     assert lab.call("data_list", path="d1/f7.csv")["total"] == 1
+
+
+def test_what_is_typed_is_completed_with_fields_and_values_that_exist(lab: Catalogue) -> None:
+    def offered(**complete: str) -> dict[str, int | None]:
+        return {item["text"]: item["count"] for item in lab.call("query", complete=complete)["completions"]}
+    assert offered(field="o") == {"owner": None}
+    assert list(offered(field="")) [:2] == ["id", "name"] and {"owner", "n", "size"} <= set(offered(field=""))
+    assert "owner" in offered(field="ownr")
+    assert offered(value="", of="owner") == {"ada": 15, "darren": 15}
+    assert offered(value="d", of="owner") == offered(value="d", of="tags.owner") == {"darren": 15}
+    assert offered(value="x", of="owner") == offered(value="", of="no.such.tag") == {}
+    assert offered(value="f1", of="name") == {name: 1 for name in ("f1.csv", *(f"f1{n}.csv" for n in range(10)))}
+    assert offered(value="l", of="source") == {"lab": None} and offered(value="", of="location") == {"Oslo": None}
+    assert offered(value="f", of="type") == {"file": None}
+    for wrong in ({}, {"value": "a"}, {"field": 3}, {"field": "a", "also": "b"}):
+        with pytest.raises(Invalid, match="parameter.invalid"):
+            lab.call("query", complete=wrong)

@@ -569,6 +569,8 @@ class DoDatareferenceCalls:
             self,
             id: str | Mapping[str, Any],
             *,
+            swap: bool | None = None,
+            undo: bool | None = None,
             wait_s: float | None = None,
             idempotency_key: str | None = None,
             if_match: int | None = None,
@@ -578,15 +580,20 @@ class DoDatareferenceCalls:
 
         Args:
             id: required; The id or name of the object.
+            swap: Keep what it has until its data is ready where it is cheapest now, then turn to that in one step.
+            undo: Turn back to the former place, within requests.swap_grace_s.
             wait_s: seconds to wait for the end of what this begins.
 
         Raises:
             NotFound: ``datareference.not_found``: There is no such reference.
             Conflict: ``datareference.illegal_move``: The state of the reference does not allow this; `legal` lists what it allows.
+            Invalid: ``datareference.nothing_to_swap``: The reference has no Ready data that could change place.
+            Invalid: ``datareference.swap_under_way``: The reference is changing place already.
+            Invalid: ``datareference.nothing_to_undo``: The reference has no change of place that could be undone.
         """
         return self._server.call(
             ("/edgemere/diml/dml/do/datareference/provision", True, "object", 0),
-            {"id": id},
+            {"id": id, "swap": swap, "undo": undo},
             wait_s=wait_s, idempotency_key=idempotency_key, if_match=if_match, timeout_s=timeout_s,
         )
 
@@ -1924,6 +1931,7 @@ class FmdmCalls:
             cursor: str | None = None,
             sort: str | None = None,
             funnel: bool | None = None,
+            complete: Mapping[str, Any] | None = None,
             timeout_s: float | None = None,
     ) -> Any:
         """Find data by its metadata, with a count of what each clause leaves.
@@ -1934,6 +1942,7 @@ class FmdmCalls:
             cursor: Where to go on: the `next` of the page before.
             sort: A field, or several with commas; a minus before it turns it round.
             funnel: Count what each clause leaves.
+            complete: Instead of data, what a beginning may go on with: {field: "own"} or {value: "dar", of: "owner"}.
 
         Raises:
             Malformed: ``query.syntax``: The query cannot be parsed; `errors` says where.
@@ -1943,7 +1952,8 @@ class FmdmCalls:
         """
         return self._server.call(
             ("/edgemere/diml/dml/fmdm/query", False, "page", 0),
-            {"expression": expression, "limit": limit, "cursor": cursor, "sort": sort, "funnel": funnel},
+            {"expression": expression, "limit": limit, "cursor": cursor, "sort": sort, "funnel": funnel, "complete":
+             complete},
             timeout_s=timeout_s,
         )
 
