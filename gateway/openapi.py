@@ -160,7 +160,7 @@ def _kind_of(field: fields.Field) -> dict[str, Any]:
         (kinds.TextOrObject, {"anyOf": [{"type": "string", "minLength": 1}, _ANY_OBJECT]}),
         (kinds.JsonObject, _ANY_OBJECT),
         (kinds.Duration, {"anyOf": [{"type": "string"}, {"type": "number", "minimum": 0}]}),
-        (kinds.When, {"anyOf": [{"type": "string"}, {"type": "number", "minimum": 0}]}),
+        ((kinds.When, kinds.Since), {"anyOf": [{"type": "string"}, {"type": "number", "minimum": 0}]}),
         (fields.Integer, {"type": "integer"}), (fields.Float, {"type": "number"}),
         (fields.Boolean, {"type": "boolean"}), (fields.String, {"type": "string"}),
     ):

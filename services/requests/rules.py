@@ -6,6 +6,7 @@ from typing import Any
 
 from marshmallow import ValidationError
 
+from services.requests.selection import check_select
 from shared.contracts.action import invalid, schema_of
 from shared.contracts.requests import REASONS, RequestParameters
 from shared.kernel import clock
@@ -14,8 +15,6 @@ from shared.query import DATA_FIELDS, Query, parse
 
 NOT_BUILT = ("group",)
 ACTIONS_BUILT = ("leave", "mount", "copy", "move", "auto")
-SELECT_BUILT = {"mode": ("all", "best", "first"), "count": int, "minimum": int}
-SELECT_LATER = ("distinct", "prefer", "max_cost", "max_bytes", "together", "apart")
 DEFAULTS_ALLOWED = ("target", "action", "granularity", "select", "wait", "deadline", "needed_by", "lifetime", "workload",
                     "labels")
 
@@ -33,24 +32,6 @@ def check_built(parameters: Mapping[str, Any]) -> None:
     if wish and wish not in ACTIONS_BUILT:
         raise NotYet("not_yet", f"The action '{wish}' is not built yet.",
                      next_step=f"Ask for one of: {', '.join(ACTIONS_BUILT)}.")
-
-
-def check_select(select: Mapping[str, Any] | None) -> None:
-    """Check how candidates are to be chosen: ``{mode: all|best|first, count, minimum}``.
-
-    Raises:
-        Invalid: ``parameter.invalid`` with a pointer.
-        NotYet: a member that a later release builds.
-    """
-    for key, value in (select or {}).items():
-        if key in SELECT_LATER:
-            raise NotYet("not_yet", f"'select.{key}' is not built yet.", next_step="Leave it out for now.")
-        if key not in SELECT_BUILT:
-            raise _invalid(f"/select/{key}", f"Unknown member '{key}'.{did_you_mean(key, [*SELECT_BUILT, *SELECT_LATER])}")
-        if key == "mode" and value not in SELECT_BUILT["mode"]:
-            raise _invalid("/select/mode", f"'{value}' is none of {', '.join(SELECT_BUILT['mode'])}.")
-        if key != "mode" and (not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 1_000_000):
-            raise _invalid(f"/select/{key}", "A whole number from 1 is needed here.")
 
 
 def said_twice(given: Mapping[str, Any]) -> None:

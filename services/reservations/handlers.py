@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from services.reservations import budget, evaluating, freeing, keeping, repository, reserving
+from services.reservations import budget, evaluating, freeing, keeping, repository, reserving, standing_by
 from services.reservations.models import RESERVATION, render
 from services.reservations.policy.rules_file import Policies
 from shared.bus.event import named_in
@@ -145,6 +145,10 @@ def show(uses: Uses, parameters: Parameters) -> dict[str, Any]:
 
 def confirm(uses: Uses, parameters: Parameters) -> dict[str, Any]:
     """Confirm a reservation by hand; what was decided, or leaving it in place, stands."""
+    with uses.db.reading() as connection:
+        row = repository.reservations.resolve(connection, parameters["id"], uses.context.owner or None)
+    standing_by.claim_before(uses, row)
+
     def work() -> Row:
         with uses.db.transaction(uses.context) as uow:
             row = repository.reservations.resolve(uow.connection, parameters["id"], uses.context.owner or None)
@@ -196,9 +200,16 @@ def locked(uses: Uses, request: str, after: str, limit: int) -> dict[str, Any]:
 
 
 def policy_list(uses: Uses) -> dict[str, Any]:
-    """The rules in their order."""
+    """The rules in their order, and where they come from: ``{file, revision, loaded_at, problem}`` beside them."""
     items = _policies(uses)
-    return {"items": items, "next": None, "total": len(items)}
+    return {"items": items, "next": None, "total": len(items), **uses.parts["policies"].state()}
+
+
+def policy_health(uses: Uses) -> dict[str, Any]:
+    """The policies that count, and a file that does not, in a sentence under ``detail``."""
+    state = uses.parts["policies"].state()
+    wrong = f"; the newest content of the file does not count: {state['problem']['detail']}" if state["problem"] else ""
+    return {"detail": f"policies of revision {state['revision']}{wrong}"}
 
 
 def policy_show(uses: Uses, parameters: Parameters) -> dict[str, Any]:

@@ -47,6 +47,18 @@ def standing_by(connection: Connection, request: str, attempt: int, replicas: st
     return [dict(row) for row in connection.execute(statement.order_by(table.c.id).limit(limit)).mappings()]
 
 
+def decided_since(connection: Connection, first: str, before: str, limit: int, owner: str | None) -> list[Row]:
+    """Decided reservations from an id on, newest first and before an id, destroyed ones too; what tells about the decision."""
+    statement = select(*(table.c[name] for name in (
+        "id", "request_id", "request_name", "attempt", "data_id", "name", "source_id", "source_name", "action", "target_name", "cost", "rule",
+        "decision", "snapshot"))).where(table.c.id >= first, table.c.action.is_not(None), table.c.decision.is_not(None))
+    if before:
+        statement = statement.where(table.c.id < before)
+    if owner:
+        statement = statement.where(table.c.owner == owner)
+    return [dict(row) for row in connection.execute(statement.order_by(table.c.id.desc()).limit(limit)).mappings()]
+
+
 def parts(connection: Connection, ids: Collection[str]) -> dict[str, Any]:
     """The shared parts of decisions by their ids."""
     return {row.id: row.body for row in connection.execute(select(part_table.c.id, part_table.c.body).where(part_table.c.id.in_(list(ids))))}

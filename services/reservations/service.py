@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from nameko.timer import timer
 
-from services.reservations import budget, comparing, freeing, handlers, repository, taking_back
+from services.reservations import budget, comparing, freeing, handlers, rehearsing, repository, standing_by, taking_back
 from shared.hosting.entrypoints import on_event, rpc
 from shared.hosting.serving import UsesProvider, action
 
@@ -52,7 +52,7 @@ class Reservations:
 
     @action
     def policy_test(self, parameters):
-        raise AssertionError("answered by the table")
+        return rehearsing.test(self.uses, parameters)
 
     # --- among the services
     @rpc
@@ -91,12 +91,16 @@ class Reservations:
         return handlers.locked(self.uses, request, after, limit)
 
     @rpc
+    def stand_in(self, request, attempt, data, reason):
+        return standing_by.stand_in(self.uses, request, attempt, data, reason)
+
+    @rpc
     def explain_part(self, request):
         return handlers.explain_part(self.uses, request)
 
     @rpc
     def health(self):
-        return self.uses.health()
+        return self.uses.health(handlers.policy_health)
 
     @on_event("edgemere", "datarequest.needed")
     def datarequest_needed(self, message):
@@ -105,6 +109,10 @@ class Reservations:
     @on_event("edgemere", "datarequest.selected")
     def datarequest_selected(self, message):
         handlers.on_selected(self.uses, message)
+
+    @on_event("edgemere", "datarequest.satisfied")
+    def datarequest_satisfied(self, message):
+        standing_by.on_satisfied(self.uses, message)
 
     @on_event("edgemere", "datarequest.failed")
     def datarequest_failed(self, message):

@@ -131,6 +131,20 @@ class When(fields.Field):
             raise ValidationError(f"{error}.") from None
 
 
+class Since(fields.Field):
+    """A time, or a duration back from now; becomes a stamp."""
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> str:
+        try:
+            return clock.stamp_in(-clock.parse_duration(value))
+        except (ValueError, OverflowError):
+            pass
+        try:
+            return clock.stamp(clock.parse_time(str(value)))
+        except (ValueError, OverflowError, TypeError):
+            raise ValidationError(f"'{value}' is neither a duration (30d, PT1H) nor a time (2026-07-01T12:00:00Z).") from None
+
+
 class Labels(JsonObject):
     """Up to 100 labels: short text keys with text, number or boolean values."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 from marshmallow import Schema
 
 from shared.contracts.action import Action
-from shared.contracts.fields import Duration, RefOrInline, TextOrObject
+from shared.contracts.fields import RefOrInline, Since, TextOrObject
 from shared.contracts.parameters import Nothing, One, about, listing
 from shared.contracts.requests import UNTIL_SATISFIED
 
@@ -19,7 +19,7 @@ class PolicyTestParameters(Schema):
     """A policy file to try on past decisions."""
 
     file = TextOrObject(required=True, metadata=about("The policies as YAML text or an object."))
-    since = Duration(metadata=about("How far back to look."))
+    since = Since(metadata=about("How far back to look: a duration such as 30d, or a time. 30 days unless it says otherwise."))
 
 
 _DO = {"tree": "do", "service": "reservations"}
@@ -50,13 +50,15 @@ ACTIONS = (
            errors=("datareservation.not_found", "datareservation.illegal_move", "datareservation.in_use"),
            example={"id": "dres_…"}, confirm=True, move="free", **_DO),
     Action(path=("policy", "list"), method="policy_list", kind="query", parameters=Nothing,
-           summary="List the policy rules in their order.", noun="policy", answer="page", **_DO),
+           summary="List the policy rules in their order, and what is wrong with a newer file that does not count.", noun="policy",
+           answer="page", **_DO),
     Action(path=("policy", "show"), method="policy_show", kind="query", parameters=One,
            summary="Show one policy rule.", noun="policy", positional="id", errors=("policy.not_found",),
            example={"id": "default"}, **_DO),
     Action(path=("policy", "test"), method="policy_test", kind="query", parameters=PolicyTestParameters,
-           summary="Try a policy file on past decisions.", noun="policy", built=False, errors=("not_yet",),
-           example={"file": "rules: []"}, **_DO),
+           summary="Try a policy file on past decisions: what would differ, and at what cost. Nothing is changed.", noun="policytest",
+           answer="document", errors=("policy.invalid",),
+           example={"file": "rules: [{name: closed, when: 'data.licence:closed', action: reject}]", "since": "30d"}, **_DO),
 )
 
 ERRORS = {

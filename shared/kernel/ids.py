@@ -11,6 +11,8 @@ import re
 import threading
 import time
 
+from shared.kernel.clock import parse_time
+
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 PREFIXES = {
@@ -61,6 +63,12 @@ def derived_id(noun: str, parent_id: str, *key: object) -> str:
     text = "\x1f".join([noun, parent_id, *map(str, key)])
     digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=10).digest()
     return f"{PREFIXES[noun]}_{time_part}{_encode(int.from_bytes(digest, 'big'))[10:]}"
+
+
+def first_id(noun: str, stamp: str) -> str:
+    """What no id of this class made at ``stamp`` or later is less than; a derived id counts by the time of its parent."""
+    value = max(0, int(parse_time(stamp).timestamp() * 1000)) << 80
+    return f"{PREFIXES[noun]}_{_encode(value)}"
 
 
 def noun_of(text: object) -> str | None:

@@ -3,9 +3,11 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -142,6 +144,12 @@ def _options(row: Action, parameters: Mapping[str, Any]) -> list[str]:
         option = "--" + _RENAMED.get(name, name).replace("_", "-")
         if isinstance(known.get(name), fields.Boolean) and isinstance(value, bool):
             words.append(option if value else option.replace("--", "--no-", 1))
+        elif name == "file":
+            # A document comes from a file there.
+            handle, path = tempfile.mkstemp(suffix=".yaml")
+            with os.fdopen(handle, "w", encoding="utf-8") as out:
+                out.write(value if isinstance(value, str) else json.dumps(value))
+            words += ["--file", path]
         else:
             words += [option, value if isinstance(value, str) else json.dumps(value)]
     return words

@@ -10,7 +10,7 @@ A story: ``title``, ``files`` (made in a folder of its own before the first step
 
 and may have ``only`` (faces that it is for), ``expect``, ``eventually`` (seconds: the call is repeated until the
 expectations hold) and ``save`` (variable: member of the answer). ``{name}`` in any text is a variable; ``{folder}``
-is the story's folder and ``{run}`` a word that no other run has.
+is the story's folder, ``{run}`` a word that no other run has, ``{policies}`` the path of the server's policy file.
 
 ``expect``: ``status`` (HTTP; on the other faces what it stands for), ``exit`` (the command line's code where it is not
 that of the status), ``code`` (the problem's), ``pointers``, ``headers`` and ``body``: member to value or matcher.

@@ -25,8 +25,13 @@ _numbers = itertools.count(1)
 @pytest.fixture(scope="module", params=list(FACES))
 def face(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """One face of one server; the stories keep out of each other's way by their names."""
-    with EdgemereServer(tmp_path_factory.mktemp(f"server-{request.param}")) as server:
+    folder = tmp_path_factory.mktemp(f"server-{request.param}")
+    # The rules of a story are in a file that it writes itself; before, there are none.
+    policies = folder / "policies.yaml"
+    policies.write_text("rules: []\n")
+    with EdgemereServer(folder, environment={"EDGEMERE_POLICIES": str(policies)}) as server:
         face = FACES[request.param](server.url)
+        face.policies = policies
         yield face
         face.close()
 
@@ -36,7 +41,7 @@ def test_the_story_goes_as_it_is_told(name: str, face: Any, tmp_path: Path) -> N
     story = STORIES[name]
     if face.name not in story.get("faces", FACES):
         return
-    variables: dict[str, Any] = {"folder": str(tmp_path), "run": f"{face.name}{next(_numbers)}"}
+    variables: dict[str, Any] = {"folder": str(tmp_path), "run": f"{face.name}{next(_numbers)}", "policies": str(face.policies)}
     write_files(tmp_path, filled(story.get("files", {}), variables))
     for number, step in enumerate(story["steps"], 1):
         if face.name in step.get("only", [face.name]):

@@ -24,7 +24,6 @@ from services.reservations.policy.rules_file import Policies, Rule
 from shared.query import parse
 from shared.query.decision_fields import DECISION_FIELDS
 from shared.query.matcher import predicate
-from shared.query.tree import Node, walk
 
 Facts = Mapping[str, Any]
 Test = Callable[[Any], bool]
@@ -148,8 +147,7 @@ class _Compiled:
 
     def __init__(self, asking: Asking) -> None:
         self.asking = asking
-        self.rules = [(rule, [predicate(node) for node in rule.query.conjuncts if not _asks_for_data(node)],
-                       [predicate(node) for node in rule.query.conjuncts if _asks_for_data(node)]) for rule in asking.policies.rules]
+        self.rules = asking.policies.compiled
         owner = asking.request.get("owner")
         self.owner = {"id": owner, "name": owner}
         self.tariffs: dict[tuple[Any, ...], Tariff] = {}
@@ -322,7 +320,3 @@ def _all(tests: Sequence[Test], view: Any) -> bool:
         if not test(view):
             return False
     return True
-
-
-def _asks_for_data(node: Node) -> bool:
-    return any(clause.name.text.split(".", 1)[0] == "data" for clause in walk(node))

@@ -50,8 +50,11 @@ class PolicyFile:
         return self._policies
 
     def state(self) -> dict[str, Any]:
-        """``{file, revision, loaded_at, problem}``; ``problem`` is None, or ``{detail, errors, since}`` of content that does not count."""
-        return {"file": self.path, "revision": self.current().revision, "loaded_at": self.loaded_at, "problem": self.problem}
+        """``{file, revision, loaded_at, problem}``; ``problem`` is None, or ``{code, detail, errors, since}`` of content that does not count.
+
+        Looks at no file: the watching thread, or whoever decides, has done so a moment ago.
+        """
+        return {"file": self.path, "revision": self._policies.revision, "loaded_at": self.loaded_at, "problem": self.problem}
 
     def stop(self) -> None:
         self._stop.set()

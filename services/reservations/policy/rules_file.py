@@ -10,15 +10,19 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from services.reservations.policy.contradictions import contradictions
 from services.reservations.policy.placed import Misplaced, Placed, read_placed, step
 from shared.kernel.errors import EdgemereError, Invalid, did_you_mean
-from shared.query import Query, matches, parse
+from shared.query import Query, parse
 from shared.query.decision_fields import DECISION_FIELDS, check_slips
+from shared.query.matcher import predicate
+from shared.query.tree import Node, walk
 
+Test = Callable[[Any], bool]
 ACTIONS = ("leave", "mount", "copy", "move", "auto", "reject")
 WITH_TARGET = ("copy", "move", "auto")
 MEMBERS = ("name", "when", "action", "target", "because", "enforce")
@@ -29,7 +33,7 @@ MAX_ERRORS = 50
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule; ``applies`` takes ``{"data", "source", "target", "request", "owner"}``. Not enforced, it is only noted."""
+    """One rule. Its query is about ``{"data", "source", "target", "request", "owner"}``. Not enforced, it is only noted."""
 
     name: str
     position: int
@@ -39,7 +43,6 @@ class Rule:
     because: str
     enforce: bool
     query: Query
-    applies: Callable[[Mapping[str, Any]], bool]
 
 
 @dataclass(frozen=True)
@@ -50,10 +53,20 @@ class Policies:
     revision: str
     text: str = ""
 
+    @cached_property
+    def compiled(self) -> list[tuple[Rule, list[Test], list[Test]]]:
+        """Each rule with the tests that its condition is made of: those of others than the data, and those of the data."""
+        return [(rule, [predicate(node) for node in rule.query.conjuncts if not _asks_for_data(node)],
+                 [predicate(node) for node in rule.query.conjuncts if _asks_for_data(node)]) for rule in self.rules]
+
     @property
     def targets(self) -> set[str]:
         """The names of the sources that rules send data to."""
         return {rule.target for rule in self.rules if rule.target}
+
+
+def _asks_for_data(node: Node) -> bool:
+    return any(clause.name.text.split(".", 1)[0] == "data" for clause in walk(node))
 
 
 NONE = Policies((), "none")
@@ -133,7 +146,7 @@ def _rules(body: list, root: str, placed: Placed) -> tuple[list[Rule], Found]:
         names[name] = position
         query = query or parse(None, DECISION_FIELDS)
         rules.append(Rule(name, position, query.to_json(), one["action"], one.get("target") or None,
-                          str(one.get("because") or ""), one.get("enforce", True), query, matches(query)))
+                          str(one.get("because") or ""), one.get("enforce", True), query))
     return rules, found
 
 

@@ -125,6 +125,10 @@ def _tie(seed: str, one: Decided) -> tuple[int, str]:
     return crc32(f"{seed}{one.data_id}".encode()), one.data_id
 
 
+def _by(given: Any) -> str:
+    return "source" if given is True else given
+
+
 def _place(one: Decided, by: str, asking: Asking) -> str:
     if by == "source":
         return one.source_id
@@ -137,7 +141,7 @@ def _named(place: str, by: str, asking: Asking) -> str:
 
 def _together(items: list[_Item], asking: Asking, most: int | None, needed: int, found: Selection) -> list[_Item]:
     """The items with their members in the one place that has most of what is wanted, at the least cost."""
-    by = asking.select["together"]
+    by = _by(asking.select["together"])
     places: dict[str, list[_Item]] = {}
     for item in items:
         here: dict[str, list[Decided]] = {}
@@ -161,7 +165,7 @@ def _together(items: list[_Item], asking: Asking, most: int | None, needed: int,
 
 def _apart(items: list[_Item], asking: Asking, most: int | None, needed: int, found: Selection) -> list[_Item]:
     """As many items as possible, each from a place of its own (augmenting paths; cheap members first)."""
-    by = asking.select["apart"]
+    by = _by(asking.select["apart"])
     holder: dict[str, int] = {}
     chosen: dict[int, Decided] = {}
     for number in range(len(items)):

@@ -1,0 +1,113 @@
+"""Replicas that stand by: one takes the place of a data that cannot be made ready; the rest is given back at Satisfied.
+
+What stands by is Created, claims nothing, and has its decision stored. May be repeated.
+"""
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from services.reservations import freeing, repository, rules
+from services.reservations.models import RESERVATION
+from services.reservations.reserving import CannotGoOn, claim
+from shared.hosting.uses import Uses
+from shared.storage.record import Row
+
+log = logging.getLogger(__name__)
+ENDS = ("Failed", "Completed")
+
+
+def stand_in(uses: Uses, request: str, attempt: int, data: str, reason: Mapping[str, Any]) -> Row | None:
+    """The reservation that takes the place of the one on ``data``, confirmed and with its claims; None when nothing stands by.
+
+    The one that failed is Rejected with ``reason`` and its claims are released. Asked again, the answer is the same.
+    """
+    with uses.db.reading() as connection:
+        failed = repository.of_data(connection, request, attempt, data)
+        if failed is None or not failed["replicas"]:
+            return None
+        before = (failed["reason"] or {}).get("stood_in_by")
+        if before:
+            return repository.of_data(connection, request, attempt, before)
+        if failed["state"] != "Confirmed":
+            return None
+        waiting = _best_first(connection, repository.standing_by(connection, request, attempt, failed["replicas"]), failed["replicas"])
+    asked = uses.mesh.call("requests", "plain", request=request)
+    if asked["attempt"] != attempt or asked["state"] in ENDS:
+        return None
+    for row in waiting:
+        try:
+            claim(uses, {"id": request}, _claims(row), uses.config.reservations.claim_ttl_s)
+        except CannotGoOn as why:
+            log.info("%s cannot stand in for %s: %s", row["data_id"], data, why.message)
+            continue
+        return _swap(uses, failed["id"], row["id"], reason)
+    return None
+
+
+def _best_first(connection: Any, rows: list[Row], group: str) -> list[Row]:
+    """In the order in which they were compared."""
+    part = repository.parts(connection, [group]).get(group) or {}
+    order = {one["data"]["id"]: place for place, one in enumerate(part.get("replicas", ()))}
+    return sorted(rows, key=lambda row: (order.get(row["data_id"], len(order)), row["cost"] or 0, row["id"]))
+
+
+def _claims(row: Row) -> list[dict[str, Any]]:
+    claims = [rules.reader_claim(row["id"], row["source_id"], row["data_id"])]
+    if row["target_id"]:
+        claims.append(rules.byte_claim(row["id"], row["target_id"], row["data_id"], row["snapshot"].get("size")))
+    return claims
+
+
+def _swap(uses: Uses, failed_id: str, standby_id: str, reason: Mapping[str, Any]) -> Row | None:
+    """Reject the one and confirm the other, in one transaction."""
+    def work() -> tuple[Row | None, Row | None]:
+        with uses.db.transaction(uses.context) as uow:
+            failed, standby = uow.get(RESERVATION, failed_id), uow.get(RESERVATION, standby_id)
+            if not failed or not standby or failed["state"] != "Confirmed" or standby["state"] != "Created":
+                # Asked for twice at once, or freed in the meantime.
+                return None, None
+            gone, = uow.move(RESERVATION, [failed], "free", changes={"reason": {**reason, "stood_in_by": standby["data_id"]}})
+            taken, = uow.move(RESERVATION, [standby], "confirm", changes={"standby": False, "reason": {"stands_in_for": failed["data_id"]}})
+        return gone, taken
+    gone, taken = uses.db.retrying(work)
+    if gone is None:
+        with uses.db.reading() as connection:
+            failed, = repository.by_ids(connection, [failed_id])
+            now = (failed["reason"] or {}).get("stood_in_by")
+            taken = repository.of_data(connection, failed["request_id"], failed["attempt"], now) if now else None
+            standby, = repository.by_ids(connection, [standby_id])
+        if standby["state"] != "Confirmed":
+            freeing.release(uses, [standby])
+        return taken
+    freeing.release(uses, [gone])
+    return taken
+
+
+def claim_before(uses: Uses, row: Row) -> None:
+    """Claim for a reservation that stands by what it needs before somebody confirms it by hand.
+
+    Raises:
+        NoCapacity: the source or the target has no room for it.
+    """
+    if row["standby"]:
+        uses.mesh.call("catalog", "claim", claims=_claims(row), holder=row["request_id"], ttl_s=uses.config.reservations.claim_ttl_s)
+
+
+def on_satisfied(uses: Uses, message: Any) -> None:
+    """``datarequest.satisfied``: every byte is readable, so nothing needs to stand by any more."""
+    obj = message.obj
+    while True:
+        def work() -> list[Row]:
+            with uses.db.transaction(uses.context) as uow:
+                rows = repository.standing_by(uow.connection, obj["id"], obj["attempt"])
+                return uow.move(RESERVATION, rows, "free", changes={"reason": {"code": "not_needed"}, "standby": False})
+        if not _any_stands_by(uses, obj) or not uses.db.retrying(work):
+            return
+
+
+def _any_stands_by(uses: Uses, obj: Mapping[str, Any]) -> bool:
+    """Looked at first without a lock: most requests have none."""
+    with uses.db.reading() as connection:
+        return bool(repository.standing_by(connection, obj["id"], obj["attempt"], limit=1))
