@@ -58,7 +58,7 @@ ACTIONS = (
     Action(path=("policy", "test"), method="policy_test", kind="query", parameters=PolicyTestParameters,
            summary="Try a policy file on past decisions: what would differ, and at what cost. Nothing is changed.", noun="policytest",
            answer="document", errors=("policy.invalid",),
-           example={"file": "rules: [{name: closed, when: 'data.licence:closed', action: reject}]", "since": "30d"}, **_DO),
+           example={"file": "rules: [{name: closed, when: 'data.licence:closed', action: reject}]", "since": "2026-07-01"}, **_DO),
 )
 
 ERRORS = {
