@@ -25,6 +25,8 @@ instance_table = Table(
     Column("source_name", Word),
     Column("attempt", Integer, nullable=False),
     Column("workload", Word),
+    # Of a group: the member that it was made for.
+    Column("member", Word),
     # The first entries as they are shown; all of them are rows of `access`.
     Column("shown", Json),
     Column("entries", Integer, nullable=False, default=0),
@@ -146,7 +148,7 @@ def render(row: Mapping[str, Any]) -> dict[str, Any]:
         "reference": {"id": row["reference_id"], "name": row["reference_name"]} if row["reference_id"] else None,
         "request": {"id": row["request_id"], "name": row["request_name"]},
         "source": {"id": row["source_id"], "name": row["source_name"]} if row["source_id"] else None,
-        "attempt": row["attempt"], "workload": row["workload"],
+        "attempt": row["attempt"], "workload": row["workload"], "member": row["member"],
         "data": [item["data"] for item in access], "access": access,
         **({} if whole else {"entries": {"count": row["entries"], "link": _LINK + row["id"]}}),
         "bytes_total": row["bytes_total"], "bytes_done": row["bytes_done"],

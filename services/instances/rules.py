@@ -18,6 +18,8 @@ def grouped(reservations: Sequence[Reservation], granularity: str) -> dict[str, 
     groups: dict[str, list[Reservation]] = {}
     for reservation in reservations:
         key = reservation["data_id"] if granularity == "data" else reservation["source_id"]
+        if granularity != "data" and reservation.get("member"):
+            key = f"{reservation['member']}:{key}"
         groups.setdefault(key, []).append(reservation)
     return groups
 
@@ -46,7 +48,7 @@ def instance_row(request: Mapping[str, Any], key: str, name: str, group: Sequenc
         "reference_id": request.get("reference_id"), "reference_name": request.get("reference_name"),
         "request_id": request["id"], "request_name": request["name"], "source_id": source[0], "source_name": source[1],
         "attempt": request["attempt"], "workload": request.get("workload"), "entries": len(group),
-        "lifetime": request.get("lifetime"), "pinned": False, "alone": False, "undone": False,
+        "member": group[0].get("member"), "lifetime": request.get("lifetime"), "pinned": False, "alone": False, "undone": False,
         "bytes_total": sum(reservation["snapshot"].get("size") or 0 for reservation in group), "bytes_done": 0,
     }
 

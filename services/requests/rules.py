@@ -13,7 +13,6 @@ from shared.kernel import clock
 from shared.kernel.errors import Invalid, NotYet, did_you_mean, located
 from shared.query import DATA_FIELDS, Query, parse
 
-NOT_BUILT = ("group",)
 ACTIONS_BUILT = ("leave", "mount", "copy", "move", "auto")
 DEFAULTS_ALLOWED = ("target", "action", "granularity", "select", "wait", "deadline", "needed_by", "lifetime", "workload",
                     "labels")
@@ -25,9 +24,6 @@ def check_built(parameters: Mapping[str, Any]) -> None:
     Raises:
         NotYet: ``not_yet``.
     """
-    for name in NOT_BUILT:
-        if parameters.get(name):
-            raise NotYet("not_yet", f"The parameter '{name}' is not built yet.", next_step="Leave it out for now.")
     wish = parameters.get("action")
     if wish and wish not in ACTIONS_BUILT:
         raise NotYet("not_yet", f"The action '{wish}' is not built yet.",

@@ -82,7 +82,8 @@ def blocked(uses: Uses, request: str, attempt: int, code: str, message: str, fou
             if row is None or row["attempt"] != attempt or row["state"] not in repository.OPEN:
                 return row
             if not row["wait"]:
-                return handlers.move_to_failed(uow, row, {"code": code}, message, found)
+                member = (waits_for or {}).get("member")
+                return handlers.move_to_failed(uow, row, {"code": code, **({"member": member} if member else {})}, message, found)
             return _wait(uses, uow, row, code, message, found, why)
     row = uses.db.retrying(work)
     return render_request(row) if row else {}

@@ -21,7 +21,8 @@ KEPT_BY = {"no_capacity": "catalog", "over_budget": "reservations"}
 def described(uses: Uses, row: Row, code: str, waits_for: Mapping[str, Any] | None, found: Mapping[str, Any] | None) -> dict[str, Any]:
     """The members of ``blocked_by`` that say what it is: ``object, position, ahead, estimate, unstick``."""
     waits_for = waits_for or {}
-    return {"object": waits_for.get("object"), **in_line(uses, row, waits_for.get("line")),
+    member = {"member": waits_for["member"]} if waits_for.get("member") else {}
+    return {"object": waits_for.get("object"), **member, **in_line(uses, row, waits_for.get("line")),
             "unstick": ways_out(uses, row, code, waits_for.get("object") or {}, found or {})}
 
 

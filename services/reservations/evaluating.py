@@ -26,6 +26,9 @@ class Evaluation:
         self.claimless: set[str] = set()
         self.kept: dict[str, dict[str, Any]] = {}
         self.refusal: Refusal | None = None
+        # Of a group the member that is refused; and of each part what was asked, its reservations and its groups of replicas.
+        self.member: str | None = None
+        self.parts: list[tuple[Asking, list[str], list[list[Decided]]]] = []
         # What it would spend, and about how long it takes until everything is there.
         self.spends: dict[str, float] = {}
         self.ready_in_s = 0.0
@@ -70,10 +73,12 @@ def _decide(uses: Uses, request: Mapping[str, Any]) -> Evaluation:
     # Where this step ran half before, what it confirmed stays so.
     with uses.db.reading() as connection:
         done = repository.confirmed(connection, request["id"], request["attempt"], "", 1_000_000)
-    evaluation, groups = judged(uses, request, (done, *_pages(uses, request)), truncated=bool((request.get("found") or {}).get("truncated")))
+    evaluation, _ = judged(uses, request, (done, *_pages(uses, request)), truncated=bool((request.get("found") or {}).get("truncated")))
     for row in done:
         del evaluation.by_id[row["id"]]
-    evaluation.kept = keeping.keep(uses, evaluation.asked, evaluation.by_id, groups)
+    for asked, ids, groups in evaluation.parts:
+        mine = {row_id: evaluation.by_id[row_id] for row_id in ids if row_id in evaluation.by_id}
+        evaluation.kept.update(keeping.keep(uses, asked, mine, groups))
     return evaluation
 
 
@@ -81,25 +86,34 @@ def judged(uses: Uses, request: Mapping[str, Any], pages: Iterable[Sequence[Mapp
            truncated: bool) -> tuple[Evaluation, list[list[Decided]]]:
     """What is decided about reservations as things are now, and the groups of replicas among them. Writes nothing."""
     places: dict[str, Any] = {}
-    asked = asking(uses, request, places, truncated=truncated)
-    evaluation, decider = Evaluation(asked), Decider(asked)
+    deciders = {member: Decider(asking(uses, part, places, truncated=truncated)) for member, part in rules.parts_of(request).items()}
+    evaluation = Evaluation(next(iter(deciders.values())).asking)
+    ids: dict[str | None, list[str]] = {member: [] for member in deciders}
     for rows in pages:
         unknown = {row["source_id"] for row in rows} - set(places)
         places.update(sources(uses, unknown))
         for row in rows:
-            decided = decider(row["snapshot"])
+            member = row.get("member") if row.get("member") in deciders else None
+            decided = deciders[member](row["snapshot"])
             decided.fixed = row.get("state") == "Confirmed"
             evaluation.by_id[row["id"]] = decided
+            ids[member].append(row["id"])
             if not row["expires_at"]:
                 evaluation.claimless.add(row["id"])
-    selection = select(list(evaluation.by_id.values()), asked)
+    groups: list[list[Decided]] = []
+    for member, decider in deciders.items():
+        selection = select([evaluation.by_id[row_id] for row_id in ids[member]], decider.asking)
+        evaluation.parts.append((decider.asking, ids[member], selection.groups))
+        groups += selection.groups
+        if selection.refusal and not evaluation.refusal:
+            evaluation.refusal, evaluation.member = selection.refusal, member
     chosen = [one for _, one in evaluation.with_status("chosen")]
-    evaluation.spends = budget.wanted(((one.action, one.size, one.parts) for one in chosen), asked.terms.weights)
-    facts = {**{target["id"]: target for target in asked.targets.values()}, **places}
+    terms = evaluation.asked.terms
+    evaluation.spends = budget.wanted(((one.action, one.size, one.parts) for one in chosen), terms.weights)
+    facts = {**{target["id"]: target for target in evaluation.asked.targets.values()}, **places}
     evaluation.ready_in_s = seconds_until_ready(((one.action, one.size, one.source_id, one.target_id) for one in chosen), facts,
                                                 uses.config.requests.assumed_mib_per_s)
-    evaluation.refusal = selection.refusal
-    return evaluation, selection.groups
+    return evaluation, groups
 
 
 def _check(uses: Uses, request: Mapping[str, Any], evaluation: Evaluation) -> None:
@@ -121,7 +135,7 @@ def object_to(evaluation: Evaluation) -> None:
     """
     refusal = evaluation.refusal
     if refusal:
-        raise CannotGoOn(refusal.code, refusal.detail, can_wait=refusal.can_wait)
+        raise CannotGoOn(refusal.code, refusal.detail, can_wait=refusal.can_wait, member=evaluation.member)
     chosen = [one for _, one in evaluation.with_status("chosen")]
     in_place = [one for one in chosen if one.problem and one.action == "leave"]
     for one in chosen:

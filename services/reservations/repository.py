@@ -103,6 +103,13 @@ def confirmed_of_all(connection: Connection, requests: Sequence[str]) -> list[Ro
         .order_by(table.c.id)).mappings()]
 
 
+def members_of(connection: Connection, request: str, data: Sequence[str | None]) -> dict[str, str | None]:
+    """The members of a group that data of it was reserved for, by data."""
+    wanted = [one for one in data if one]
+    return {row.data_id: row.member for row in connection.execute(
+        select(table.c.data_id, table.c.member).where(table.c.request_id == request, table.c.data_id.in_(wanted)))}
+
+
 def locked(connection: Connection, request: str, after: str, limit: int) -> list[Row]:
     """What is confirmed for a request, or was when it completed, after an id."""
     statement = select(table).where(

@@ -2,11 +2,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
-from services.reservations import budget, freeing, rules
+from services.reservations import budget, freeing, repository, rules
 from services.reservations.asking import asking
 from services.reservations.models import RESERVATION
 from services.reservations.policy.deciding import Asking, Outcome, decide
@@ -22,12 +22,15 @@ Data = Mapping[str, Any]
 class CannotGoOn(Exception):
     """The step cannot be taken now: ``code`` of the closed list, a sentence, and whether waiting can help.
 
-    ``waits_for`` says what for: ``{"object": {"class", "id", "name", "kind"}, "line": {"position", "ahead", "estimate_s"}}``.
+    ``waits_for`` says what for: ``{"object": {"class", "id", "name", "kind"}, "line": {"position", "ahead", "estimate_s"}}``;
+    ``member`` which one of a group it is about.
     """
 
-    def __init__(self, code: str, message: str, *, can_wait: bool = True, waits_for: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, code: str, message: str, *, can_wait: bool = True, waits_for: Mapping[str, Any] | None = None,
+                 member: str | None = None) -> None:
         super().__init__(code, message)
-        self.code, self.message, self.can_wait, self.waits_for = code, message, can_wait, waits_for
+        self.code, self.can_wait, self.waits_for, self.member = code, can_wait, waits_for, member
+        self.message = f"Member '{member}': {message}" if member else message
 
 
 @dataclass
@@ -40,6 +43,16 @@ class Intention:
     asked: Asking | None = None
     outcome: Outcome | None = None
     rows: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, member: str, own: Intention) -> None:
+        """Take in what one member of a group would reserve."""
+        self.candidates = [*self.candidates, *own.candidates]
+        self.sources.update(own.sources)
+        self.asked = self.asked or own.asked
+        if own.outcome:
+            before = self.outcome.decided if self.outcome else []
+            self.outcome = Outcome([*before, *own.outcome.decided], own.outcome.selection)
+        self.rows += [{**row, "member": member} for row in own.rows]
 
     @property
     def claims(self) -> list[dict[str, Any]]:
@@ -75,23 +88,63 @@ def reserve(uses: Uses, request: Mapping[str, Any]) -> None:
 def intend(uses: Uses, request: Mapping[str, Any], intention: Intention) -> None:
     """Find out what a request would reserve as things stand now. Writes nothing, unless the request heals what broke.
 
+    Of a group all members, in their order: data that several match is the first one's.
+
     Raises:
-        CannotGoOn: there is nothing to reserve, or not enough.
+        CannotGoOn: there is nothing to reserve, or not enough; of a group for one member, which it names.
     """
     if refusal := budget.spent_refusal(uses, request):
         raise CannotGoOn("over_budget", refusal.detail, can_wait=refusal.can_wait, waits_for=refusal.waits_for)
+    for member, part in rules.parts_of(request).items():
+        if member is None:
+            _intend_part(uses, part, intention)
+        else:
+            _intend_member(uses, member, part, intention)
+    if request.get("group") and request.get("missing"):
+        _heal_members(uses, request, intention)
+
+
+def _intend_part(uses: Uses, request: Mapping[str, Any], intention: Intention, taken: Set[str] = frozenset()) -> None:
     candidates, intention.sources = _candidates(uses, request, intention.found)
-    intention.candidates = _chosen(uses, request, _as_locked(request, candidates), intention.found)
+    free = [data for data in candidates if data["id"] not in taken] if taken else candidates
+    if candidates and not free:
+        raise CannotGoOn("no_match", f"All {len(candidates)} Data that match belong to members before it.")
+    intention.candidates = _chosen(uses, request, _as_locked(request, free), intention.found)
     _decide(uses, request, intention)
+
+
+def _intend_member(uses: Uses, member: str, part: Mapping[str, Any], intention: Intention) -> None:
+    """One member of a group; ``found`` keeps what the catalogue said for each, and the funnel of the one that fails."""
+    own, found = Intention(), intention.found
+    try:
+        _intend_part(uses, part, own, {row["data_id"] for row in intention.rows})
+    except CannotGoOn as why:
+        found["funnel"] = own.found.get("funnel")
+        raise CannotGoOn(why.code, why.message, can_wait=why.can_wait, waits_for=why.waits_for, member=member) from None
+    finally:
+        found.setdefault("members", {})[member] = own.found
+        found["warnings"] = [*found.get("warnings", []), *(own.found.get("warnings") or [])]
+        found["total"] = found.get("total", 0) + own.found.get("total", 0)
+    intention.add(member, own)
+
+
+def _heal_members(uses: Uses, request: Mapping[str, Any], intention: Intention) -> None:
+    """What stands in for data of a group belongs to the member of the data that broke."""
+    with uses.db.reading() as connection:
+        members = repository.members_of(connection, request["id"], [broken.get("data") for broken in request["missing"]])
+    of = {data["id"]: members.get(broken.get("data")) for data, broken in zip(intention.candidates, request["missing"], strict=False)}
+    for row in intention.rows:
+        row["member"] = of.get(row["data_id"])
 
 
 def refuse(uses: Uses, request: Mapping[str, Any], why: CannotGoOn, found: Mapping[str, Any] | None = None) -> None:
     """Tell the request that its step cannot be taken; it waits or fails as it was asked to."""
     about = {"request": request["id"], "attempt": request["attempt"], "message": why.message, "found": found or None}
     if why.can_wait:
-        uses.mesh.call("requests", "blocked", code=why.code, waits_for=why.waits_for, **about)
+        waits_for = {**(why.waits_for or {}), **({"member": why.member} if why.member else {})}
+        uses.mesh.call("requests", "blocked", code=why.code, waits_for=waits_for or None, **about)
     else:
-        uses.mesh.call("requests", "failed", reason={"code": why.code}, **about)
+        uses.mesh.call("requests", "failed", reason={"code": why.code, **({"member": why.member} if why.member else {})}, **about)
 
 
 def _candidates(uses: Uses, request: Mapping[str, Any], found: dict[str, Any]) -> tuple[list[Data], dict[str, Any]]:

@@ -38,6 +38,18 @@ def reservation_id(request: str, attempt: int, data: str, undone: int | None = N
     return derived_id("datareservation", request, attempt, data, *(() if undone is None else ("undone", undone)))
 
 
+def parts_of(request: Mapping[str, Any]) -> dict[str | None, Mapping[str, Any]]:
+    """The parts of a request that query and select for themselves, by name: each member of a group, else the request, by None.
+
+    What heals takes what replaces the broken ones, and selects nothing anew: it is one part.
+    """
+    group = request.get("group")
+    if not group or request.get("missing"):
+        return {None: request}
+    return {name: {**request, "query": member["query"], "select": member.get("select") or request.get("select") or {}}
+            for name, member in group.items()}
+
+
 def reservation_row(request: Mapping[str, Any], data: Mapping[str, Any], decided: Decided, claim_ends: str | None) -> dict[str, Any]:
     """The row of the reservation that a request's attempt makes of a data; its id is always the same.
 

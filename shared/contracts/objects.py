@@ -126,6 +126,7 @@ DATAINSTANCE = _type(
     ("source", "ref", "The source of its data.", True),
     ("data", "refs", "The data in it."),
     ("workload", "text", "What the data is for.", True),
+    ("member", "text", "Of a group: the member that it was made for.", True),
     ("access", "list", "An entry per data: {data, name, action, uri, path, size, checksum, media_type, state, verified}; "
      "of a mount also via (link, or read_through), and attempts where another replica was tried before."),
     ("bytes_total", "number", "Bytes in all."),

@@ -229,6 +229,8 @@ export interface Datainstance {
   data: Ref[] | Count;
   /** What the data is for. */
   workload: string | null;
+  /** Of a group: the member that it was made for. */
+  member: string | null;
   /** An entry per data: {data, name, action, uri, path, size, checksum, media_type, state, verified}; of a mount also via (link, or read_through), and attempts where another replica was tried before. */
   access: any[] | null;
   /** Bytes in all. */
@@ -245,11 +247,13 @@ export interface Datainstance {
   pinned: boolean | null;
   /** Who keeps it, why and until when: {owner, reason, until, at}. */
   pin: any;
+  /** Whether it outlives its request: it was pinned when that ended, or was brought back later. */
+  alone: boolean | null;
   /** When it was last read through the product, renewed or made ready. */
   used_at: string | null;
   /** Until when a destroyed one can be brought back. */
   undo_until: string | null;
-  /** Why it is Broken. */
+  /** Why it is Broken, or could not be brought back. */
   reason: any;
   /** Whom it belongs to. */
   owner: string | null;
@@ -843,6 +847,8 @@ export interface DoDatainstanceFindParameters {
   source?: string;
   /** What the data is for. */
   workload?: string;
+  /** Of a group: the member that it was made for. */
+  member?: string;
   /** Whom it belongs to. */
   owner?: string;
   /** How many at most in one page. */
@@ -871,6 +877,8 @@ export interface DoDatainstanceListParameters {
   source?: string;
   /** What the data is for. */
   workload?: string;
+  /** Of a group: the member that it was made for. */
+  member?: string;
   /** Whom it belongs to. */
   owner?: string;
   /** How many at most in one page. */
@@ -1367,7 +1375,7 @@ export interface DoTree {
     pin: (parameters: DoDatainstancePinParameters, options?: Options) => Promise<Datainstance>;
     /** No longer keep an instance: its lifetime counts again. */
     unpin: (parameters: DoDatainstanceUnpinParameters, options?: Options) => Promise<Datainstance>;
-    /** Bring a destroyed instance back within the grace time. */
+    /** Bring a destroyed instance back within its grace time; it is verified before it is Ready. */
     undo: (parameters: DoDatainstanceUndoParameters, options?: Options) => Promise<Datainstance>;
   };
   event: {

@@ -6,8 +6,9 @@ from itertools import islice
 import pytest
 
 from services.instances import rules as instances
-from services.requests import rules as requests
-from shared.kernel.errors import Invalid, NotYet
+from services.requests import groups, promises, rules as requests
+from shared.kernel import clock
+from shared.kernel.errors import Invalid
 
 REQUEST = {"id": "dreq_01JD3Z6K8Q4N5W7X9Y2B3C4D5E", "name": "r", "attempt": 1, "owner": "o"}
 
@@ -63,13 +64,6 @@ def test_a_selection_that_cannot_be_used_is_refused_with_its_place(select, point
     assert refused.value.errors[0]["pointer"] == pointer
 
 
-@pytest.mark.parametrize("parameters", [{"group": {"a": 1}}])
-def test_what_is_not_built_yet_says_so_by_its_name(parameters):
-    with pytest.raises(NotYet) as refused:
-        requests.check_built(parameters)
-    assert refused.value.code == "not_yet" and (next(iter(parameters)) in str(refused.value))
-
-
 def test_the_clause_that_lost_everything_is_named():
     funnel = {"base": 61, "steps": [{"clause": "owner:darren", "remaining": 12}, {"clause": "filetypes:parquet", "remaining": 0}]}
     assert requests.losing_clause(funnel) == "filetypes:parquet"
@@ -78,3 +72,60 @@ def test_the_clause_that_lost_everything_is_named():
 
 def test_waits_grow_to_the_last_step_and_stay_there():
     assert [requests.backoff(n, (1, 2, 60)) for n in range(5)] == [1, 2, 60, 60, 60]
+
+
+@pytest.mark.parametrize(("group", "pointer"), [
+    ({}, "/group"), ({"a b": "x:1"}, "/group/a b"), ({"a": 5}, "/group/a"), ({"a": {"select": {}}}, "/group/a"),
+    ({"a": {"query": "x:1", "selct": {}}}, "/group/a/selct"), ({"a": {"query": "x:1", "select": {"count": 0}}}, "/group/a/select/count"),
+    ({f"m{n}": "x:1" for n in range(51)}, "/group"),
+])
+def test_a_group_that_cannot_be_read_is_refused_with_its_place(group, pointer):
+    with pytest.raises(Invalid) as refused:
+        groups.read(group)
+    assert refused.value.errors[0]["pointer"] == pointer
+
+
+def test_a_group_is_what_any_of_its_members_matches():
+    group = groups.read({"scans": "kind:scan", "labels": {"query": {"kind": "label"}, "select": {"count": 1}}})
+    assert group["labels"] == {"query": {"kind": "label"}, "select": {"count": 1}}
+    assert groups.query_of(group) == {"$or": [{"kind": "scan"}, {"kind": "label"}]}
+
+
+@pytest.mark.parametrize(("given", "pointer"), [
+    ({"lock": {}, "query": "a:1"}, "/query"), ({"group": {"a": "b:1"}, "query": "a:1"}, "/query"),
+    ({"group": {"a": "b:1"}, "data_reference": "r"}, "/data_reference"), ({"lock": {}, "select": {"count": 1}}, "/select"),
+    ({"group": {"a": "b:1"}, "standing": True}, "/standing"),
+])
+def test_what_says_in_two_ways_which_data_is_needed_is_refused(given, pointer):
+    with pytest.raises(Invalid) as refused:
+        requests.said_twice(given)
+    assert refused.value.errors[0]["pointer"] == pointer
+
+
+def test_a_time_that_is_over_is_no_time_to_need_something_by():
+    assert requests.needed_by_of(None) is None
+    assert requests.needed_by_of("2999-01-01T00:00:00.000000Z")
+    with pytest.raises(Invalid):
+        requests.needed_by_of("2020-01-01T00:00:00.000000Z")
+
+
+def promised(needed_in: float, **more) -> dict:
+    return {"needed_by": clock.stamp_in(needed_in), "expected_at": None, "warnings": None, **more}
+
+
+def test_who_will_be_late_is_warned_once_and_again_when_the_estimate_slips():
+    row = promised(100)
+    changes, warn = promises.judged(row, clock.stamp_in(200))
+    assert warn and changes["warnings"][0]["code"] == "late"
+    late = {**row, **changes}
+    assert not promises.judged(late, clock.stamp_in(205))[1]
+    again, warn = promises.judged(late, clock.stamp_in(400))
+    assert warn and "slipped" in again["warnings"][0]["detail"]
+    relieved, warn = promises.judged(late, clock.stamp_in(50))
+    assert not warn and relieved["warnings"] is None
+    assert not promises.judged(promised(100), clock.stamp_in(50))[1]
+
+
+def test_what_was_late_says_by_how_much():
+    row = promised(-5, warnings=[{"code": "late", "detail": "", "needed_by": "", "expected_at": clock.stamp_in(-1), "at": ""}])
+    assert "ready 5 seconds later" in promises.at_the_end(row)["warnings"][0]["detail"]

@@ -902,6 +902,7 @@ class DoDatainstanceCalls:
             request: str | None = None,
             source: str | None = None,
             workload: str | None = None,
+            member: str | None = None,
             owner: str | None = None,
             limit: int | None = None,
             cursor: str | None = None,
@@ -919,6 +920,7 @@ class DoDatainstanceCalls:
             request: The request it was made for.
             source: The source of its data.
             workload: What the data is for.
+            member: Of a group: the member that it was made for.
             owner: Whom it belongs to.
             limit: How many at most in one page.
             cursor: Where to go on: the `next` of the page before.
@@ -934,7 +936,8 @@ class DoDatainstanceCalls:
         return self._server.call(
             ("/edgemere/diml/dml/do/datainstance/find", False, "page", 0),
             {"attr1": attr1, "id": id, "name": name, "state": state, "reference": reference, "request": request, "source":
-             source, "workload": workload, "owner": owner, "limit": limit, "cursor": cursor, "sort": sort},
+             source, "workload": workload, "member": member, "owner": owner, "limit": limit, "cursor": cursor, "sort":
+             sort},
             timeout_s=timeout_s,
         )
 
@@ -949,6 +952,7 @@ class DoDatainstanceCalls:
             request: str | None = None,
             source: str | None = None,
             workload: str | None = None,
+            member: str | None = None,
             owner: str | None = None,
             limit: int | None = None,
             cursor: str | None = None,
@@ -966,6 +970,7 @@ class DoDatainstanceCalls:
             request: The request it was made for.
             source: The source of its data.
             workload: What the data is for.
+            member: Of a group: the member that it was made for.
             owner: Whom it belongs to.
             limit: How many at most in one page.
             cursor: Where to go on: the `next` of the page before.
@@ -980,7 +985,8 @@ class DoDatainstanceCalls:
         return self._server.call(
             ("/edgemere/diml/dml/do/datainstance/list", False, "page", 0),
             {"attr1": attr1, "id": id, "name": name, "state": state, "reference": reference, "request": request, "source":
-             source, "workload": workload, "owner": owner, "limit": limit, "cursor": cursor, "sort": sort},
+             source, "workload": workload, "member": member, "owner": owner, "limit": limit, "cursor": cursor, "sort":
+             sort},
             timeout_s=timeout_s,
         )
 
@@ -1133,24 +1139,31 @@ class DoDatainstanceCalls:
             self,
             id: str | Mapping[str, Any],
             *,
+            wait_s: float | None = None,
             idempotency_key: str | None = None,
             if_match: int | None = None,
             timeout_s: float | None = None,
     ) -> Any:
-        """Bring a destroyed instance back within the grace time.
-
-        Not built yet: raises ``NotYet``.
+        """Bring a destroyed instance back within its grace time; it is verified before it is Ready.
 
         Args:
             id: required; The id or name of the object.
+            wait_s: seconds to wait for the end of what this begins.
 
         Raises:
-            NotYet: ``not_yet``: On every face, and not built yet.
+            NotFound: ``datainstance.not_found``: There is no such instance.
+            Conflict: ``datainstance.illegal_move``: The state of the instance does not allow this; `legal` lists what it allows.
+            Invalid: ``datainstance.grace_over``: The grace time of the destroyed instance is over; `undo_until` says since when.
+            Conflict: ``datainstance.name_taken``: Another instance has the name of the destroyed one by now.
+            Invalid: ``datainstance.request_over``: The request of the instance has ended.
+            Invalid: ``datainstance.in_progress``: The instance is being brought back, or its copies are being removed, right now.
+            Conflict: ``source.no_capacity``: A source has no room for what was asked; nothing was claimed.
+            Conflict: ``datasource.not_ready``: The source is not Ready.
         """
         return self._server.call(
             ("/edgemere/diml/dml/do/datainstance/undo", True, "object", 0),
             {"id": id},
-            idempotency_key=idempotency_key, if_match=if_match, timeout_s=timeout_s,
+            wait_s=wait_s, idempotency_key=idempotency_key, if_match=if_match, timeout_s=timeout_s,
         )
 
 
