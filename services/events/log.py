@@ -53,7 +53,7 @@ def _row(uow: UnitOfWork, message: Delivery, now: str) -> Row | None:
 def announce(uses: Uses, last_sequence: int) -> None:
     """Wake the gateways. Worth nothing a moment later, so it is not kept: who misses it looks by himself."""
     try:
-        uses.parts["broker"].publish(Message(
+        uses.parts["broker"].send(Message(
             INTERNAL, ADVANCED, b'{"last_sequence":%d}' % last_sequence, persistent=False, expires_s=5), timeout_s=1)
     except Unavailable as error:
         log.warning("the readers of the event log were not told that it grew: %s", error)

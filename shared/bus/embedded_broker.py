@@ -37,6 +37,9 @@ class EmbeddedBroker:
         if mandatory and not taken:
             raise unroutable(message)
 
+    def send(self, message: Message, *, timeout_s: float = 5) -> None:
+        self.publish(message, timeout_s=timeout_s)
+
     def publish_many(self, messages: Sequence[Message], *, timeout_s: float = 10) -> list[str]:
         try:
             self._engine.publish_many(

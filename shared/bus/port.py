@@ -39,6 +39,9 @@ class Broker(Protocol):
     def publish(self, message: Message, *, mandatory: bool = False, timeout_s: float = 5) -> None:
         """Publish one message and wait until the broker has taken it."""
 
+    def send(self, message: Message, *, timeout_s: float = 5) -> None:
+        """Hand over a message whose loss its sender notices by itself: a call, an answer. Waits for no confirmation."""
+
     def publish_many(self, messages: Sequence[Message], *, timeout_s: float = 10) -> list[str]:
         """Publish messages in this order; the ids of those that the broker has taken, in order.
 

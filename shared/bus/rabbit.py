@@ -5,6 +5,8 @@ never shared between threads, because py-amqp's are not made for that.
 """
 from __future__ import annotations
 
+import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -26,22 +28,25 @@ CONNECT_S = 3
 PROBE_S = 2
 IDLE_CONNECTIONS = 10
 
+# How a line's messages are confirmed: each before the next, many at once, or not.
+EACH, MANY, NONE = "each", "many", "none"
+
 AWAY = (AMQPError, MessageNacked, OperationalError, OSError)
 
 
 class _Line:
     """One connection with one channel for publishing; ``sent`` and ``settled`` count as the broker counts."""
 
-    def __init__(self, uri: str, timeout_s: float, confirm_each: bool) -> None:
+    def __init__(self, uri: str, timeout_s: float, confirms: str) -> None:
         self.connection = Connection(uri, connect_timeout=min(CONNECT_S, timeout_s), transport_options={
-            "confirm_publish": confirm_each, "socket_settings": KEEPALIVE})
+            "confirm_publish": confirms == EACH, "socket_settings": KEEPALIVE})
         self.connection.connect()
         self.channel = self.connection.channel()
         self.sent = 0
         self.acked: set[int] = set()
         self.refused: set[int] = set()
         self._settled = 0
-        if not confirm_each:
+        if confirms == MANY:
             self.channel.confirm_select()
             self.channel.events["basic_ack"].add(lambda tag, multiple: self._settle(self.acked, tag, multiple))
             self.channel.events["basic_nack"].add(lambda tag, multiple: self._settle(self.refused, tag, multiple))
@@ -53,6 +58,25 @@ class _Line:
             self._settled = tag
         else:
             into.add(tag)
+
+    def is_alive(self) -> bool:
+        """Whether the broker has said nothing since, least of all that it is gone. Asks the socket, not the broker."""
+        sock = self.connection.connection.transport.sock
+        try:
+            # Beneath eventlet's socket, which would wait for something to come.
+            said = getattr(sock, "fd", sock).recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return True
+        except (AttributeError, OSError, ValueError):
+            # An encrypted one cannot be looked into: what it is worth, its use will show.
+            return isinstance(sock, ssl.SSLSocket)
+        return said != b"" and self._hear()
+
+    def _hear(self) -> bool:
+        with suppress(*AWAY):
+            self.connection.drain_events(timeout=0.01)
+            return self.connection.connected
+        return False
 
     def close(self) -> None:
         with suppress(Exception):
@@ -67,6 +91,7 @@ class RabbitBroker:
         self.uri = uri
         self._singles: list[_Line] = []
         self._batches: list[_Line] = []
+        self._unconfirmed: list[_Line] = []
         self._queues: dict[str, None] = {}
         self._lock = threading.Lock()
 
@@ -79,13 +104,23 @@ class RabbitBroker:
                                        mandatory=mandatory, timeout=left_s, confirm_timeout=left_s)
 
         try:
-            self._sending(self._singles, True, timeout_s, send)
+            self._sending(self._singles, EACH, timeout_s, send)
         except (NotFound, ChannelError) as error:
             if mandatory and (isinstance(error, NotFound) or "NO_ROUTE" in str(error)):
                 raise unroutable(message) from None
             if isinstance(error, NotFound):
                 return
             raise unavailable(error) from error
+        except AWAY as error:
+            raise unavailable(error) from error
+
+    def send(self, message: Message, *, timeout_s: float = 5) -> None:
+        def send(line: _Line) -> None:
+            line.channel.basic_publish(_amqp(message), exchange=message.exchange, routing_key=message.routing_key,
+                                       timeout=timeout_s)
+
+        try:
+            self._sending(self._unconfirmed, NONE, timeout_s, send)
         except AWAY as error:
             raise unavailable(error) from error
 
@@ -118,7 +153,7 @@ class RabbitBroker:
         if not messages:
             return []
         try:
-            return self._sending(self._batches, False, timeout_s, send)
+            return self._sending(self._batches, MANY, timeout_s, send)
         except AWAY as error:
             raise unavailable(error) from error
 
@@ -163,21 +198,25 @@ class RabbitBroker:
 
     def close(self) -> None:
         with self._lock:
-            lines = [*self._singles, *self._batches]
-            self._singles.clear()
-            self._batches.clear()
+            lines = [*self._singles, *self._batches, *self._unconfirmed]
+            for idle in (self._singles, self._batches, self._unconfirmed):
+                idle.clear()
         for line in lines:
             line.close()
 
     # --- inside ------------------------------------------------------------------------------------------------
 
-    def _sending(self, idle: list[_Line], confirm_each: bool, timeout_s: float, send: Callable[[_Line], T]) -> T:
+    def _sending(self, idle: list[_Line], confirms: str, timeout_s: float, send: Callable[[_Line], T]) -> T:
         with self._lock:
             line = idle.pop() if idle else None
+        if line is not None and not line.is_alive():
+            line.close()
+            self.close()
+            line = None
         kept = line is not None
         try:
             if line is None:
-                line = _Line(self.uri, timeout_s, confirm_each)
+                line = _Line(self.uri, timeout_s, confirms)
             try:
                 answer = send(line)
             except TimeoutError:
@@ -188,7 +227,7 @@ class RabbitBroker:
                 # It had been idle, and the broker was restarted meanwhile: the others are no better.
                 line.close()
                 self.close()
-                line = _Line(self.uri, timeout_s, confirm_each)
+                line = _Line(self.uri, timeout_s, confirms)
                 answer = send(line)
         except BaseException:
             if line is not None:

@@ -26,6 +26,7 @@ from shared.storage.outbox import Outbox
 log = logging.getLogger(__name__)
 
 BATCH = 400
+FEW = 100
 BATCH_BYTES = 8 * 1024 * 1024
 IDLE_S = 1.0
 LEASE_S = 30.0
@@ -54,6 +55,7 @@ class Relay:
         self._lease_s = lease_s
         self._held: dict[int, float] = {}
         self._first = 0
+        self._was_all = False
         self._woken = threading.Event()
         self._stop_by: float | None = None
         self._thread: threading.Thread | None = None
@@ -104,7 +106,10 @@ class Relay:
                 # Commits go on waking the relay while the broker is away; they do not shorten its pause.
                 time.sleep(PAUSES_S[min(failed, len(PAUSES_S) - 1)])
                 failed += 1
-            if moved:
+            if moved and self._was_all and self._stop_by is None:
+                # What was committed meanwhile has woken us.
+                self._woken.wait(self._idle_s)
+            elif moved:
                 # Calls come first; without this, a big backlog would keep the process from everything else.
                 self._pace.rest(time.monotonic() - began if moved >= self._batch // 2 else 0)
             elif self._stop_by is not None:
@@ -114,15 +119,10 @@ class Relay:
 
     def turn(self) -> int:
         """One batch, a fair part from each shard; how many messages were published and forgotten."""
-        with self._database.reading() as connection:
-            shards = self._outbox.busy_shards(connection)
-        mine = self._holding(shards)
-        if not mine:
+        rows = self._ours()
+        if not rows:
             self.lag_s = 0.0
             return 0
-        self._first += 1
-        cut = self._first % len(mine)
-        rows = self._read([*mine[cut:], *mine[:cut]])
         taken = set(self._broker.publish_many([self._message(row) for row in rows], timeout_s=PUBLISH_S)) if rows else ()
         done, stopped = [], set()
         for row in rows:
@@ -131,14 +131,34 @@ class Relay:
             elif row.shard not in stopped:
                 done.append(row.seq)
         if done:
-            with self._database.transaction() as uow:
-                self._outbox.confirmed(uow.connection, done)
+            with self._database.at_once() as connection:
+                self._outbox.confirmed(connection, done)
             self.published += len(done)
         self.lag_s = max(0.0, time.time() - min(_born(row.id) for row in rows)) if rows else 0.0
         if stopped:
             self.failures += 1
             time.sleep(PAUSES_S[0])
         return len(done)
+
+    def _ours(self) -> list[Any]:
+        """What to publish now: everything there is, when it is little and our own; else a fair part of each shard."""
+        self._was_all = False
+        with self._database.reading() as connection:
+            rows = self._outbox.oldest(connection, FEW)
+        if not rows:
+            return []
+        if len(rows) < FEW and all(self._held.get(row.shard, 0) - time.monotonic() > self._lease_s / 2 for row in rows):
+            self._was_all = True
+            return rows
+        with self._database.reading() as connection:
+            shards = self._outbox.busy_shards(connection)
+        # What was read before a shard was ours may have been published by somebody else meanwhile.
+        mine = self._holding(shards)
+        if not mine:
+            return []
+        self._first += 1
+        cut = self._first % len(mine)
+        return self._read([*mine[cut:], *mine[:cut]])
 
     def _read(self, shards: Sequence[int]) -> list[Any]:
         part = max(1, self._batch // len(shards))

@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 BATCH = 500
 BATCH_PREFETCH = 1000
 BATCH_ATTEMPTS = 3
+# What comes within this time of the first message is handled with it: a transaction costs more than the messages in it.
+GATHER_S = 0.004
 BATCH_PAUSES_S = (0.2, 1.0, 5.0)
 
 
@@ -124,11 +126,14 @@ class BatchEvent(Entrypoint):
             self._connected = True
             if not self._ready.ready():
                 self._ready.send(None)
+            due = 0.0
             while not self._stopping.is_set():
+                full = len(self._waiting) >= self.batch
                 try:
-                    connection.drain_events(timeout=0 if len(self._waiting) >= self.batch else
-                                            0.0005 if self._waiting else 1)
-                    if len(self._waiting) < self.batch:
+                    connection.drain_events(timeout=0 if full else max(0.0, due - time.monotonic()) if self._waiting else 1)
+                    if len(self._waiting) == 1:
+                        due = time.monotonic() + GATHER_S
+                    if len(self._waiting) < self.batch and time.monotonic() < due:
                         continue
                 except TimeoutError:
                     connection.heartbeat_check()

@@ -101,7 +101,7 @@ class RpcReceiver(RpcConsumer):
             log.exception("the answer of %s is not JSON", message.delivery_info.get("routing_key"))
             body = encode({"result": None, "error": wire_error(broken)})
         try:
-            self.bus.broker.publish(Message(
+            self.bus.broker.send(Message(
                 RPC, message.properties["reply_to"], body, correlation_id=message.properties.get("correlation_id"),
                 persistent=False))
         except Exception as broken:

@@ -125,6 +125,7 @@ class MeshClient:
         self._timeout_s = timeout_s
         self._name = name
         self._calls: dict[str, _Call] = {}
+        self._heard: dict[str, float] = {}
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._listening = threading.Event()
@@ -182,6 +183,9 @@ class MeshClient:
     # --- inside ------------------------------------------------------------------------------------------------
 
     def _send(self, service: str, message: Message, left_s: float) -> None:
+        if self._is_there(service):
+            self._broker.send(message, timeout_s=min(left_s, 5))
+            return
         try:
             self._broker.publish(message, mandatory=True, timeout_s=min(left_s, 5))
         except Unavailable as error:
@@ -190,17 +194,22 @@ class MeshClient:
             raise
 
     def _wait(self, call: _Call, service: str, method: str, deadline: float) -> KombuMessage:
-        left_s = self._left(service, method, deadline)
-        if not call.bell.wait(min(left_s, PATIENCE_S)):
+        asked = False
+        while not call.bell.wait(min(self._left(service, method, deadline), PATIENCE_S)):
             # A service that is gone leaves its queue behind; whoever waits for it should know early.
-            if self._broker.readers(RPC_QUEUE_TEMPLATE.format(service)) == 0:
-                raise self._not_running(service)
-            while not call.bell.wait(self._left(service, method, deadline)):
-                pass
+            if not asked and not self._is_there(service):
+                asked = True
+                if self._broker.readers(RPC_QUEUE_TEMPLATE.format(service)) == 0:
+                    raise self._not_running(service)
         if call.error is not None:
             raise call.error
         assert call.answer is not None
+        self._heard[service] = time.monotonic()
         return call.answer
+
+    def _is_there(self, service: str) -> bool:
+        """Whether the service answered so recently that its queue need not be looked for."""
+        return time.monotonic() - self._heard.get(service, float("-inf")) < PATIENCE_S
 
     @staticmethod
     def _left(service: str, method: str, deadline: float) -> float:
@@ -251,6 +260,7 @@ class MeshClient:
                 if not self._stopping:
                     log.warning("the replies to %s are interrupted: %r", self._name, error)
             self._listening.clear()
+            self._heard.clear()
             self._fail_all("the connection to the broker was lost")
             if not self._stopping:
                 time.sleep(RECONNECT_S[min(failures, len(RECONNECT_S) - 1)])

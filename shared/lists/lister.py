@@ -13,6 +13,7 @@ from shared.lists.filters import Wanted, wanted
 from shared.lists.naming import resolve
 from shared.lists.order import Order, make_order
 from shared.query.mapping import Tags
+from shared.query.scan import in_transaction
 from shared.storage.record import Record, Row
 
 Keys = list[Any]
@@ -142,7 +143,7 @@ class Lister:
         assert want.test is not None
         statement = select(self.record.table).where(and_(True, *want.conditions)).limit(COUNTED + 1)
         seen = hits = 0
-        for row in connection.execution_options(yield_per=STRETCH).execute(statement).mappings():
+        for row in in_transaction(connection).execution_options(yield_per=STRETCH).execute(statement).mappings():
             seen += 1
             if seen > COUNTED:
                 return Estimate(hits)

@@ -28,6 +28,15 @@ class Found:
     is_estimate: bool
 
 
+def in_transaction(conn: Connection) -> Connection:
+    """The connection, made ready for a cursor of the server, which lives in a transaction only."""
+    if conn.dialect.name == "postgresql":
+        own = conn.connection.dbapi_connection
+        if own is not None and own.autocommit:
+            own.autocommit = False
+    return conn
+
+
 def scan(
     conn: Connection,
     statement: Select[Any],
@@ -50,7 +59,7 @@ def scan(
     ends = clock() + max_seconds
     limited = statement.limit(max_rows + 1)
     cut = False
-    with conn.execution_options(stream_results=True).execute(limited) as result:
+    with in_transaction(conn).execution_options(stream_results=True).execute(limited) as result:
         # The option is the connection's until told otherwise, and other statements must not inherit a cursor.
         conn.execution_options(stream_results=False)
         for batch in result.mappings().partitions(BATCH_ROWS):

@@ -42,8 +42,10 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str
     if not rows:
         return
     if connection.dialect.name != "sqlite":
-        statement = postgresql.insert(table).on_conflict_do_nothing() if new_only else insert(table)
-        connection.execute(statement, list(rows))
+        if new_only:
+            _insert_new(connection, table, rows)
+        else:
+            connection.execute(insert(table), list(rows))
         return
     names = [name for name in rows[0] if name in table.c]
     jsons = {name for name in names if _is_json(table, name)}
@@ -51,6 +53,18 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str
     connection.exec_driver_sql(f'INSERT {"OR IGNORE " if new_only else ""}INTO "{table.name}" ({columns}) VALUES ({marks})', [
         tuple([orjson.dumps(row[name]).decode() if name in jsons and row[name] is not None else row[name] for name in names])
         for row in rows])
+
+
+def _insert_new(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """All rows in one document, in their order: SQLAlchemy would send a statement for each."""
+    names = [name for name in rows[0] if name in table.c]
+    columns = ", ".join(f'"{name}"' for name in names)
+    kinds = ", ".join(f'"{name}" {_kind(table, name)}' for name in names)
+    statement = text(f'INSERT INTO "{table.name}" ({columns}) SELECT {columns} '
+                     f"FROM jsonb_to_recordset(CAST(:document AS jsonb)) AS given({kinds}) ON CONFLICT DO NOTHING")
+    for start in range(0, len(rows), CHUNK):
+        document = [{name: row[name] for name in names} for row in rows[start:start + CHUNK]]
+        connection.execute(statement, {"document": orjson.dumps(document).decode()})
 
 
 def update_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], now: str) -> int:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any, TypeVar
 
 import orjson
 from sqlalchemy import Connection, Engine, MetaData, create_engine, event
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import NullPool
 
@@ -23,6 +24,8 @@ RETRIES = 5
 LOOK_S = 3.0
 # Class 40 is a lost race (serialization failure, deadlock); 55P03 a lock not available: another attempt helps.
 _RACES = ("40001", "40P01", "55P03")
+# A connection that answered so recently is not asked whether it is alive before it is used.
+FRESH_S = 2.0
 
 
 def to_json(value: Any) -> str:
@@ -39,11 +42,32 @@ def make_engine(url: str, service: str, *, pool_size: int = 25, statement_timeou
         event.listen(engine, "begin", _begin_sqlite)
         return engine
     options = f"-csearch_path={service} -cstatement_timeout={int(statement_timeout_s * 1000)} -clock_timeout=10000"
-    return create_engine(
-        url, json_serializer=to_json, json_deserializer=orjson.loads, pool_size=pool_size, max_overflow=5,
-        pool_timeout=5, pool_pre_ping=True,
+    engine = create_engine(
+        url, json_serializer=to_json, json_deserializer=orjson.loads, pool_size=pool_size, max_overflow=5, pool_timeout=5,
         connect_args={"options": options, "connect_timeout": 5, "keepalives_idle": 10, "tcp_user_timeout": 15000},
     )
+    _look_before_use(engine)
+    return engine
+
+
+def _look_before_use(engine: Engine) -> None:
+    """Ask a pooled connection whether it is alive, when it was idle for a while; SQLAlchemy's own way asks each time."""
+    def came_back(connection: Any, record: Any) -> None:
+        record.info["answered"] = time.monotonic()
+        if connection is not None and not connection.closed and connection.autocommit:
+            connection.autocommit = False
+
+    def goes_out(connection: Any, record: Any, _: Any) -> None:
+        if time.monotonic() - record.info.get("answered", time.monotonic()) < FRESH_S:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as error:
+            # Those that lay beside it are no better.
+            raise InvalidatePoolError() from error
+
+    event.listen(engine, "checkin", came_back)
+    event.listen(engine, "checkout", goes_out)
 
 
 def _set_up_sqlite(connection: Any, _: Any) -> None:
@@ -106,8 +130,11 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A connection for reading: one consistent view, no lock on SQLite."""
+        """A connection for reading. On SQLite one consistent view and no lock; on PostgreSQL a view for each statement."""
         with self.translating(), self.engine.connect() as connection:
+            if not self.is_sqlite:
+                # A transaction would be two more statements and no better view. The pool takes the mark off again.
+                connection.connection.dbapi_connection.autocommit = True
             yield connection
 
     @contextmanager
@@ -139,6 +166,16 @@ class Database:
 
     def connections_in_use(self) -> int:
         return self.engine.pool.checkedout()  # type: ignore[attr-defined]
+
+    @contextmanager
+    def at_once(self) -> Iterator[Connection]:
+        """A connection for a statement that is a transaction by itself and says nothing."""
+        if self.is_sqlite:
+            with self.transaction() as uow:
+                yield uow.connection
+        else:
+            with self.reading() as connection:
+                yield connection
 
     def retrying(self, work: Callable[[], T]) -> T:
         """``work()``, again when it lost a race for a row; at most five times."""

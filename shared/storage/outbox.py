@@ -22,6 +22,10 @@ class Outbox:
         self._outbox = metadata.tables["outbox"]
         self._lease = metadata.tables["lease"]
 
+    def oldest(self, connection: Connection, limit: int) -> list[Any]:
+        """The oldest messages of all shards, as ``pending`` gives them."""
+        return list(connection.execute(select(self._outbox).order_by(self._outbox.c.seq).limit(limit)))
+
     def pending(self, connection: Connection, shard: int, limit: int) -> list[Any]:
         """The oldest messages of a shard: rows with seq, id, exchange, name, object_id, headers, body."""
         table = self._outbox
