@@ -121,8 +121,9 @@ def _once(row: Action, uses: Uses, parameters: Mapping[str, Any], work: Callable
             with uses.db.transaction(uses.context) as uow:
                 uow.remember(row.noun, object_id)
         return answer
-    except Conflict as error:
-        found = _remembered(uses) if error.code == "idempotency.in_progress" else None
+    except Conflict:
+        # The first of two calls may have come to its end since we looked: then it is what this one collides with.
+        found = _remembered(uses)
         if found is None:
             raise
         return service.replays[found["noun"]](uses, {"id": found["object_id"]})

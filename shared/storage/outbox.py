@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, MetaData, delete, func, select
-from sqlalchemy.dialects import postgresql, sqlite
 
-from shared.kernel import clock
+from shared.storage import leases
 from shared.storage.schema import SHARDS
 
 __all__ = ["SHARDS", "Outbox"]
@@ -53,15 +52,7 @@ class Outbox:
 
     def lease(self, connection: Connection, shard: int, holder: str, ttl_s: float) -> bool:
         """Take or keep the right to publish a shard; one holder at a time, so that its order is kept."""
-        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-        table = self._lease
-        statement = dialect.insert(table).values(
-            name=f"outbox.{shard}", holder=holder, until=clock.stamp_in(ttl_s))
-        statement = statement.on_conflict_do_update(
-            index_elements=["name"], set_={"holder": holder, "until": clock.stamp_in(ttl_s)},
-            where=(table.c.holder == holder) | (table.c.until < clock.stamp()))
-        return connection.execute(statement).rowcount == 1
+        return leases.take(connection, self._lease, f"outbox.{shard}", holder, ttl_s)
 
     def release(self, connection: Connection, shard: int, holder: str) -> None:
-        table = self._lease
-        connection.execute(delete(table).where(table.c.name == f"outbox.{shard}", table.c.holder == holder))
+        leases.give_back(connection, self._lease, f"outbox.{shard}", holder)

@@ -3,17 +3,16 @@ from __future__ import annotations
 
 import http.client
 import json
-import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from tests.support.invariants import broken_promises
+from tests.support.evidence import Evidence, SqliteFolder, under_way
+from tests.support.invariants import promises_broken_by
 
 DO, FMDM = "/edgemere/diml/dml/do/", "/edgemere/diml/dml/fmdm/"
-SERVICES = ("requests", "reservations", "instances", "catalog", "events")
 QUIET_S = 0.3
 
 
@@ -78,38 +77,26 @@ class Caller:
 def at_rest(caller: Caller, data: Path, limit_s: float = 15.0, **lenient: Any) -> list[str]:
     """Wait until nothing is under way and every promise is kept; else, after ``limit_s``, what is still broken.
 
-    ``lenient`` goes to ``broken_promises``.
+    ``lenient`` goes to ``Evidence``.
     """
+    return evidence_at_rest(caller, lambda: Evidence(SqliteFolder(data), **lenient), limit_s)
+
+
+def evidence_at_rest(caller: Caller, look: Callable[[], Evidence], limit_s: float) -> list[str]:
+    """The same for whatever kind of mesh; ``look`` collects what is known of it."""
+    databases = look().databases
     deadline = time.monotonic() + limit_s
     seen: Any = None
     since = time.monotonic()
     while True:
-        now = (caller.ask("event list", sort="-sequence", limit=1)["items"][:1], _under_way(data))
+        now = (caller.ask("event list", sort="-sequence", limit=1)["items"][:1], under_way(databases))
         if now != seen:
             seen, since = now, time.monotonic()
         late = time.monotonic() > deadline
         if late or (not any(seen[1].values()) and time.monotonic() - since > QUIET_S):
-            found = broken_promises(data, **lenient)
+            found = promises_broken_by(look())
             # What is quiet may only be slow, so that there is a second look.
             if late or not found:
                 return [*(f"{count} {what}" for what, count in seen[1].items() if count), *found]
         time.sleep(0.05)
 
-
-def _under_way(data: Path) -> dict[str, int]:
-    questions = {
-        "requests on their way": ("requests", """SELECT count(*) FROM datarequest WHERE destroyed_at IS NULL AND blocked_by IS NULL
-                                  AND state IN ('Needed', 'Selected', 'Evaluated')"""),
-        "entries to move or to remove": ("instances", "SELECT count(*) FROM access WHERE state IN ('pending', 'leaving', 'purging')"),
-        "scans": ("catalog", "SELECT count(*) FROM scan WHERE state = 'running'"),
-        **{f"messages to send of {service}": (service, "SELECT count(*) FROM outbox") for service in SERVICES},
-    }
-    return {what: _count(data / f"{service}.db", statement) for what, (service, statement) in questions.items()}
-
-
-def _count(database: Path, statement: str) -> int:
-    connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=10)
-    try:
-        return connection.execute(statement).fetchone()[0]
-    finally:
-        connection.close()

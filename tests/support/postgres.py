@@ -21,6 +21,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import psycopg2
 from sqlalchemy import make_url
 
@@ -66,6 +67,8 @@ class PostgresServer:
         self.url = sqlalchemy_url(url)
         self.process = process
         self._folder = folder
+        self._command: list = []
+        self._run_as: dict = {}
 
     @classmethod
     def start(cls) -> PostgresServer:
@@ -94,24 +97,50 @@ class PostgresServer:
         )
         if made.returncode != 0:
             raise PostgresMissing(f"{binaries}/initdb ended with {made.returncode}:\n{made.stdout}")
+        settings = [part for key, value in _SETTINGS.items() for part in ("-c", f"{key}={value}")]
         for _ in range(5):  # a free port may be taken by somebody else before the server has it
             port = free_port()
             server = cls(f"postgresql://postgres@127.0.0.1:{port}/postgres", folder=folder)
-            settings = [part for key, value in _SETTINGS.items() for part in ("-c", f"{key}={value}")]
-            with open(folder / "log", "ab") as log:
-                server.process = subprocess.Popen(
-                    [binaries / "postgres", "-D", data, "-p", str(port), *settings],
-                    stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True, **run_as,
-                )
-            reaper.watch_group(server.process.pid)
+            server._command, server._run_as = [binaries / "postgres", "-D", data, "-p", str(port), *settings], run_as
             try:
-                server._wait_until_it_answers(START_LIMIT_S)
+                server.run()
                 return server
             except PostgresMissing:
                 server._end_process()
                 if "already in use" not in server.log():
                     raise
         raise PostgresMissing("No free port could be had in five attempts.")
+
+    def run(self) -> None:
+        """Start it (again) on its data, and wait until it answers."""
+        with open(self._folder / "log", "ab") as log:
+            self.process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                                            start_new_session=True, **self._run_as)
+        reaper.watch_group(self.process.pid)
+        self._wait_until_it_answers(START_LIMIT_S)
+
+    def kill9(self) -> None:
+        """``kill -9`` of the server and all its backends; its data stays."""
+        for process in self._family():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        self.process.wait()
+        reaper.forget_group(self.process.pid)
+
+    def freeze(self) -> None:
+        """SIGSTOP: it is there, and says nothing."""
+        for process in self._family():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.suspend()
+
+    def thaw(self) -> None:
+        for process in self._family():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.resume()
+
+    def _family(self) -> list[psutil.Process]:
+        own = psutil.Process(self.process.pid)
+        return [own, *own.children(recursive=True)]
 
     def _wait_until_it_answers(self, limit_s: float) -> None:
         deadline = time.monotonic() + limit_s

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -100,6 +101,13 @@ class RabbitNode:
         end_group(node.pid)
         node.wait()
         reaper.forget_group(node.pid)
+
+    def freeze(self) -> None:
+        """SIGSTOP: it is there, and says nothing."""
+        os.killpg(self._groups[-1].pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        os.killpg(self._groups[-1].pid, signal.SIGCONT)
 
     def stop(self) -> None:
         """End what was started; a foreign node goes on."""

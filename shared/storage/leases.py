@@ -1,0 +1,38 @@
+"""The right to do something that one at a time may do, for a while: rows of the table ``lease``.
+
+Whether a lease is over is judged by the clock of the database, which is one for all replicas: a process whose own
+clock is wrong neither loses its leases nor keeps others from theirs. An embedded mesh is one process with one clock.
+"""
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, Table, delete, literal, text
+from sqlalchemy.dialects import postgresql, sqlite
+
+from shared.kernel import clock
+
+_NOW = """to_char(clock_timestamp() AT TIME ZONE 'UTC' {more}, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
+
+
+def take(connection: Connection, table: Table, name: str, holder: str, ttl_s: float) -> bool:
+    """Take a lease that is free or over, or keep one's own, for ``ttl_s`` from now; whether it is the holder's."""
+    now, until = _moments(connection, ttl_s)
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(table).values(name=name, holder=holder, until=until)
+    statement = statement.on_conflict_do_update(
+        index_elements=["name"], set_={"holder": holder, "until": until},
+        where=(table.c.holder == holder) | (table.c.until < now))
+    return connection.execute(statement).rowcount == 1
+
+
+def give_back(connection: Connection, table: Table, name: str, holder: str) -> None:
+    """Let others have it at once; nothing happens when it is somebody else's by now."""
+    connection.execute(delete(table).where(table.c.name == name, table.c.holder == holder))
+
+
+def _moments(connection: Connection, ttl_s: float) -> tuple[Any, Any]:
+    if connection.dialect.name != "postgresql":
+        return literal(clock.stamp()), literal(clock.stamp_in(ttl_s))
+    return (text(_NOW.format(more="")),
+            text(_NOW.format(more=f"+ interval '{float(ttl_s)} seconds'")))
