@@ -88,12 +88,10 @@ class Storm:
 
     def once(self, words: str, key: str | None = None, wait_s: float = 0, limit_s: float = 40, **parameters: Any) -> tuple[int, Any]:
         """One call; 0 and the error when there was no answer."""
-        tree, _, rest = words.partition(" ")
-        path = (FMDM if tree == "fmdm" else DO) + (rest if tree == "fmdm" else words).replace(" ", "/")
         headers = {"Content-Type": "application/json", "Prefer": f"wait={wait_s}", **({"Idempotency-Key": key} if key else {})}
         connection = http.client.HTTPConnection("127.0.0.1", self.mesh.port, timeout=limit_s)
         try:
-            connection.request("POST", path, json.dumps(parameters), headers)
+            connection.request("POST", _path(words), json.dumps(parameters), headers)
             answer = connection.getresponse()
             return answer.status, json.loads(answer.read())
         except (OSError, http.client.HTTPException, ValueError) as error:
@@ -122,7 +120,7 @@ class Storm:
     def ask(self, words: str, **parameters: Any) -> Any:
         connection = http.client.HTTPConnection("127.0.0.1", self.mesh.port, timeout=30)
         try:
-            connection.request("GET", f"{DO}{words.replace(' ', '/')}?{urlencode(parameters)}")
+            connection.request("GET", f"{_path(words)}?{urlencode(parameters)}")
             return json.loads(connection.getresponse().read())
         finally:
             connection.close()
@@ -239,6 +237,11 @@ def until(true: Callable[[], Any], limit_s: float = 30) -> Any:
         assert time.monotonic() < deadline, "it did not come true in time"
         time.sleep(0.02)
     return found
+
+
+def _path(words: str) -> str:
+    tree, _, rest = words.partition(" ")
+    return (FMDM if tree == "fmdm" else DO) + (rest if tree == "fmdm" else words).replace(" ", "/")
 
 
 def _port(uri: str) -> int:
