@@ -7,9 +7,12 @@ from typing import Any
 from shared.bus.event import ATTEMPT, ORIGINAL_EXCHANGE, ORIGINAL_KEY, attempt_of, original_key
 from shared.bus.message import Delivery, Message
 from shared.bus.topology import DEAD_LETTERS, retry_name
-from shared.kernel.errors import EdgemereError
+from shared.kernel.errors import DeadlineExceeded, EdgemereError, Unavailable
 
 ERROR_CHARS = 500
+# Somebody else's outage is no fault of the message: it is tried for as long as one may last, at the longest pause.
+AWAY = (Unavailable, DeadlineExceeded)
+PATIENT_ATTEMPTS = 120
 
 
 def is_permanent(error: BaseException, retry_on: tuple[type[BaseException], ...] = ()) -> bool:
@@ -21,9 +24,9 @@ def after_failure(delivery: Delivery, error: BaseException, delays_s: Sequence[f
                   retry_on: tuple[type[BaseException], ...] = ()) -> Message:
     """The message to publish, before the failed one is acked."""
     attempt = attempt_of(delivery.headers)
-    if is_permanent(error, retry_on) or attempt > len(delays_s):
+    if is_permanent(error, retry_on) or attempt > (PATIENT_ATTEMPTS if isinstance(error, AWAY) else len(delays_s)):
         return dead_letter(delivery, error)
-    return later(delivery, error, delays_s[attempt - 1])
+    return later(delivery, error, delays_s[min(attempt, len(delays_s)) - 1])
 
 
 def later(delivery: Delivery, error: BaseException, delay_s: float) -> Message:

@@ -29,8 +29,9 @@ BATCH = 400
 FEW = 100
 BATCH_BYTES = 8 * 1024 * 1024
 IDLE_S = 1.0
-LEASE_S = 30.0
-PUBLISH_S = 10.0
+# Where a relay died, its shards wait until this is over.
+LEASE_S = 15.0
+PUBLISH_S = 5.0
 PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 SOURCE = "/edgemere/diml/dml/do"
 

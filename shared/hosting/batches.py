@@ -32,6 +32,8 @@ BATCH_PREFETCH = 1000
 BATCH_ATTEMPTS = 3
 # What comes within this time of the first message is handled with it: a transaction costs more than the messages in it.
 GATHER_S = 0.004
+# The same after a batch of more than so many.
+BUSY, GATHER_BUSY_S = 10, 0.02
 BATCH_PAUSES_S = (0.2, 1.0, 5.0)
 
 
@@ -126,19 +128,20 @@ class BatchEvent(Entrypoint):
             self._connected = True
             if not self._ready.ready():
                 self._ready.send(None)
-            due = 0.0
+            due, busy = 0.0, False
             while not self._stopping.is_set():
                 full = len(self._waiting) >= self.batch
                 try:
                     connection.drain_events(timeout=0 if full else max(0.0, due - time.monotonic()) if self._waiting else 1)
                     if len(self._waiting) == 1:
-                        due = time.monotonic() + GATHER_S
+                        due = time.monotonic() + (GATHER_BUSY_S if busy else GATHER_S)
                     if len(self._waiting) < self.batch and time.monotonic() < due:
                         continue
                 except TimeoutError:
                     connection.heartbeat_check()
                 if self._waiting:
                     batch, self._waiting[:] = self._waiting[:self.batch], self._waiting[self.batch:]
+                    busy = len(batch) > BUSY
                     began = time.monotonic()
                     self._handle(connection, batch)
                     # Whoever waits for an answer comes first.

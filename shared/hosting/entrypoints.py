@@ -150,7 +150,7 @@ class OnEvent(Entrypoint, HeaderDecoder):
     services instead. The queue is ``<consumer>.<event>``, the consumer being the service unless named. A failed handler
     gets the message again after each of ``delays_s`` (default: ``retry_backoff_s`` of the config); errors that another
     attempt cannot mend (``EdgemereError`` that is not retryable, unless in ``retry_on``) and the last attempt make it a
-    dead letter. ``prefetch``: how many at once.
+    dead letter; while something that it needs is away, the last pause repeats. ``prefetch``: how many at once.
     """
 
     receiver = Receiver()

@@ -9,6 +9,7 @@ from sqlalchemy import JSON, Boolean, Connection, Float, Integer, Numeric, Table
 from sqlalchemy.dialects import postgresql
 
 CHUNK = 5000
+FEW = 200
 
 
 def insert_unless_there(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> set[str]:
@@ -55,16 +56,34 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str
         for row in rows])
 
 
+def insert_together(connection: Connection, parts: Sequence[tuple[Table, Sequence[Mapping[str, Any]]]]) -> None:
+    """Insert rows into several tables: where the database can and they are few, in one statement."""
+    parts = [(table, rows) for table, rows in parts if rows]
+    if connection.dialect.name == "sqlite" or sum(len(rows) for _, rows in parts) > FEW:
+        for table, rows in parts:
+            insert_rows(connection, table, rows)
+    elif parts:
+        inserts = [_insertion(table, list(rows[0]), f"rows_{at}") for at, (table, rows) in enumerate(parts)]
+        before = ", ".join(f"part_{at} AS ({statement})" for at, statement in enumerate(inserts[:-1]))
+        connection.execute(text(f"WITH {before} {inserts[-1]}" if before else inserts[-1]), {
+            f"rows_{at}": orjson.dumps(list(rows)).decode() for at, (_, rows) in enumerate(parts)})
+
+
 def _insert_new(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """All rows in one document, in their order: SQLAlchemy would send a statement for each."""
     names = [name for name in rows[0] if name in table.c]
-    columns = ", ".join(f'"{name}"' for name in names)
-    kinds = ", ".join(f'"{name}" {_kind(table, name)}' for name in names)
-    statement = text(f'INSERT INTO "{table.name}" ({columns}) SELECT {columns} '
-                     f"FROM jsonb_to_recordset(CAST(:document AS jsonb)) AS given({kinds}) ON CONFLICT DO NOTHING")
+    statement = text(f"{_insertion(table, names, 'document')} ON CONFLICT DO NOTHING")
     for start in range(0, len(rows), CHUNK):
         document = [{name: row[name] for name in names} for row in rows[start:start + CHUNK]]
         connection.execute(statement, {"document": orjson.dumps(document).decode()})
+
+
+def _insertion(table: Table, names: Sequence[str], parameter: str) -> str:
+    """The insertion of a document's rows, in their order; PostgreSQL's words."""
+    columns = ", ".join(f'"{name}"' for name in names)
+    kinds = ", ".join(f'"{name}" {_kind(table, name)}' for name in names)
+    return (f'INSERT INTO "{table.name}" ({columns}) SELECT {columns} '
+            f"FROM jsonb_to_recordset(CAST(:{parameter} AS jsonb)) AS given({kinds})")
 
 
 def update_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], now: str) -> int:

@@ -17,7 +17,7 @@ from shared.kernel import clock
 from shared.kernel.context import Context
 from shared.kernel.errors import Conflict, PreconditionFailed, VersionConflict
 from shared.kernel.ids import new_id
-from shared.storage.bulk import insert_rows, insert_unless_there, update_rows
+from shared.storage.bulk import insert_rows, insert_together, insert_unless_there, update_rows
 from shared.storage.record import Record, Row
 from shared.storage.schema import INTERNAL_SHARDS, SHARDS
 
@@ -34,6 +34,7 @@ class UnitOfWork:
         self.said = 0
         self._now = ""
         self._messages: list[dict[str, Any]] = []
+        self._history: list[dict[str, Any]] = []
         self._updated: dict[str, tuple[Record, Row, dict[str, None]]] = {}
         self._made: set[str] = set()
         self._remembered = not context.idempotency_key
@@ -136,7 +137,7 @@ class UnitOfWork:
             "to_state": row.get("state") or "", "version": row["version"], "at": gone,
             "causation_id": self.context.causation_id, "detail": None,
         } for row in moved]
-        insert_rows(self.connection, self._table("history"), history)
+        self._history += history
         for row in moved:
             self._updated.pop(row["id"], None)
             self._say(record, row, [f"{record.noun}.destroy"], [])
@@ -174,15 +175,14 @@ class UnitOfWork:
         return self.connection.execute(statement.on_conflict_do_nothing()).rowcount == 1
 
     def flush(self) -> None:
-        """Write the messages to the outbox; called once, at the end of the transaction."""
+        """Write history and messages; called once, at the end of the transaction."""
         for record, row, columns in self._updated.values():
             if changed := record.changed(columns):
                 self._append(f"{record.noun}.updated", row["id"], orjson.dumps(record.render(row)).decode(), changed)
         self._updated.clear()
-        if self._messages:
-            insert_rows(self.connection, self._table("outbox"), self._messages)
-            self.said += len(self._messages)
-            self._messages = []
+        insert_together(self.connection, [(self._table("history"), self._history), (self._table("outbox"), self._messages)])
+        self.said += len(self._messages)
+        self._history, self._messages = [], []
 
     # --- inside ------------------------------------------------------------------------------------------------
 
@@ -257,8 +257,7 @@ class UnitOfWork:
             "object_id": row["id"], "noun": record.noun, "event": event, "from_state": source, "to_state": target,
             "version": row["version"], "at": now, "causation_id": self.context.causation_id, "detail": detail,
         } for row in rows for source, event, target in steps]
-        if history:
-            insert_rows(self.connection, self._table("history"), history)
+        self._history += history
 
     def _say(self, record: Record, row: Row, names: Sequence[str], changed: list[str], states: Sequence[str] = ()) -> None:
         """Append a message for each name; ``states`` are what the object was in at each, where that differs."""
