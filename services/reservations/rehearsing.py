@@ -37,20 +37,22 @@ def test(uses: Uses, parameters: Mapping[str, Any]) -> dict[str, Any]:
     with located("/file", whole=False):
         policies = rules_file.given(parameters["file"], "file")
     since = parameters.get("since") or clock.stamp_in(-BACK_S)
-    tally = _Tally()
+    tally = Tally()
     now = targets(uses, policies.targets)
     truncated = False
-    for rows in _attempts(_history(uses, since, uses.context.owner or None)):
+    parts: dict[str, Any] = {}
+    for number, rows in enumerate(_attempts(_history(uses, since, uses.context.owner or None, parts))):
         if tally.decisions + tally.unknown + len(rows) > MOST:
             truncated = True
             break
-        _again(uses, rows, policies, now, tally)
-        time.sleep(0)
+        again(rows, parts, policies, now, tally)
+        if number % 50 == 0:
+            time.sleep(0)
     return {"revision": policies.revision, "against": uses.parts["policies"].current().revision, "since": since,
             "truncated": truncated, **tally.answer(policies)}
 
 
-class _Tally:
+class Tally:
     """What was counted so far."""
 
     def __init__(self) -> None:
@@ -77,13 +79,15 @@ class _Tally:
             "requests_that_would_fail": list(self.failing.values())[:SHOWN], "not_reproducible": self.unknown}
 
 
-def _history(uses: Uses, since: str, owner: str | None) -> Iterator[list[Row]]:
-    """Pages of decided reservations, newest first."""
+def _history(uses: Uses, since: str, owner: str | None, parts: dict[str, Any]) -> Iterator[list[Row]]:
+    """Pages of decided reservations, newest first; ``parts`` gets what they share."""
     first = first_id("datareservation", since)
     before = ""
     while True:
         with uses.db.reading() as connection:
             rows = repository.decided_since(connection, first, before, PAGE, owner)
+            wanted = {row["decision"][name] for row in rows for name in ("frame", "place", "group") if row["decision"].get(name)}
+            parts.update(repository.parts(connection, wanted - set(parts)))
         if rows:
             yield rows
             before = rows[-1]["id"]
@@ -105,15 +109,12 @@ def _attempts(pages: Iterator[list[Row]]) -> Iterator[list[Row]]:
     yield from waiting.values()
 
 
-def _again(uses: Uses, rows: Sequence[Row], policies: Policies, now: Mapping[str, Any], tally: _Tally) -> None:
+def again(rows: Sequence[Row], parts: Mapping[str, Any], policies: Policies, now: Mapping[str, Any], tally: Tally) -> None:
     """Decide one attempt again and count what differs."""
     known = [row for row in rows if (row["decision"] or {}).get("frame")]
     tally.unknown += len(rows) - len(known)
     if not known:
         return
-    with uses.db.reading() as connection:
-        parts = repository.parts(connection, {row["decision"][name] for row in known for name in ("frame", "place", "group")
-                                              if row["decision"].get(name)})
     frame = parts.get(known[0]["decision"]["frame"])
     if frame is None:
         tally.unknown += len(known)
@@ -139,7 +140,7 @@ def _was(row: Row, parts: Mapping[str, Any]) -> str:
     return "standby" if stood_by and row["action"] != "reject" else row["action"]
 
 
-def _compare(row: Row, one: Decided, was: str, request: Mapping[str, Any], tally: _Tally) -> None:
+def _compare(row: Row, one: Decided, was: str, request: Mapping[str, Any], tally: Tally) -> None:
     tally.decisions += 1
     tally.by_rule[one.rule] += 1
     tally.noted.update(one.dry)

@@ -61,7 +61,12 @@ def decided_since(connection: Connection, first: str, before: str, limit: int, o
 
 def parts(connection: Connection, ids: Collection[str]) -> dict[str, Any]:
     """The shared parts of decisions by their ids."""
-    return {row.id: row.body for row in connection.execute(select(part_table.c.id, part_table.c.body).where(part_table.c.id.in_(list(ids))))}
+    found: dict[str, Any] = {}
+    wanted = list(ids)
+    for start in range(0, len(wanted), 5000):
+        found.update((row.id, row.body) for row in connection.execute(
+            select(part_table.c.id, part_table.c.body).where(part_table.c.id.in_(wanted[start:start + 5000]))))
+    return found
 
 
 def policy_texts(connection: Connection, revisions: Collection[str]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from typing import Any
 GIB = 1024**3
 MIB = 1024**2
 MONTH_S = 30 * 86400
+SLOWEST_MIB_PER_S = 1e-9
 # In the order in which they are preferred at the same cost: what does less to the data comes first.
 ACTIONS = ("leave", "mount", "copy", "move")
 
@@ -88,5 +89,5 @@ def _latency(price: Mapping[str, Any]) -> float:
 
 
 def _seconds(mib_per_s: float) -> float:
-    """Seconds for each byte; a speed that is not given is no bound."""
-    return 1 / mib_per_s / MIB if mib_per_s else 0.0
+    """Seconds for each byte; a speed that is not given is no bound, and none is so low that nobody could count the time."""
+    return 1 / max(mib_per_s, SLOWEST_MIB_PER_S) / MIB if mib_per_s else 0.0
