@@ -172,7 +172,7 @@ def _members(given: Any, pointer: str, depth: int, key: str = "") -> Iterable[tu
     for at, (name, value) in enumerate(pairs):
         where = f"{pointer}/{name if isinstance(given, Mapping) else at}"
         yield where, str(name), value
-        if isinstance(value, (Mapping, list, tuple)) and not (is_secret_name(str(name)) and _is_reference(value)):
+        if isinstance(value, (Mapping, list, tuple)) and not _is_reference(value):
             yield from _members(value, where, depth + 1, str(name))
 
 

@@ -229,6 +229,7 @@ class RetentionSettings:
 class Sources:
     allowed_roots: tuple[str, ...] = key(Words())
     allowed_hosts: tuple[str, ...] = key(Words())
+    secret_variables: tuple[str, ...] = key(Words())
     allow_internal_addresses: bool = key(fields.Boolean())
     scan_on_start: bool = key(fields.Boolean())
 

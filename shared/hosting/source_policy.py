@@ -12,5 +12,6 @@ def source_policy(config: Config) -> SourcePolicy:
     return SourcePolicy(
         allowed_roots=None if "/" in settings.allowed_roots else list(settings.allowed_roots),
         forbidden_roots=[config.data_dir] if config.data_dir else [],
+        secret_variables=list(settings.secret_variables),
         allowed_hosts=[*settings.allowed_hosts, *anywhere],
     )

@@ -40,6 +40,18 @@ def connect(host: str, port: int, policy: SourcePolicy, timeout_s: float) -> soc
     raise unreachable(host, failed or "it has no address")
 
 
+def check_reachable(host: str, port: int, policy: SourcePolicy) -> None:
+    """Judge a server that another client will connect to by itself: every address that it has now must be allowed.
+
+    Raises:
+        Denied: ``source.address_not_allowed``.
+        Unavailable: ``source.unreachable``: it has no address.
+    """
+    for _, _, _, _, address in _resolve(host, port):
+        if not is_allowed(host, str(address[0]), port, policy):
+            raise not_allowed(host)
+
+
 def _resolve(host: str, port: int) -> list[tuple]:
     try:
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)

@@ -34,6 +34,7 @@ from shared.sources.media import media_type
 from shared.sources.paths import COPY_MARK, OWN_PREFIX, file_uri, from_bytes, openable, to_bytes
 from shared.sources.port import Entry, Problem, SourcePolicy, Stat
 from shared.sources.registry import bad_parameters, optional, texts
+from shared.sources.roots import allowed_root
 from shared.sources.tags import BadTags, described, fingerprint, folder_tags
 
 PARAMETERS = ("rootdir", "writable", "deletable", "include", "exclude", "hidden", "listing")
@@ -68,33 +69,10 @@ def _kept(parameters: Mapping[str, Any], policy: SourcePolicy) -> dict[str, Any]
         to_bytes(listing)
     writable = optional(parameters, "writable", bool, False)
     return {
-        "rootdir": _allowed(rootdir, policy), "writable": writable, "deletable": optional(parameters, "deletable", bool, writable),
+        "rootdir": allowed_root(rootdir, policy), "writable": writable, "deletable": optional(parameters, "deletable", bool, writable),
         "include": texts(parameters, "include"), "exclude": texts(parameters, "exclude"),
         "hidden": optional(parameters, "hidden", bool, True), **({"listing": listing} if listing is not None else {}),
     }
-
-
-def _allowed(rootdir: str, policy: SourcePolicy) -> str:
-    """The real path of a folder that the policy allows; judged before it is looked for, so that a refusal says nothing of it."""
-    try:
-        real = os.path.realpath(rootdir)
-    except (OSError, ValueError):
-        raise bad_parameters("rootdir", "cannot be resolved") from None
-    refused = None
-    if policy.allowed_roots is not None and not any(_within(real, os.path.realpath(root)) for root in policy.allowed_roots):
-        refused = "lies outside the allowed roots"
-    for own in map(os.path.realpath, policy.forbidden_roots):
-        if _within(real, own) or _within(own, real):
-            refused = "is, holds or lies in the orchestrator's own folder"
-    if refused:
-        raise Invalid("source.rootdir_not_allowed", f"The folder '{rootdir}' {refused}.",
-                      next_step="Name another folder, or add its root to sources.allowed_roots in the configuration.",
-                      errors=[{"pointer": "/parameters/rootdir", "detail": refused}])
-    return real
-
-
-def _within(inner: str, outer: str) -> bool:
-    return inner == outer or inner.startswith(outer.rstrip("/") + "/")
 
 
 def open_source(parameters: Mapping[str, Any], policy: SourcePolicy) -> FileSource:

@@ -21,6 +21,7 @@ class SourcePolicy:
     ``forbidden_roots``: folders that it may neither be, lie in, nor contain (the orchestrator's own data).
     ``allowed_schemes``: of ``http`` sources. ``allowed_hosts``: host names, addresses, ``host:port``, or networks such
     as ``10.0.0.0/8`` that may be reached although they are internal; a public address needs no entry.
+    ``secret_variables``: patterns of the environment variables that a source's parameters may name (``vault.py``).
     ``follow_links``: whether a link to a regular file inside the root counts as a file; links to folders never do.
     """
 
@@ -29,6 +30,7 @@ class SourcePolicy:
     allowed_schemes: list[str] = field(default_factory=lambda: ["http", "https"])
     allowed_hosts: list[str] = field(default_factory=list)
     follow_links: bool = False
+    secret_variables: list[str] = field(default_factory=lambda: ["EDGEMERE_SECRET_*"])
 
     def as_json(self) -> dict[str, Any]:
         """The policy as it stands in a worker's job, under ``policy``."""

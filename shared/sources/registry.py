@@ -11,6 +11,8 @@ from shared.sources.port import Source, SourcePolicy
 ADAPTORS = {
     "file": "shared.sources.file",
     "http": "shared.sources.http",
+    "fsspec": "shared.sources.fsspec",
+    "sql": "shared.sources.sql",
     "simulated": "shared.sources.simulated",
 }
 

@@ -2,7 +2,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any
 
@@ -14,6 +15,8 @@ from shared.kernel.errors import Conflict, EdgemereError
 from shared.sources.port import Source, Stat
 
 LARGE = 1 << 20
+PASSING = ("source.unreadable", "source.unreachable", "source.throttled", "source.timeout", "target.throttled", "target.timeout")
+STORED = 4
 
 
 def copy(job: Job) -> None:
@@ -22,15 +25,36 @@ def copy(job: Job) -> None:
     from services.instances.mover.small import copy_small
 
     with Work(job) as work:
-        small, large = [], []
+        small, large, stored = [], [], []
         for item in work.items():
+            if _goes_to_store(work, item):
+                stored.append(item)
+                continue
             size = _expected_size(work, item)
             if size is not None:
                 (large if size >= LARGE else small).append(item)
         copy_small(work, small)
+        _store(work, stored)
         for item in large:
             work.attempt(item, lambda item: copy_large(work, item))
         work.done()
+
+
+def _goes_to_store(work: Work, item: Mapping[str, Any]) -> bool:
+    try:
+        return getattr(work.place(item, "target"), "is_s3", False)
+    except Exception:
+        return False
+
+
+def _store(work: Work, items: Sequence[Mapping[str, Any]]) -> None:
+    """Copies into object stores, several at a time: each waits for its store most of the time."""
+    if not items:
+        return
+    from services.instances.mover.store import copy_to_store
+
+    with ThreadPoolExecutor(STORED, thread_name_prefix="store") as pool:
+        list(pool.map(lambda item: work.attempt(item, lambda item: copy_to_store(work, item)), items))
 
 
 def _expected_size(work: Work, item: Mapping[str, Any]) -> int | None:
@@ -116,4 +140,4 @@ def already_there(work: Work, item: Mapping[str, Any], spot: Spot) -> tuple[int,
 
 def is_passing(error: BaseException) -> bool:
     """Whether a part is worth keeping: the source may answer again."""
-    return isinstance(error, EdgemereError) and error.code in ("source.unreadable", "source.unreachable") and error.retryable
+    return isinstance(error, EdgemereError) and error.retryable and error.code in PASSING

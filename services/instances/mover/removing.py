@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from services.instances.mover import store
 from services.instances.mover.looking import same_checksum
 from services.instances.mover.target import TRASH, Spot, exists, remove_empty, rename_new, sync_folders, target_error
 from services.instances.mover.work import Work
@@ -23,7 +24,7 @@ def discard(job: Job) -> None:
     with Work(job) as work:
         moved: list[tuple[Mapping[str, Any], Spot]] = []
         for item in work.items():
-            work.attempt(item, lambda item: _guarded(work, item, lambda work, item, spot: _discard(work, item, spot, moved)))
+            work.attempt(item, lambda item: _guarded(work, item, lambda work, item, spot: _discard(work, item, spot, moved), store.discard))
         folders: dict[Root, set[bytes]] = {}
         for _, spot in moved:
             folders.setdefault(spot.root, {TRASH}).add(spot.folder_path)
@@ -38,22 +39,25 @@ def discard(job: Job) -> None:
 
 def restore(job: Job) -> None:
     """Put each copy back and verify it."""
-    _each(job, _restore)
+    _each(job, _restore, store.restore)
 
 
 def purge(job: Job) -> None:
     """Remove whatever is left of each copy: in the trash, in the making, at its path."""
-    _each(job, _purge)
+    _each(job, _purge, store.purge)
 
 
-def _each(job: Job, do: Any) -> None:
+def _each(job: Job, do: Any, in_store: Any) -> None:
     with Work(job) as work:
         for item in work.items():
-            work.attempt(item, lambda item: _guarded(work, item, do))
+            work.attempt(item, lambda item: _guarded(work, item, do, in_store))
         work.done()
 
 
-def _guarded(work: Work, item: Mapping[str, Any], do: Any) -> None:
+def _guarded(work: Work, item: Mapping[str, Any], do: Any, in_store: Any) -> None:
+    if getattr(place := work.place(item, "target"), "is_s3", False):
+        in_store(work, item, place)
+        return
     spot = Spot(work.place(item, "target"), item["key"], item["target_path"])
     try:
         do(work, item, spot)

@@ -1,0 +1,229 @@
+"""Copies to, from and within an object store, against a real S3 server."""
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from shared.kernel.errors import Unavailable
+from tests.interface.mover.conftest import Bench, bench, item, results_of  # noqa: F401  (the fixture)
+from tests.support.object_store import SECRET, ObjectStore
+
+_buckets = itertools.count()
+BIG = os.urandom(1 << 20) * 40
+
+
+def sha(content: bytes) -> str:
+    return "sha256:" + hashlib.sha256(content).hexdigest()
+
+
+@pytest.fixture
+def name(store: ObjectStore) -> str:
+    name = f"mover-{next(_buckets)}"
+    store.fs.mkdir(name)
+    return name
+
+
+@pytest.fixture
+def world(bench: Bench, store: ObjectStore, name: str) -> Bench:  # noqa: F811
+    """A mover with ``t``, a place in the store, beside its two folders ``s`` and ``f``."""
+    bench.sources["f"] = bench.sources["t"]
+    bench.sources["t"] = {"adaptor": "fsspec", "parameters": store.parameters(f"{name}/in", writable=True)}
+    bench.policy = {"allowed_hosts": ["127.0.0.1"]}
+    return bench
+
+
+def uploads(store: ObjectStore, name: str) -> list[str]:
+    return [one["Key"] for one in store.fs.call_s3("list_multipart_uploads", Bucket=name).get("Uploads") or ()]
+
+
+@pytest.mark.parametrize("size", [0, 5, 16 << 20, (40 << 20) + 1])
+def test_a_file_is_copied_into_the_store_and_back(world: Bench, store: ObjectStore, name: str, size: int) -> None:
+    content = (BIG + b"x")[:size]
+    world.file("a/x.bin", content)
+    there = world.one("copy", item("k", "a/x.bin"))
+    assert there["ok"] and there["checksum"] == sha(content) and there["uri"] == f"s3://{name}/in/i/a/x.bin" and there["path"] is None
+    assert store.fs.cat_file(f"{name}/in/i/a/x.bin") == content
+    assert store.fs.find(name) == [f"{name}/in/i/a/x.bin"] and uploads(store, name) == []
+    back = {"key": "back", "source": "t", "path": "i/a/x.bin", "target": "f", "target_path": "b/x.bin"}
+    assert world.one("copy", back)["checksum"] == sha(content)
+    assert (world.target / "b/x.bin").read_bytes() == content
+    # Asked again, both find what is there.
+    assert world.one("copy", item("k", "a/x.bin"))["checksum"] == sha(content)
+    assert world.one("copy", back)["ok"]
+
+
+def test_a_copy_never_replaces_an_object(world: Bench, store: ObjectStore, name: str) -> None:
+    store.fs.pipe_file(f"{name}/in/i/x", b"mine")
+    world.file("x", b"other")
+    assert world.one("copy", item("k", "x"))["error"]["code"] == "target.exists"
+    assert store.fs.cat_file(f"{name}/in/i/x") == b"mine"
+
+
+def test_the_store_copies_within_itself(world: Bench, store: ObjectStore, name: str) -> None:
+    store.fs.pipe_file(f"{name}/from/x", BIG)
+    world.sources["other"] = {"adaptor": "fsspec", "parameters": store.parameters(f"{name}/from")}
+    result = world.one("copy", {**item("k", "x"), "source": "other"})
+    assert result["ok"] and result["checksum"] == sha(BIG)
+    assert store.fs.cat_file(f"{name}/in/i/x") == BIG
+
+
+def test_discard_restore_and_purge_of_an_object(world: Bench, store: ObjectStore, name: str) -> None:
+    world.file("x", b"content")
+    copy = item("k", "x")
+    assert world.one("copy", copy)["ok"]
+    assert world.one("discard", copy)["trashed"] is True
+    assert world.one("discard", copy)["trashed"] is False
+    assert not store.fs.exists(f"{name}/in/i/x")
+    assert world.one("restore", copy)["checksum"] == sha(b"content")
+    assert world.one("purge", copy)["purged"] is True
+    assert store.fs.find(name) == []
+    store.fs.pipe_file(f"{name}/in/i/x", b"mine")
+    assert world.one("discard", copy)["foreign"] is True and world.one("purge", copy)["purged"] is False
+    assert store.fs.exists(f"{name}/in/i/x")
+
+
+def test_a_copy_is_no_item_of_its_target_and_what_was_moved_there_is(world: Bench, store: ObjectStore, name: str) -> None:
+    from shared.sources.port import SourcePolicy
+    from shared.sources.registry import open_source
+
+    world.file("x", b"copied")
+    world.file("y", b"moved")
+    assert world.one("copy", item("k", "x"))["ok"]
+    moved = world.one("copy", {**item("m", "y", "y"), "moves": True})
+    assert moved["ok"]
+    place = world.sources["t"]
+    found = list(open_source(place["adaptor"], place["parameters"], SourcePolicy(allowed_hosts=["127.0.0.1"])).scan())
+    assert [entry.path for entry in found] == ["y"] and found[0].fingerprint == moved["fingerprint"]
+
+
+def test_an_upload_killed_half_way_leaves_no_object_and_goes_on_where_it_was(world: Bench, store: ObjectStore, name: str) -> None:
+    world.file("x", BIG * 4)
+    handle = world.submit("copy", item("k", "x"))
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        found = store.fs.call_s3("list_multipart_uploads", Bucket=name).get("Uploads") or ()
+        if found and store.fs.call_s3("list_parts", Bucket=name, Key=found[0]["Key"], UploadId=found[0]["UploadId"]).get("Parts"):
+            break
+        time.sleep(0.01)
+    os.kill(world.pool.pids()[0], signal.SIGKILL)
+    with pytest.raises(Unavailable, match="worker.died"):
+        list(handle)
+    assert not store.fs.exists(f"{name}/in/i/x")
+    result = world.one("copy", item("k", "x"))
+    assert result["ok"] and result["resumed_bytes"] > 0 and result["checksum"] == sha(BIG * 4)
+    assert uploads(store, name) == [] and store.fs.find(name) == [f"{name}/in/i/x"]
+
+
+def test_a_download_killed_half_way_goes_on_by_range(world: Bench, store: ObjectStore, name: str) -> None:
+    store.fs.pipe_file(f"{name}/in/x", BIG * 4)
+    copy = {"key": "k", "source": "t", "path": "x", "target": "f", "target_path": "x"}
+    handle = world.submit("copy", copy)
+    until = time.monotonic() + 30
+    while time.monotonic() < until and not list(world.target.rglob("*.part.state")):
+        time.sleep(0.001)
+    os.kill(world.pool.pids()[0], signal.SIGKILL)
+    with pytest.raises(Unavailable):
+        list(handle)
+    result = world.one("copy", copy)
+    assert result["ok"] and result["resumed_bytes"] > 0 and result["checksum"] == sha(BIG * 4)
+    assert world.left() == ["x"]
+
+
+def test_cancel_stops_an_upload_within_a_second_and_nothing_stays(world: Bench, store: ObjectStore, name: str) -> None:
+    world.sparse("x", 1 << 30)
+    handle = world.submit("copy", item("k", "x"))
+    until = time.monotonic() + 30
+    while time.monotonic() < until and not uploads(store, name):
+        time.sleep(0.01)
+    began = time.monotonic()
+    handle.cancel()
+    assert results_of(handle, 1)["k"]["error"]["code"] == "cancelled"
+    assert time.monotonic() - began < 5  # a second on a machine of its own
+    assert uploads(store, name) == [] and store.fs.find(name) == []
+
+
+def test_an_object_that_is_not_what_the_catalogue_says_is_refused(world: Bench, store: ObjectStore, name: str) -> None:
+    store.fs.pipe_file(f"{name}/in/x", b"content")
+    copy = {"key": "k", "source": "t", "path": "x", "target": "f", "target_path": "x"}
+    assert world.one("copy", {**copy, "size": 4})["error"]["code"] == "source.changed"
+    assert world.one("copy", {**copy, "checksum": sha(b"other")})["error"]["code"] == "checksum_mismatch"
+    assert world.left() == []
+
+
+class Refusing:
+    """A store that answers every request in one way."""
+
+    def __init__(self, status: int, code: str, pause_s: float = 0.0) -> None:
+        self.asked = 0
+        refusing = self
+        body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{code}</Message></Error>".encode()
+
+        class Handler(BaseHTTPRequestHandler):
+            def _answer(self) -> None:
+                refusing.asked += 1
+                time.sleep(pause_s)
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                if self.command != "HEAD":
+                    self.wfile.write(body)
+
+            do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _answer
+
+            def log_message(self, *_: Any) -> None:
+                return None
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+@pytest.fixture
+def refusing() -> Iterator[Any]:
+    made: list[Refusing] = []
+
+    def make(*of: Any) -> Refusing:
+        made.append(Refusing(*of))
+        return made[-1]
+    yield make
+    for one in made:
+        one.server.shutdown()
+
+
+@pytest.mark.parametrize(("status", "said", "code", "retryable"), [
+    (503, "SlowDown", "throttled", True), (403, "AccessDenied", "access_denied", False), (404, "NoSuchBucket", "", False)])
+def test_a_store_that_refuses_is_named_and_asked_only_a_few_times(
+        world: Bench, refusing: Any, status: int, said: str, code: str, retryable: bool) -> None:
+    server = refusing(status, said)
+    world.file("x", b"content")
+    options = {"key": "k", "secret": {"secret": "TEST_STORE"}, "endpoint_url": f"http://127.0.0.1:{server.server.server_port}"}
+    world.sources["r"] = {"adaptor": "fsspec", "parameters": {"url": "s3://b/p", "storage_options": options, "writable": True}}
+    began = time.monotonic()
+    read = world.one("copy", {"key": "k", "source": "r", "path": "x", "target": "f", "target_path": "x", "size": 7})["error"]
+    put = world.one("copy", {**item("l", "x"), "target": "r"})["error"]
+    if code:
+        assert (read["code"], read["retryable"]) == (f"source.{code}", retryable)
+        assert (put["code"], put["retryable"]) == (f"target.{code}", retryable)
+    else:
+        assert read["code"] in ("source.vanished", "source.bucket_missing") and not put["retryable"]
+    assert time.monotonic() - began < 30 and server.asked < 60
+    assert SECRET not in repr((read, put)) and world.left() == []
+
+
+def test_a_secret_that_is_not_there_is_named_and_no_other_can_be_read(world: Bench, store: ObjectStore, name: str) -> None:
+    world.file("x")
+    options = world.sources["t"]["parameters"]["storage_options"]
+    options["secret"] = {"secret": "NOT_THERE"}
+    assert world.one("copy", item("k", "x"))["error"]["code"] == "source.secret_missing"
+    options["secret"] = "${HOME}"
+    error = world.one("copy", item("k", "x"))["error"]
+    assert error["code"] == "source.secret_not_allowed" and os.environ["HOME"] not in error["detail"]
