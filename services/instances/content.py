@@ -17,6 +17,7 @@ import orjson
 from werkzeug.http import parse_range_header
 from werkzeug.wrappers import Request, Response
 
+from services.instances.far import NEAR, FarItem
 from shared.kernel.errors import Denied, EdgemereError
 from shared.sources.port import SourcePolicy
 from shared.sources.registry import open_source
@@ -28,9 +29,9 @@ CHUNK = 256 * 1024
 class ByteServer:
     """Makes tickets and serves what they name. ``address`` is set when the port is known."""
 
-    def __init__(self, policy: SourcePolicy) -> None:
+    def __init__(self, policy: SourcePolicy, movers: Any) -> None:
         self.address = ""
-        self._policy = policy
+        self._policy, self._movers = policy, movers
         self._key = os.urandom(32)
 
     def ticket(self, source: Mapping[str, Any], path: str, entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -68,28 +69,51 @@ class ByteServer:
 
     def _answer(self, request: Request) -> Response:
         wanted = self._opened(request.args.get("ticket", ""))
-        source = open_source(wanted["a"], wanted["p"], self._policy)
+        opened = self._item(wanted)
         try:
-            size = source.stat(wanted["f"]).size
+            size = opened.size
             span = parse_range_header(request.headers.get("Range")) if size is not None else None
             first, last, status = 0, size, 200
             if span is not None and len(span.ranges) == 1:
                 reach = span.range_for_length(size)
                 if reach is None:
-                    source.close()
+                    opened.close()
                     return Response(status=416, headers={"Content-Range": f"bytes */{size}"})
                 (first, last), status = reach, 206
-            stream = source.open(wanted["f"], first)
+            chunks = opened.chunks(first, None if last is None else last - first)
         except BaseException:
-            source.close()
+            opened.close()
             raise
         headers = {"Accept-Ranges": "bytes", "Content-Type": "application/octet-stream"}
         if last is not None:
             headers["Content-Length"] = str(last - first)
         if status == 206:
             headers["Content-Range"] = f"bytes {first}-{last - 1}/{size}"
-        return Response(_chunks(source, stream, None if last is None else last - first), status=status, headers=headers,
-                        direct_passthrough=True)
+        return Response(chunks, status=status, headers=headers, direct_passthrough=True)
+
+    def _item(self, wanted: Mapping[str, Any]) -> _NearItem | FarItem:
+        if wanted["a"] in NEAR:
+            return _NearItem(open_source(wanted["a"], wanted["p"], self._policy), wanted["f"])
+        return FarItem(self._movers, {"adaptor": wanted["a"], "parameters": wanted["p"]}, wanted["f"], self._policy.as_json())
+
+
+class _NearItem:
+    """An item that this process opens itself."""
+
+    def __init__(self, source: Any, path: str) -> None:
+        self._source, self._path = source, path
+        try:
+            self.size: int | None = source.stat(path).size
+        except BaseException:
+            source.close()
+            raise
+
+    def close(self) -> None:
+        self._source.close()
+
+    def chunks(self, first: int, count: int | None) -> Iterator[bytes]:
+        """The bytes from ``first`` on, ``count`` of them or all. Raises at once where it cannot be opened."""
+        return _chunks(self._source, self._source.open(self._path, first), count)
 
 
 def _chunks(source: Any, stream: Any, count: int | None) -> Iterator[bytes]:

@@ -27,8 +27,15 @@ def replacements(uses: Uses, request: str, failed: Sequence[tuple[Row, Mapping[s
         if error.get("code", "").startswith(NOT_THE_SOURCE) or entry["step"]:
             continue
         reason = {"code": error.get("code", "provision_failed"), "detail": error.get("detail", "")}
-        reservation = uses.mesh.call("reservations", "stand_in", request=request, attempt=_attempt(uses, entry),
-                                     data=entry["data_id"], reason=reason)
+        try:
+            reservation = uses.mesh.call("reservations", "stand_in", request=request, attempt=_attempt(uses, entry),
+                                         data=entry["data_id"], reason=reason)
+        except EdgemereError as problem:
+            if problem.retryable:
+                raise
+            # Another service of reservations, for example, which knows no replicas: then this entry is broken, as it would be without one.
+            log.warning("no replica was found for %s: %s", entry["name"], problem)
+            continue
         if reservation is not None:
             found[entry["instance_id"], entry["data_id"]] = reservation
     halves = [entry for entry, _ in failed if (entry["instance_id"], entry["data_id"]) in found and entry["target_id"]]

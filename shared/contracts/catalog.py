@@ -23,8 +23,9 @@ class SourceParameters(Schema):
     """A source to register."""
 
     name = Name(required=True, metadata=about("Its name."))
-    adaptor = fields.String(required=True, metadata=about("The kind of source: file, http or simulated."))
-    parameters = JsonObject(load_default=dict, metadata=about("Where it is: {rootdir, writable} for file."))
+    adaptor = fields.String(required=True, metadata=about("The kind of source: file, http, fsspec, sql or simulated."))
+    parameters = JsonObject(load_default=dict, metadata=about(
+        "Where it is: {rootdir, writable} for file, {url, …} for fsspec and sql; docs/sources.md has all."))
     capacity = JsonObject(metadata=about("{bytes, readers}; null is unlimited."))
     cost = JsonObject(metadata=about("{per_gib_out, per_gib_in, per_gib_month, per_request, latency_ms, mib_per_s}."))
     tags = JsonObject(metadata=about("Free tags."))
@@ -60,7 +61,7 @@ _QUERY_ERRORS = ("query.syntax", "query.unknown_operator", "query.unknown_field"
 _SCANNED = Wait("datasource", "id", "scan.state", frozenset({"done", "failed", "cancelled"}),
                 ("catalog", "datasource_show", "id"), default_s=30, operation_path="scan.id")
 _SOURCE_ERRORS = ("datasource.name_taken", "source.unknown_adaptor", "source.bad_parameters", "source.rootdir_missing",
-                  "source.rootdir_unreadable", "source.rootdir_not_allowed", "source.bad_listing")
+                  "source.rootdir_unreadable", "source.rootdir_not_allowed", "source.bad_listing", "source.address_not_allowed")
 _MOVE_ERRORS = ("datasource.not_found", "datasource.illegal_move")
 
 ACTIONS = (
@@ -144,6 +145,13 @@ ERRORS = {
     "source.special_skipped": "A device, a socket or a pipe in the folder.",
     "source.no_bytes": "A simulated source has no bytes.",
     "source.unreachable": "The server of the source cannot be reached.",
+    "source.secret_missing": "A secret that the parameters name is not there where the source is read.",
+    "source.secret_not_allowed": "The parameters name an environment variable that sources may not read.",
+    "source.driver_missing": "The package for this kind of store or database is not installed.",
+    "source.access_denied": "The store or database denies access.",
+    "source.throttled": "The store asks for fewer requests; it is tried again with pauses.",
+    "source.timeout": "The store does not answer in time.",
+    "source.bucket_missing": "The bucket does not exist.",
     "source.address_not_allowed": "The address is an internal one, which sources may not reach.",
     "source.rootdir_missing": "The folder does not exist.",
     "source.rootdir_unreadable": "The folder cannot be read.",

@@ -145,7 +145,7 @@ DATAINSTANCE = _type(
 DATASOURCE = _type(
     "datasource", "A place that holds data: a folder, a web server, or a simulated one.",
     ("state", "text", "The state in the net of its class.", True),
-    ("adaptor", "text", "The kind of source: file, http or simulated.", True),
+    ("adaptor", "text", "The kind of source: file, http, fsspec, sql or simulated.", True),
     ("parameters", "json", "Where it is; secrets are never returned."),
     ("capacity", "json", "{bytes, readers}; null is unlimited."),
     ("used", "json", "{bytes, readers} claimed now."),

@@ -104,7 +104,7 @@ def _instances(service: Service, config: Config, broker: Any) -> None:
     moving = importlib.import_module("services.instances.moving")
     policy = source_policy(config)
     pool = WorkerPool(_worker("services.instances.mover"), size=config.instances.mover_workers, name="mover")
-    bytes_server = content.ByteServer(policy)
+    bytes_server = content.ByteServer(policy, pool)
     movers = moving.Movers(pool, policy.as_json(), os.path.join(config.data_dir, "mounts"))
     service.uses = replace(service.uses, parts={"movers": movers, "bytes": bytes_server})
     service.stops.append(pool.stop)

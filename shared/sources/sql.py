@@ -93,6 +93,8 @@ class SqlSource:
 
     has_bytes = True
     writable = deletable = False
+    # What is opened is a file made for it, whose size is known then.
+    exports = True
 
     def __init__(self, parameters: Mapping[str, Any], password: str | None) -> None:
         self.parameters, self._password = parameters, password
@@ -244,6 +246,9 @@ class Exported(io.RawIOBase):
 
     def readable(self) -> bool:
         return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
 
     def readinto(self, buffer: Any) -> int:
         return self._file.readinto(buffer)

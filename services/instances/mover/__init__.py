@@ -20,6 +20,7 @@ object ``{"adaptor", "parameters"}`` itself::
     {"op": "unmount", "id", "mounts": folder, "items": [{"key", "mount_path"}]}
     {"op": "settle",  "id", "items": [{"key", "source", "path", "target", "target_path", "size"?, "seen"}]}
         after a copy with "moves": true, once the catalogue says that the data is at the target
+    {"op": "read",    "id", "to": name of a socket, "items": [one {"key", "source", "path"}]}      see reading.py
     {"op": "cancel", "id"}             within a second; nothing half-done stays
 
 ``key`` names one copy for ever: 1 to 200 of ``A-Z a-z 0-9 _ . : -`` (``<instance id>:<data id>`` will do). ``path`` and

@@ -4,6 +4,7 @@ from __future__ import annotations
 from services.instances.mover.copying import copy
 from services.instances.mover.looking import verify
 from services.instances.mover.mounting import mount, unmount
+from services.instances.mover.reading import read_out
 from services.instances.mover.removing import discard, purge, restore
 from services.instances.mover.settling import settle
 from shared.hosting.worker_loop import Lane, serve
@@ -11,4 +12,4 @@ from shared.hosting.worker_loop import Lane, serve
 if __name__ == "__main__":
     quick, long = Lane(4), Lane(4)
     serve({"verify": (quick, verify), "discard": (quick, discard), "restore": (quick, restore), "purge": (quick, purge),
-           "mount": (quick, mount), "unmount": (quick, unmount), "settle": (quick, settle), "copy": (long, copy)})
+           "read": (Lane(16), read_out), "mount": (quick, mount), "unmount": (quick, unmount), "settle": (quick, settle), "copy": (long, copy)})

@@ -1,0 +1,177 @@
+"""Object stores and databases as sources of a running mesh: to, from, read through, moved, and never a secret in sight."""
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sqlite3
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.object_store import SECRET, ObjectStore
+from tests.support.servers import EdgemereServer
+
+DO, FMDM = "/edgemere/diml/dml/do", "/edgemere/diml/dml/fmdm"
+BODY = os.urandom(1 << 20) * 20
+
+
+class Lab:
+    """One mesh, one store, and a folder for files."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.store = folder, ObjectStore()
+        self.server = EdgemereServer(folder / "server", environment={"EDGEMERE_SECRET_TEST_STORE": SECRET})
+        self.server.start()
+        self.said: list[str] = []
+
+    def stop(self) -> None:
+        self.server.stop()
+        self.store.stop()
+
+    def call(self, path: str, expect: tuple[int, ...] = (200, 201, 202), **body: Any) -> Any:
+        request = urllib.request.Request(self.server.url + path, json.dumps(body).encode() if body else None,
+                                         {"Content-Type": "application/json", "Prefer": "wait=60"})
+        try:
+            with urllib.request.urlopen(request, timeout=90) as answer:
+                status, text = answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            status, text = error.code, error.read().decode()
+        self.said.append(text)
+        assert status in expect, text
+        return json.loads(text)
+
+    def source(self, name: str, adaptor: str, parameters: dict[str, Any], **more: Any) -> Any:
+        return self.call(f"{FMDM}/datasource/create", name=name, adaptor=adaptor, parameters=parameters, **more)
+
+    def bucket(self, name: str, **more: Any) -> Any:
+        self.store.fs.mkdir(name)
+        return self.source(name, "fsspec", self.store.parameters(name, **more))
+
+    def files(self, name: str, files: dict[str, bytes], cost: dict[str, float] | None = None, **more: Any) -> Path:
+        root = self.folder / name
+        for path, body in {".keep": b"", **files}.items():
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).write_bytes(body)
+        self.source(name, "file", {"rootdir": str(root), "hidden": False, **more}, cost=cost or {})
+        return root
+
+    def request(self, name: str, **body: Any) -> Any:
+        return self.call(f"{DO}/datarequest/create", name=name, **body)
+
+    def access(self, request: str) -> list[dict[str, Any]]:
+        items = self.call(f"{DO}/datainstance/list?request={request}")["items"]
+        return [{**entry, "instance": item["id"], "state_of": item["state"]} for item in items for entry in item["access"]]
+
+    def content(self, instance: str, **headers: str) -> bytes:
+        request = urllib.request.Request(f"{self.server.url}{DO}/datainstance/content?id={instance}", headers=headers)
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.read()
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    lab = Lab(tmp_path_factory.mktemp("lab"))
+    yield lab
+    lab.stop()
+
+
+def test_objects_are_copied_here_left_there_and_read_through(lab: Lab) -> None:
+    lab.store.fs.mkdir("shelf")
+    lab.store.fs.pipe_file("shelf/scans/site=b/x.bin", BODY)
+    shown = lab.source("shelf", "fsspec", lab.store.parameters("shelf"))
+    assert shown["scan"]["state"] == "done" and shown["data_count"] == 1
+    root = lab.files("desk", {}, writable=True)
+    copied = lab.request("here", query="source:shelf site:b", action="copy", target="desk")
+    assert copied["state"] == "Satisfied", copied
+    entry, = lab.access("here")
+    assert entry["verified"] == "checksum" and Path(entry["path"]).read_bytes() == BODY and root in Path(entry["path"]).parents
+    assert lab.request("there", query="source:shelf", action="leave")["state"] == "Satisfied"
+    assert lab.access("there")[0]["uri"] == "s3://shelf/scans/site=b/x.bin"
+    assert lab.request("through", query="source:shelf", action="mount")["state"] == "Satisfied"
+    entry, = lab.access("through")
+    assert entry["via"] == "read_through" and entry["path"] is None
+    with urllib.request.urlopen(lab.server.url + entry["uri"], timeout=60) as answer:
+        assert answer.read() == BODY
+    assert lab.content(entry["instance"], Range="bytes=5-104") == BODY[5:105]
+
+
+def test_files_are_copied_into_a_store_and_moved_there_for_good(lab: Lab) -> None:
+    lab.bucket("vault", writable=True)
+    root = lab.files("bench", {"a.bin": BODY, "b.csv": b"1,2"}, deletable=True)
+    assert lab.request("up", query="source:bench name:a.bin", action="copy", target="vault")["state"] == "Satisfied"
+    entry, = lab.access("up")
+    assert entry["uri"].startswith("s3://vault/up-0/") and entry["checksum"] == "sha256:" + hashlib.sha256(BODY).hexdigest()
+    assert lab.content(entry["instance"]) == BODY
+    assert lab.request("moved", query="source:bench name:b.csv", action="move", target="vault")["state"] == "Satisfied"
+    assert lab.store.fs.cat_file("vault/b.csv") == b"1,2" and not (root / "b.csv").exists() and (root / "a.bin").exists()
+    assert lab.call(f"{FMDM}/query?expression=name:b.csv")["items"][0]["source"]["name"] == "vault"
+    again = lab.call(f"{FMDM}/datasource/scan", id="vault")
+    assert (again["data_count"], again["scan"]["changed"], again["scan"]["vanished"]) == (1, 0, 0)
+    lab.call(f"{DO}/datarequest/complete", id="up")
+    until = time.monotonic() + 20
+    while lab.store.fs.exists("vault/up-0/a.bin") and time.monotonic() < until:
+        time.sleep(0.2)
+    assert not lab.store.fs.exists("vault/up-0/a.bin") and (root / "a.bin").exists()
+
+
+def test_a_table_is_delivered_as_parquet(lab: Lab) -> None:
+    import pyarrow.parquet
+
+    database = lab.folder / "trials.db"
+    connection = sqlite3.connect(database)
+    connection.executescript("CREATE TABLE trial (id INTEGER PRIMARY KEY, arm TEXT); INSERT INTO trial VALUES (1, 'a'), (2, NULL);")
+    connection.close()
+    lab.source("trials", "sql", {"url": f"sqlite:///{database}", "queries": {"armed": "SELECT arm FROM trial WHERE arm IS NOT NULL"},
+                                 "tables": ["trial"]})
+    lab.files("tables", {}, writable=True)
+    assert lab.request("tables", query="source:trials type:table", action="copy", target="tables")["state"] == "Satisfied"
+    paths = {entry["name"]: entry["path"] for entry in lab.access("tables")}
+    assert pyarrow.parquet.read_table(paths["trial.parquet"]).to_pylist() == [{"id": 1, "arm": "a"}, {"id": 2, "arm": None}]
+    assert pyarrow.parquet.read_table(paths["armed.parquet"]).to_pylist() == [{"arm": "a"}]
+    assert lab.request("in-place", query="source:trials name:trial.parquet", action="leave")["state"] == "Satisfied"
+    assert lab.content(lab.access("in-place")[0]["instance"])[:4] == b"PAR1"
+
+
+@pytest.mark.parametrize(("action", "harm", "code"), [
+    ("copy", "gone", "source.vanished"), ("copy", "lies", "checksum_mismatch"), ("leave", "gone", "source.vanished"), ("move", "lies", "checksum_mismatch"),
+])
+def test_a_replica_takes_the_place_of_data_that_cannot_be_made_ready(lab: Lab, action: str, harm: str, code: str) -> None:
+    run = f"{action}-{harm}"
+    body = BODY[:3_000_000] + run.encode()
+    checksum = "sha256:" + hashlib.sha256(body).hexdigest()
+    listing = {"twin.bin": {"checksum": checksum, "tags": {"twin": run}}}
+    for name, cost in ((f"near-{run}", {}), (f"far-{run}", {"per_request": 1000})):
+        lab.files(name, {"twin.bin": body}, listing=listing, deletable=True, cost=cost)
+    near = lab.folder / f"near-{run}" / "twin.bin"
+    target = lab.files(f"landing-{run}", {}, writable=True)
+    if harm == "gone":
+        near.unlink()
+    else:
+        # A source that lies: other bytes of the same size and time.
+        seen = near.stat()
+        near.write_bytes(bytes(len(body)))
+        os.utime(near, ns=(seen.st_atime_ns, seen.st_mtime_ns))
+    request = lab.request(run, query=f"twin:{run}", action=action, target=f"landing-{run}")
+    assert request["state"] == "Satisfied", request
+    entry, = lab.access(run)
+    assert entry["state_of"] == "Ready" and Path(entry["path"]).read_bytes() == body
+    assert [(one["error"]["code"], one["data"]["name"]) for one in entry["attempts"]] == [(code, "twin.bin")]
+    assert not list(target.rglob("*.part"))
+    # What lay about its content was neither moved nor deleted.
+    assert near.exists() == (harm == "lies")
+
+
+def test_no_secret_was_said_or_logged(lab: Lab) -> None:
+    lab.call(f"{FMDM}/datasource/show?id=vault")
+    lab.call(f"{DO}/event/list?limit=1000")
+    assert lab.said and not [text for text in lab.said if SECRET in text]
+    assert SECRET not in (lab.folder / "server" / "server.log").read_text()
+    refused = lab.call(f"{FMDM}/datasource/create", (422,), name="plain", adaptor="fsspec",
+                       parameters={"url": "s3://x", "storage_options": {"key": "k", "secret": "written-out"}})
+    assert refused["errors"][0]["pointer"] == "/parameters/storage_options/secret" and "written-out" not in json.dumps(refused)
