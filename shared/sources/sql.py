@@ -274,7 +274,7 @@ def _write_parquet(result: Any, file: Any) -> None:
                 # A column that held nothing so far, or numbers of another kind: the first rows decided.
                 table = table.cast(writer.schema)
             writer.write_table(table)
-    except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError, pyarrow.ArrowNotImplementedError) as error:
+    except pyarrow.ArrowException as error:
         raise Invalid("source.unreadable", f"The rows do not fit one Parquet schema: {str(error)[:200]}.",
                       next_step="Write a query that casts the column, or use format: csv.") from None
     finally:
@@ -287,7 +287,7 @@ def _column(values: Any) -> Any:
 
     try:
         return pyarrow.array(values)
-    except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError, pyarrow.ArrowNotImplementedError):
+    except pyarrow.ArrowException:
         return pyarrow.array([None if value is None else str(value) for value in values])
 
 
