@@ -165,12 +165,17 @@ def progress_text(operation: Mapping[str, Any], seconds: float) -> str:
     done, total = progress.get("bytes_done"), progress.get("bytes_total")
     parts = []
     for name, value in progress.items():
-        if isinstance(value, (int, float)) and not name.startswith("bytes") and not name.endswith("total"):
+        if isinstance(value, (int, float)) and not name.startswith(("bytes", "seconds")) and not name.endswith("total"):
             of = progress.get(f"{name.removesuffix('_done')}_total")
             parts.append(f"{value} of {of} {name.removesuffix('_done')}" if of else f"{value} {name}")
     if done is not None:
         parts.append(f"{bytes_text(done)} of {bytes_text(total)}" if total else bytes_text(done))
-    if done and total and total > done and seconds > 1:
-        parts.append(f"about {seconds_text(seconds * (total - done) / done)} left")
+    left = progress.get("seconds_left")
+    if left is None and done and total and total > done and seconds > 1:
+        left = seconds * (total - done) / done
+    if left:
+        parts.append(f"about {seconds_text(left)} left")
+    if progress.get("phase") == "verifying":
+        parts.append("verifying")
     said = ", ".join(parts) or clean(str(operation.get("message") or "")) or seconds_text(seconds)
     return f"{clean(str(operation.get('status', 'running')))}: {said}"

@@ -252,6 +252,12 @@ def progress_of(instances: Sequence[Mapping[str, Any]], total: int, ready: int) 
     if len(instances) == total:
         found["bytes_done"] = sum(instance.get("bytes_done") or 0 for instance in instances)
         found["bytes_total"] = sum(instance.get("bytes_total") or 0 for instance in instances)
+        moving = [instance["progress"] for instance in instances if instance.get("progress")]
+        if moving:
+            found["phase"] = "copying" if any(one["phase"] == "copying" for one in moving) else "verifying"
+        left = [one["seconds_left"] for one in moving if one.get("seconds_left") is not None]
+        if left:
+            found["seconds_left"] = max(left)
     return found
 
 

@@ -32,6 +32,8 @@ instance_table = Table(
     Column("entries", Integer, nullable=False, default=0),
     Column("bytes_total", BigInteger, nullable=False, default=0),
     Column("bytes_done", BigInteger, nullable=False, default=0),
+    # While bytes are moved: {"phase", "bytes_per_s", "seconds_left"}.
+    Column("progress", Json),
     # Seconds from Ready to its end; null has no end.
     Column("lifetime", Float),
     Column("expires_at", Stamp),
@@ -151,7 +153,7 @@ def render(row: Mapping[str, Any]) -> dict[str, Any]:
         "attempt": row["attempt"], "workload": row["workload"], "member": row["member"],
         "data": [item["data"] for item in access], "access": access,
         **({} if whole else {"entries": {"count": row["entries"], "link": _LINK + row["id"]}}),
-        "bytes_total": row["bytes_total"], "bytes_done": row["bytes_done"],
+        "bytes_total": row["bytes_total"], "bytes_done": row["bytes_done"], "progress": row.get("progress") if row["state"] == "Provisioning" else None,
         "lifetime": row["lifetime"], "expires_at": row["expires_at"], "pinned": row["pinned"], "pin": row["pin"], "alone": row["alone"],
         "used_at": row["used_at"], "undo_until": row["undo_until"], "reason": row["reason"], "owner": row["owner"],
         "created_at": row["created_at"], "updated_at": row["updated_at"],

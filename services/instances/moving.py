@@ -150,7 +150,8 @@ def run(uses: Uses, op: str, entries: Sequence[Mapping[str, Any]], sources: Mapp
               for place, source in sources.items()}
     as_item = rules.job_item if op in ("verify", "copy", "mount", "settle") else rules.given_back
     job = {"op": op, "items": [as_item(entry) for entry in entries], "sources": places, "mounts": movers.mounts,
-           "policy": movers.policy, "verify": uses.config.instances.verify}
+           "policy": movers.policy, "verify": uses.config.instances.verify,
+           "share": 1 / uses.config.instances.mover_workers}
     handle = movers.pool.submit(job, on_message=heard.put)
     if request:
         movers.working_on(request, handle)
@@ -198,6 +199,17 @@ class _Progress:
         self._uses, self._entries = uses, entries
         self._checked = time.monotonic()
         self._told = 0.0
+        # Of each instance: when its bytes were first heard of, and how many they were then.
+        self._begun: dict[str, tuple[float, int]] = {}
+
+    def _speed(self, row: Row, bytes_done: int) -> dict[str, Any]:
+        """How fast its bytes come since they do, and how long the rest takes at that."""
+        at, had = self._begun.setdefault(row["id"], (time.monotonic(), bytes_done))
+        took = time.monotonic() - at
+        if took < PROGRESS_S / 2 or bytes_done <= had:
+            return {"bytes_per_s": None, "seconds_left": None}
+        speed = (bytes_done - had) / took
+        return {"bytes_per_s": round(speed), "seconds_left": round((row["bytes_total"] - bytes_done) / speed, 1)}
 
     def keep_going(self, request: str) -> bool:
         """Whether the work is still wanted; renews the lease."""
@@ -214,10 +226,12 @@ class _Progress:
             return
         self._told = time.monotonic()
         done: dict[str, int] = {}
+        phases: dict[str, str] = {}
         for line in progress:
             entry = self._entries.get(line.get("key"))
             if entry is not None:
                 done[entry["instance_id"]] = done.get(entry["instance_id"], 0) + int(line["bytes_done"] or 0)
+                phases[entry["instance_id"]] = line["phase"]
         if not done:
             return
         try:
@@ -226,8 +240,9 @@ class _Progress:
                     ready = sum(entry["size"] or 0 for entry in repository.entries_of(uow.connection, row["id"])
                                 if entry["state"] == "ready")
                     bytes_done = min(row["bytes_total"], ready + done[row["id"]])
-                    if row["state"] == "Provisioning" and bytes_done > row["bytes_done"]:
-                        uow.change(INSTANCE, [row], {"bytes_done": bytes_done})
+                    said = {"phase": phases[row["id"]], **self._speed(row, bytes_done)}
+                    if row["state"] == "Provisioning" and (bytes_done > row["bytes_done"] or (row.get("progress") or {}).get("phase") != said["phase"]):
+                        uow.change(INSTANCE, [row], {"bytes_done": bytes_done, "progress": said})
         except VersionConflict:
             pass  # Progress is shown, not promised: the next line says more.
 
@@ -288,7 +303,7 @@ def _follow(uow: UnitOfWork, request: str, ids: Sequence[str], settings: Any) ->
         of = entries[row["id"]]
         states = {entry["state"] for entry in of}
         done = sum(entry["size"] or 0 for entry in of if entry["state"] == "ready" and entry["verified"] != "simulated")
-        changes[row["id"]] = {"shown": shown(of), "bytes_done": done, "reason": None}
+        changes[row["id"]] = {"shown": shown(of), "bytes_done": done, "reason": None, "progress": None}
         if "broken" in states:
             bad = next(entry for entry in of if entry["state"] == "broken")
             changes[row["id"]]["reason"] = {**bad["error"], "data": bad["name"]}

@@ -130,7 +130,8 @@ DATAINSTANCE = _type(
     ("access", "list", "An entry per data: {data, name, action, uri, path, size, checksum, media_type, state, verified}; "
      "of a mount also via (link, or read_through), and attempts where another replica was tried before."),
     ("bytes_total", "number", "Bytes in all."),
-    ("bytes_done", "number", "Bytes that are there and verified."),
+    ("bytes_done", "number", "Bytes that are there: verified, or copied so far."),
+    ("progress", "json", "While bytes are moved: {phase: copying or verifying, bytes_per_s, seconds_left}."),
     ("attempt", "number", "The attempt of the request."),
     ("lifetime", "number", "Seconds from Ready to its end; null has no end."),
     ("expires_at", "time", "When it is removed, unless it is pinned then."),

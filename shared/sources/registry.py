@@ -17,6 +17,10 @@ ADAPTORS = {
 }
 
 
+# Known to every adaptor: how much the mover takes from, or brings to, a source at a time.
+LIMITS = "limits"
+
+
 def _module(adaptor: object) -> Any:
     if adaptor not in ADAPTORS:
         raise Invalid("source.unknown_adaptor", f"There is no adaptor '{adaptor}'.{did_you_mean(str(adaptor), ADAPTORS)}",
@@ -36,12 +40,29 @@ def check_parameters(adaptor: str, parameters: Mapping[str, Any], policy: Source
     module = _module(adaptor)
     if not isinstance(parameters, Mapping):
         raise bad_parameters("", "is not an object")
+    known = (*module.PARAMETERS, LIMITS)
     for name in parameters:
-        if name not in module.PARAMETERS:
-            meant = did_you_mean(name, module.PARAMETERS)
+        if name not in known:
+            meant = did_you_mean(name, known)
             raise bad_parameters(name, f"is not known to the adaptor {adaptor}{meant and '.' + meant}",
-                                 f"It takes: {', '.join(module.PARAMETERS)}.")
-    return module.check(parameters, policy)
+                                 f"It takes: {', '.join(known)}.")
+    limits = _limits(parameters)
+    kept = module.check({name: value for name, value in parameters.items() if name != LIMITS}, policy)
+    return {**kept, LIMITS: limits} if limits else kept
+
+
+def _limits(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """``{"transfers": at a time, "mib_per_s"}``, what the mover keeps to; both may be missing."""
+    limits = optional(parameters, LIMITS, dict, {})
+    for name, value in limits.items():
+        if name not in ("transfers", "mib_per_s"):
+            raise bad_parameters(f"{LIMITS}/{name}", f"is not known{did_you_mean(name, ('transfers', 'mib_per_s')) or ''}",
+                                 "Limits are {transfers, mib_per_s}.")
+        whole = isinstance(value, int) or name == "mib_per_s" and isinstance(value, float)
+        if isinstance(value, bool) or not whole or not 0 < value <= 1_000_000:
+            raise bad_parameters(f"{LIMITS}/{name}", "is not a number from 1" if name == "transfers" else "is not a number above 0",
+                                 'For example {"transfers": 4, "mib_per_s": 100}.')
+    return limits
 
 
 def open_source(adaptor: str, parameters: Mapping[str, Any], policy: SourcePolicy) -> Source:
@@ -50,7 +71,7 @@ def open_source(adaptor: str, parameters: Mapping[str, Any], policy: SourcePolic
     Raises:
         EdgemereError: as ``check_parameters``.
     """
-    return _module(adaptor).open_source(dict(parameters), policy)
+    return _module(adaptor).open_source({name: value for name, value in parameters.items() if name != LIMITS}, policy)
 
 
 def bad_parameters(name: str, why: str, next_step: str = "") -> Invalid:

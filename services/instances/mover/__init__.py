@@ -15,7 +15,7 @@ object ``{"adaptor", "parameters"}`` itself::
     {"op": "discard", "id", "items": [{"key", "target": place, "target_path"}]}
     {"op": "restore", "id", "items": [{"key", "target": place, "target_path", "checksum"?}]}
     {"op": "purge",   "id", "items": [{"key", "target": place, "target_path"}]}
-        each with "sources": {name: {"adaptor", "parameters"}}?, "policy": SourcePolicy.as_json()?, "verify": "cache" | "device"?
+        each with "sources": {name: {"adaptor", "parameters"}}?, "policy": SourcePolicy.as_json()?, "verify": "cache" | "device"?, "share": 0 to 1?
     {"op": "mount",   "id", "mounts": folder, "items": [{as of verify, "mount_path"}]}
     {"op": "unmount", "id", "mounts": folder, "items": [{"key", "mount_path"}]}
     {"op": "settle",  "id", "items": [{"key", "source", "path", "target", "target_path", "size"?, "seen"}]}
@@ -45,6 +45,8 @@ Out of it, per job::
 
 ``verified`` is ``checksum`` (the bytes were read and have the sha256 in ``checksum``), ``size_mtime`` (left in place and no
 checksum known) or ``simulated``. ``path`` is null where the source is not on this machine, ``uri`` is always there but for simulated.
+
+``share`` is this process's part of the limits that a place has in its parameters.
 
 Error codes of items: ``source.vanished``, ``source.changed`` (not what the catalogue says), ``source.changed_during_copy``
 (retryable once), ``source.unreadable``, ``source.bad_path``, ``source.no_bytes``, ``source.bad_parameters``, ``source.rootdir_missing``,

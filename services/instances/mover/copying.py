@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any
@@ -36,7 +36,7 @@ def copy(job: Job) -> None:
         copy_small(work, small)
         _store(work, stored)
         for item in large:
-            work.attempt(item, lambda item: copy_large(work, item))
+            work.attempt(item, lambda item: _one(work, item, copy_large))
         work.done()
 
 
@@ -54,7 +54,12 @@ def _store(work: Work, items: Sequence[Mapping[str, Any]]) -> None:
     from services.instances.mover.store import copy_to_store
 
     with ThreadPoolExecutor(STORED, thread_name_prefix="store") as pool:
-        list(pool.map(lambda item: work.attempt(item, lambda item: copy_to_store(work, item)), items))
+        list(pool.map(lambda item: work.attempt(item, lambda item: _one(work, item, copy_to_store)), items))
+
+
+def _one(work: Work, item: Mapping[str, Any], do: Callable[[Work, Mapping[str, Any]], None]) -> None:
+    with work.transfer(item):
+        do(work, item)
 
 
 def _expected_size(work: Work, item: Mapping[str, Any]) -> int | None:

@@ -262,6 +262,7 @@ class _Pipeline:
                 got = _readinto(stream, piece, self._item["path"])
                 if got == 0:
                     return True
+                self._work.pace(self._item, got)
                 self._write(piece[:got], at)
             window.count += got
         return False

@@ -55,7 +55,8 @@ def _batch(work: Work, items: Sequence[Mapping[str, Any]]) -> None:
     written: list[_Written] = []
 
     def one(item: Mapping[str, Any]) -> None:
-        done = _write(work, item, alone=len(items) == 1)
+        with work.transfer(item):
+            done = _write(work, item, alone=len(items) == 1)
         if done is not None:
             written.append(done)
 
@@ -118,6 +119,7 @@ def _write(work: Work, item: Mapping[str, Any], alone: bool) -> _Written | None:
             content = _whole(stream, LARGE if before.size is None else before.size, path)
         if before.size is not None and len(content) != before.size or len(content) > LARGE:
             raise changed(path)
+        work.pace(item, len(content))
         unchanged(source, path, before)
         checksum = "sha256:" + hashlib.sha256(content).hexdigest()
         same_checksum(item, checksum)

@@ -140,6 +140,7 @@ def _filled(work: Work, item: Mapping[str, Any], stream: Any, count: int) -> byt
     """``count`` bytes, or what is left."""
     pieces, left = [], count
     while left and (piece := read(stream, left, item["path"])):
+        work.pace(item, len(piece))
         work.check()
         pieces.append(piece)
         left -= len(piece)

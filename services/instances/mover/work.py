@@ -5,9 +5,11 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from services.instances.mover.limits import Gate, gate_of
 from shared.hosting.worker_loop import Job, failure
 from shared.kernel.errors import Conflict, EdgemereError, Invalid
 from shared.sources.beneath import Root
@@ -36,6 +38,8 @@ class Work:
         self._job = job
         self._policy = SourcePolicy.from_json(job.body.get("policy"))
         self._places = job.body.get("sources") or {}
+        self._share = float(job.body.get("share") or 1)
+        self._limited = any((place.get("parameters") or {}).get("limits") for place in self._places.values())
         self.verifies_device = job.body.get("verify") == "device"
         self._open: dict[Any, Source | EdgemereError] = {}
         self._mounts: Root | None = None
@@ -108,6 +112,31 @@ class Work:
         if isinstance(found, EdgemereError):
             raise found
         return found
+
+    def _gates(self, item: Mapping[str, Any]) -> list[Gate]:
+        """The gates of the places that an item passes, always in the same order."""
+        found: dict[str, Gate] = {}
+        for role in ("source", "target"):
+            given = item.get(role)
+            described = self._places.get(given) if isinstance(given, str) else None
+            gate = gate_of(given, described.get("parameters") or {}, self._share) if described else None
+            if gate is not None:
+                found[given] = gate
+        return [found[name] for name in sorted(found)]
+
+    @contextmanager
+    def transfer(self, item: Mapping[str, Any]) -> Iterator[None]:
+        """A place among the transfers that the item's source and target allow at a time. Raises Cancelled while it waits."""
+        with ExitStack() as held:
+            for gate in self._gates(item):
+                held.enter_context(gate.transfer(self.check))
+            yield
+
+    def pace(self, item: Mapping[str, Any], count: int) -> None:
+        """Wait until the item's source and target take ``count`` bytes more. Raises Cancelled."""
+        if self._limited:
+            for gate in self._gates(item):
+                gate.pace(count, self.check)
 
     def ok(self, item: Mapping[str, Any], moved: int = 0, **result: Any) -> None:
         """A good result; ``moved`` bytes count into the total."""
