@@ -173,7 +173,11 @@ def _refs(uses: Uses, row: Row, kind: str, kept: list | None) -> list[dict[str, 
 def plain(uses: Uses, request: str) -> dict[str, Any]:
     """The row of a request for the other services: as on the wire, with what only they need."""
     with uses.db.reading() as connection:
-        row = named(uses, connection, request)
+        return plain_of(named(uses, connection, request))
+
+
+def plain_of(row: Row) -> dict[str, Any]:
+    """As ``plain``, of a row."""
     lock = row["lock"] or {}
     return {**render_request(row), "found": row["found"], "checksums": lock.get("checksums") or {},
             "missing": row["missing"], "reference_id": row["reference_id"],

@@ -28,21 +28,25 @@ def create(uses: Uses, parameters: Parameters) -> dict[str, Any]:
 
 
 def _insert(uses: Uses, uow: UnitOfWork, parameters: Parameters) -> Row:
+    row = _row(uses, parameters)
+    if repository.name_is_taken(uow.connection, reference_table, uses.context.owner, row["name"]):
+        raise _name_taken(row["name"])
+    try:
+        made, = uow.create(REFERENCE, [row])
+    except IntegrityError:
+        raise _name_taken(row["name"]) from None
+    return made
+
+
+def _row(uses: Uses, parameters: Parameters) -> Row:
     name = parameters["name"]
     query = rules.wanted(parameters["query"], parameters.get("all")).to_json()
     rules.meant_by(parameters.get("defaults"))
-    if repository.name_is_taken(uow.connection, reference_table, uses.context.owner, name):
-        raise _name_taken(name)
-    row = {
+    return {
         "id": new_id("datareference"), "owner": uses.context.owner, "name": name, "query": query,
         "short_name": parameters.get("short_name") or name.rsplit(".", 1)[-1], "connection": parameters.get("connection"),
         "defaults": parameters.get("defaults"), "standing": parameters.get("standing"), "instances": 0,
     }
-    try:
-        made, = uow.create(REFERENCE, [row])
-    except IntegrityError:
-        raise _name_taken(name) from None
-    return made
 
 
 def _name_taken(name: str) -> Conflict:
@@ -89,13 +93,29 @@ def take_or_create(uses: Uses, uow: UnitOfWork, given: Parameters) -> Row:
     there = repository.live_reference(uow.connection, uses.context.owner, parameters["name"])
     if there is None:
         return _insert(uses, uow, parameters)
+    _check_same(parameters, there)
+    return there
+
+
+def _check_same(parameters: Parameters, there: Row) -> None:
     if rules.wanted(parameters["query"], parameters.get("all")).to_json() != there["query"]:
         raise Conflict("datareference.name_taken",
                        f"There is a reference named '{there['name']}' with another query.",
                        next_step="Choose another name, or give the same query.",
                        errors=[{"pointer": "/name", "detail": "This name is taken."}],
                        reference={"id": there["id"], "name": there["name"]}, query=there["query"])
-    return there
+
+
+def meant(uses: Uses, connection: Any, given: Any) -> Row | None:
+    """The reference that a parameter names, or the one that it would make; it is not made."""
+    if not isinstance(given, dict):
+        return named_or_none(uses, connection, given)
+    parameters = inline(given)
+    there = repository.live_reference(connection, uses.context.owner, parameters["name"])
+    if there is not None:
+        _check_same(parameters, there)
+        return there
+    return _row(uses, parameters)
 
 
 def provide(uses: Uses, dataref: Any) -> dict[str, Any]:

@@ -16,6 +16,9 @@ from shared.kernel.errors import Conflict, EdgemereError, Malformed, NoCapacity
 
 CHUNK = 2000
 PAGE = 5000
+# A query that finds fewer gets hints.
+FEW = 3
+HINTS_LIMIT_S = 8
 Data = Mapping[str, Any]
 
 
@@ -106,6 +109,7 @@ def intend(uses: Uses, request: Mapping[str, Any], intention: Intention) -> None
 
 def _intend_part(uses: Uses, request: Mapping[str, Any], intention: Intention, taken: Set[str] = frozenset()) -> None:
     candidates, intention.sources = _candidates(uses, request, intention.found)
+    _hint(uses, request, intention.found)
     free = [data for data in candidates if data["id"] not in taken] if taken else candidates
     if candidates and not free:
         raise CannotGoOn("no_match", f"All {len(candidates)} Data that match belong to members before it.")
@@ -119,7 +123,7 @@ def _intend_member(uses: Uses, member: str, part: Mapping[str, Any], intention: 
     try:
         _intend_part(uses, part, own, {row["data_id"] for row in intention.rows})
     except CannotGoOn as why:
-        found["funnel"] = own.found.get("funnel")
+        found.update(funnel=own.found.get("funnel"), hints=own.found.get("hints"))
         raise CannotGoOn(why.code, why.message, can_wait=why.can_wait, waits_for=why.waits_for, member=member) from None
     finally:
         found.setdefault("members", {})[member] = own.found
@@ -135,6 +139,22 @@ def _heal_members(uses: Uses, request: Mapping[str, Any], intention: Intention) 
     of = {data["id"]: members.get(broken.get("data")) for data, broken in zip(intention.candidates, request["missing"], strict=False)}
     for row in intention.rows:
         row["member"] = of.get(row["data_id"])
+
+
+def _hint(uses: Uses, request: Mapping[str, Any], found: dict[str, Any]) -> None:
+    """Note what to change in a query that finds too little. Asked once while the catalogue says the same."""
+    least = (request.get("select") or {}).get("minimum", 1)
+    if found["total"] >= max(least, FEW) or request.get("missing"):
+        return
+    before = request.get("found") or {}
+    if before.get("hints") is not None and before.get("funnel") == found["funnel"]:
+        found["hints"] = before["hints"]
+        return
+    try:
+        found["hints"] = uses.mesh.call("catalog", "hints", expression=request["query"], wanted=least, timeout_s=HINTS_LIMIT_S)["hints"]
+    except EdgemereError:
+        # Hints are a help: a request does not fail for want of them.
+        found["hints"] = []
 
 
 def refuse(uses: Uses, request: Mapping[str, Any], why: CannotGoOn, found: Mapping[str, Any] | None = None) -> None:

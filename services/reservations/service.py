@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from nameko.timer import timer
 
-from services.reservations import budget, comparing, freeing, handlers, rehearsing, repository, standing_by, taking_back
+from services.reservations import budget, comparing, freeing, handlers, planning, rehearsing, repository, standing_by, taking_back
 from shared.hosting.entrypoints import on_event, rpc
 from shared.hosting.serving import UsesProvider, action
 
@@ -93,6 +93,10 @@ class Reservations:
     @rpc
     def stand_in(self, request, attempt, data, reason):
         return standing_by.stand_in(self.uses, request, attempt, data, reason)
+
+    @rpc
+    def plan_part(self, request, after=0, limit=20):
+        return planning.plan_part(self.uses, request, after, limit)
 
     @rpc
     def explain_part(self, request):

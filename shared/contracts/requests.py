@@ -5,7 +5,7 @@ from marshmallow import Schema, fields
 
 from shared.contracts.action import Action, Wait
 from shared.contracts.fields import (
-    Duration, Expression, JsonObject, Labels, Name, Ref, RefOrInline, When, one_of,
+    Duration, Expression, JsonObject, Labels, Name, Ref, RefOrInline, When, between, one_of,
 )
 from shared.contracts.parameters import One, about, listing
 
@@ -34,6 +34,13 @@ class RequestParameters(Schema):
     standing = fields.Boolean(metadata=about("Attach new matching data as it appears."))
     group = JsonObject(metadata=about("Several queries in one, all of them or none: {member: query, member: {query, select}}."))
     lock = JsonObject(metadata=about("A lock that 'datarequest lock' wrote: the same bytes once more."))
+
+
+class PlanParameters(RequestParameters):
+    """A request to plan, and which of its candidates to show."""
+
+    limit = fields.Integer(load_default=20, validate=between(1, 200), metadata=about("How many candidates at most in one page."))
+    cursor = fields.String(metadata=about("Where to go on: the `next` of the page before."))
 
 
 class ReferenceParameters(Schema):
@@ -86,9 +93,9 @@ ACTIONS = (
     Action(path=("datarequest", "show"), method="show", kind="query", parameters=One,
            summary="Show one request.", noun="datarequest", positional="id", errors=("datarequest.not_found",),
            example={"id": "scans"}, **_DO),
-    Action(path=("datarequest", "plan"), method="plan", kind="query", parameters=RequestParameters,
-           summary="Say what a request would do, writing nothing.", noun="datarequest", built=False,
-           errors=("not_yet",), example={"query": "owner:darren"}, **_DO),
+    Action(path=("datarequest", "plan"), method="plan", kind="query", parameters=PlanParameters,
+           summary="Say what a request would do, writing nothing: candidates, decisions, costs, room, budget, refusals.",
+           noun="plan", answer="document", errors=(*_CREATE_ERRORS[:-1], "cursor.invalid"), example={"query": "owner:darren"}, **_DO),
     Action(path=("datarequest", "explain"), method="explain", kind="query", parameters=One,
            summary="Explain a request: the funnel of its query and the timeline of its steps.", noun="explanation",
            answer="document", positional="id", errors=("datarequest.not_found",), example={"id": "scans"}, **_DO),

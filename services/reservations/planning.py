@@ -1,0 +1,123 @@
+"""What a request would do now: the steps of reserve and evaluate in their order, without writing, claiming or charging.
+
+The steps are those of ``reserving`` and ``evaluating`` themselves; only what they end in is left out. Reads alone.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from services.reservations import budget, evaluating, reserving, rules
+from services.reservations.policy.deciding import Decided
+from services.reservations.policy.records import Composer, group
+from services.reservations.reserving import CannotGoOn, Intention
+from shared.hosting.uses import Uses
+from shared.kernel.errors import EdgemereError
+
+STATUSES = ("chosen", "standby", "rejected", "left_out")
+_CALL_S = 30
+
+
+def plan_part(uses: Uses, request: Mapping[str, Any], after: int = 0, limit: int = 20) -> dict[str, Any]:
+    """What would become of ``request`` (as ``requests.plain`` answers one that is not stored).
+
+    ``{"refusal", "found", "counts", "cost", "cost_parts", "bytes", "capacity", "budget", "policy", "ready_in_s", "items", "total"}``;
+    ``items`` are the candidates from ``after``, at most ``limit``, what is chosen first, each with its decision record.
+    """
+    intention, evaluation, groups, refusal = Intention(), None, [], None
+    rooms: dict[tuple[str, str], dict[str, Any]] = {}
+    try:
+        reserving.intend(uses, request, intention)
+        _look(uses, request, intention.claims, rooms)
+        evaluation, groups = evaluating.judged(uses, request, [intention.rows], truncated=bool(intention.found.get("truncated")))
+        evaluating.object_to(evaluation)
+        over = budget.would_refuse(uses, request, evaluation.spends)
+        if over:
+            raise CannotGoOn("over_budget", over.detail, can_wait=over.can_wait, waits_for=over.waits_for)
+        # Those with a reader have it by now; what is claimed besides are the bytes of copies.
+        _look(uses, request, evaluating.claims_of(evaluation), rooms)
+    except CannotGoOn as why:
+        refusal = {"code": why.code, "message": why.message, "can_wait": why.can_wait, "waits_for": why.waits_for}
+    decided = _decided(request, intention, evaluation)
+    return {
+        "refusal": refusal, "found": intention.found, **_summed(decided), "capacity": _capacity(rooms),
+        "budget": _budget(uses, request, evaluation), "policy": intention.asked.policies.revision if intention.asked else None,
+        "ready_in_s": evaluation.ready_in_s if evaluation and not refusal else None,
+        "items": _items(intention, decided, groups, after, limit), "total": len(decided)}
+
+
+def _look(uses: Uses, request: Mapping[str, Any], claims: Sequence[Mapping[str, Any]], rooms: dict[tuple[str, str], dict[str, Any]]) -> None:
+    """Note the room for claims, and refuse where there is none, with the words in which a claim would be refused."""
+    if not claims:
+        return
+    try:
+        found = uses.mesh.call("catalog", "look", claims=list(claims), holder=request["id"], timeout_s=_CALL_S)
+    except EdgemereError as error:
+        if error.status in (404, 409, 422) and error.code != "version_conflict":
+            raise CannotGoOn("source_unavailable", error.detail) from None
+        raise
+    rooms.update({(room["source"]["id"], room["kind"]): room for room in found})
+    full = next((room for room in found if not room["fits"]), None)
+    if full:
+        raise CannotGoOn("no_capacity", full["why"], can_wait=not full["never"], waits_for={
+            "object": {"class": "datasource", **full["source"], "kind": full["kind"]}, "line": None})
+
+
+def _decided(request: Mapping[str, Any], intention: Intention, evaluation: evaluating.Evaluation | None) -> list[tuple[Mapping[str, Any], Decided]]:
+    """Each candidate with the last that was decided about it: by evaluate where it came so far, else by reserve."""
+    if intention.outcome is None:
+        return []
+    by_row = evaluation.by_id if evaluation else {}
+
+    def last(one: Decided) -> Decided:
+        return by_row.get(rules.reservation_id(request["id"], request["attempt"], one.data_id), one)
+    if by_row:
+        pairs = [(data, last(one)) for data, one in zip(intention.candidates, intention.outcome.decided, strict=True)]
+    else:
+        pairs = list(zip(intention.candidates, intention.outcome.decided, strict=True))
+    rank = {status: place for place, status in enumerate(STATUSES)}
+    return sorted(pairs, key=lambda pair: rank[pair[1].status])
+
+
+def _summed(decided: Iterable[tuple[Any, Decided]]) -> dict[str, Any]:
+    counts: dict[str, Any] = {"candidates": 0, **dict.fromkeys(STATUSES, 0), "by_action": {}, "by_rule": {}}
+    cost, parts, size, moved = 0.0, {}, 0, 0
+    for _, one in decided:
+        counts["candidates"] += 1
+        counts[one.status] += 1
+        counts["by_rule"][one.rule] = counts["by_rule"].get(one.rule, 0) + 1
+        if one.status != "chosen":
+            continue
+        counts["by_action"][one.action] = counts["by_action"].get(one.action, 0) + 1
+        cost, size = cost + one.cost, size + (one.size or 0)
+        moved += (one.size or 0) if one.action in ("copy", "move") else 0
+        for name, value in one.parts.items():
+            parts[name] = parts.get(name, 0.0) + value
+    return {"counts": counts, "cost": round(cost, 9), "cost_parts": {name: round(value, 9) for name, value in parts.items()},
+            "bytes": {"used": size, "moved": moved}}
+
+
+def _capacity(rooms: Mapping[Any, Mapping[str, Any]]) -> dict[str, Any]:
+    return {"fits": all(room["fits"] for room in rooms.values()), "rooms": sorted(
+        rooms.values(), key=lambda room: (room["fits"], room["source"]["name"], room["kind"]))}
+
+
+def _budget(uses: Uses, request: Mapping[str, Any], evaluation: evaluating.Evaluation | None) -> dict[str, Any] | None:
+    left = budget.look(uses, request["owner"])
+    return None if left is None else {**left, "wanted": evaluation.spends if evaluation else None}
+
+
+def _items(intention: Intention, decided: Sequence[tuple[Mapping[str, Any], Decided]], groups: Sequence[Sequence[Decided]],
+           after: int, limit: int) -> list[dict[str, Any]]:
+    if intention.asked is None:
+        return []
+    composer = Composer(intention.asked)
+    of = {one.data_id: members for members in groups for one in members}
+    items = []
+    for data, one in decided[after:after + limit]:
+        replicas = group(of[one.data_id], intention.asked) if one.data_id in of else None
+        items.append({
+            "data": {"id": one.data_id, "name": one.name}, "path": data["path"], "size": one.size, "source": data["source"],
+            "status": one.status, "action": one.action, "target": one.target, "cost": one.cost, "cost_parts": one.parts, "rule": one.rule,
+            "because": one.left_why or one.because, "decision": composer.record(data, replicas)})
+    return items
