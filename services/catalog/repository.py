@@ -140,6 +140,17 @@ def living(uow: UnitOfWork, source_id: str, limit: int) -> list[Row]:
         data_table.c.source_id == source_id, data_table.c.destroyed_at.is_(None)).order_by(data_table.c.place).limit(limit))
 
 
+def at_path(connection: Connection, path: str, limit: int = 20) -> list[Row]:
+    """The living data at a path, in any source; the path may begin with the name of the source and a slash."""
+    table = data_table
+    source, _, rest = path.partition("/")
+    where = or_(table.c.path == path, and_(table.c.source_name == source, table.c.path == rest)) if rest else table.c.path == path
+    # A path ends in the name, which has an index.
+    named = table.c.name == path.rsplit("/", 1)[-1]
+    return [dict(row) for row in connection.execute(
+        select(table).where(named, where, table.c.destroyed_at.is_(None)).order_by(table.c.id).limit(limit)).mappings()]
+
+
 def data_rows(connection: Connection, ids: Sequence[str]) -> list[Row]:
     """Living data by id."""
     return [dict(row) for part in parts(list(ids)) for row in connection.execute(

@@ -8,20 +8,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_
+import orjson
+from sqlalchemy import ColumnElement, Connection, and_
 from sqlalchemy.exc import OperationalError
 
 from services.catalog import repository
 from services.catalog.completing import completions
 from services.catalog.models import PLACES, data_table, render_data
 from shared.hosting.uses import Uses
-from shared.kernel.errors import located
+from shared.kernel.errors import Conflict, located
 from shared.lists import Estimate, envelope
 from shared.query.fields import DATA_FIELDS
 from shared.query.funnel import funnel
 from shared.query.hints import hints as relaxed
+from shared.query.matcher import predicate, value_of
 from shared.query.parse import parse
-from shared.query.tree import Clause, Query
+from shared.query.tree import Clause, Query, walk
 from shared.query.unknown_tags import unknown_tags
 from shared.storage.record import Row
 
@@ -91,6 +93,48 @@ def hints(uses: Uses, expression: Any, wanted: int = 1) -> dict[str, Any]:
                 raise
             return {"matches": None, "hints": [], "estimate": True, "gave_up": True}
     return {**found, "gave_up": False}
+
+
+def why_not(uses: Uses, expression: Any, data: str) -> dict[str, Any]:
+    """What each clause of a query finds in one Data, which may be destroyed: ``{"data", "source", "clauses"}``.
+
+    ``clauses``: ``[{"clause", "field", "value", "said", "holds"}]``; ``said`` is the value in words. ``data``: an id, a name or a path.
+
+    Raises:
+        NotFound: ``data.not_found``. Conflict: ``data.ambiguous``. Malformed: ``query.*``.
+    """
+    with located("/expression"):
+        query = parse(expression, DATA_FIELDS)
+    with uses.db.reading() as connection:
+        row = _meant(connection, data)
+        document = render_data(row)
+        source = plain_source(repository.sources_by_ids(connection, [row["source_id"]])[0])
+    clauses = []
+    for conjunct in query.clauses:
+        names = list({clause.name.text: clause.name for clause in walk(conjunct.node)}.values())
+        values = {name.text: value_of(name, document) for name in names}
+        value = next(iter(values.values())) if len(values) == 1 else values
+        clauses.append({"clause": conjunct.label, "field": ", ".join(values), "value": value, "said": _in_words(value),
+                        "holds": predicate(conjunct.node)(document)})
+    return {"data": document, "source": source, "clauses": clauses}
+
+
+def _meant(connection: Connection, data: str) -> Row:
+    """The Data of this id, name or path; a path may begin with the name of its source and a slash."""
+    found = repository.at_path(connection, data)
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        return repository.data.resolve(connection, data, destroyed=True)
+    raise Conflict("data.ambiguous", f"{len(found)} Data have the path '{data}'.", next_step="Name one by its id, or as SOURCE/PATH.",
+                   candidates=[{"id": row["id"], "name": row["name"], "source": row["source_name"]} for row in found])
+
+
+def _in_words(value: Any) -> str:
+    if value is None:
+        return "not there"
+    text = value if isinstance(value, str) else orjson.dumps(value).decode()
+    return text if len(text) <= 80 else f"{text[:79]}…"
 
 
 def plain_source(row: Row) -> dict[str, Any]:

@@ -117,6 +117,10 @@ class Catalog:
         return items.relocate_all(self.uses, moves, holder)
 
     @rpc
+    def why_not(self, expression, data):
+        return search.why_not(self.uses, expression, data)
+
+    @rpc
     def sources(self, ids):
         return handlers.sources(self.uses, ids)
 

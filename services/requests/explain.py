@@ -1,38 +1,72 @@
-"""The plain answer to "why": what the query found, what was decided, and each step with what caused it."""
+"""The plain answer to "why": what the query found, what was decided, and each step with what caused it.
+
+An answer is a frame that can be kept: it names its version, and ``at`` gives the same frame again whatever comes later.
+"""
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from services.requests import repository, rules
+from services.requests import attempts, hints, repository, rules, waiting
 from services.requests.models import render_request
 from shared.hosting.uses import Uses
 from shared.kernel.errors import EdgemereError
 from shared.storage.record import Row
 
+ADDRESS = "/edgemere/diml/dml/do/datarequest/explain"
+
 
 def explain(uses: Uses, parameters: dict[str, Any]) -> dict[str, Any]:
-    """The frame of a request: sentence, funnel, decisions, timeline. Complete as far as the services answer."""
+    """The frame of a request. Complete as far as the services answer; what is missing is a warning.
+
+    ``{"request", "sentence", "permalink", "frozen", "attempts", "funnel", "hints", "warnings", "reservations", "why_not", "instances",
+    "timeline", "blocked_by"}``.
+
+    Raises:
+        NotFound: ``datarequest.not_found``; ``explanation.not_found``, no such version; of ``reservation`` or ``why_not``, it is not there.
+    """
     with uses.db.reading() as connection:
-        row = repository.requests.resolve(connection, parameters["id"], uses.context.owner, destroyed=True)
-        history = repository.history_of(connection, row["id"])
+        newest = repository.requests.resolve(connection, parameters["id"], uses.context.owner, destroyed=True)
+        history = repository.history_of(connection, newest["id"])
+    row, until, ended = attempts.as_of(newest, history, parameters.get("at"), parameters.get("attempt"))
     found = row["found"] or {}
-    warnings = list(found.get("warnings") or [])
-    reservations = _part(uses, "reservations", row, warnings)
+    warnings = [*(found.get("warnings") or []), *(row["warnings"] or [])]
+    asked = {"attempt": row["attempt"], "reservation": parameters.get("reservation"), "after": parameters.get("cursor") or "",
+             "limit": parameters["limit"]}
+    reservations = _part(uses, "reservations", row, warnings, **asked)
     instances = _part(uses, "instances", row, warnings)
     timeline = [_step(row, step) for step in history]
     timeline += [*reservations.pop("timeline", []), *instances.pop("timeline", [])]
+    timeline = [step for step in timeline if until is None or step["time"] < until]
     name_causes(uses, timeline)
+    blocked = row["blocked_by"] and (waiting.current(uses, newest) if until is None else row["blocked_by"])
+    # Instances that are gone since are none of an earlier version's.
+    instances = instances if until is None else {}
     return {
-        "request": render_request(row), "sentence": sentence(row, found), "funnel": found.get("funnel"),
-        "warnings": warnings, "reservations": reservations, "instances": instances,
-        "timeline": sorted(timeline, key=lambda step: step["time"]), "blocked_by": row["blocked_by"],
+        "request": render_request(row), "sentence": sentence(row, found), "permalink": f"{ADDRESS}?id={row['id']}&at={row['version']}",
+        "frozen": ended, "attempts": _attempts(newest), "funnel": found.get("funnel"),
+        "hints": hints.with_commands(found.get("hints") or [], row), "warnings": warnings, "reservations": reservations,
+        **({"why_not": _why_not(uses, row, parameters["why_not"])} if parameters.get("why_not") else {}), "instances": instances,
+        "timeline": sorted(timeline, key=lambda step: step["time"]), "blocked_by": blocked,
     }
 
 
-def _part(uses: Uses, service: str, row: Row, warnings: list[dict[str, Any]]) -> dict[str, Any]:
+def _why_not(uses: Uses, row: Row, data: str) -> dict[str, Any]:
+    return uses.mesh.call("reservations", "why_not", request=row["id"], data=data, query=row["query"], attempt=row["attempt"])
+
+
+def _attempts(row: Row) -> list[dict[str, Any]]:
+    """Every attempt with how it stands or ended, and where its frame is."""
+    return [{"attempt": one["attempt"], "state": one["state"], "reason": one["reason"], "version": one["version"],
+             "permalink": f"{ADDRESS}?id={row['id']}&at={one['version']}"} for one in (*(row["attempts"] or []), row)]
+
+
+def _part(uses: Uses, service: str, row: Row, warnings: list[dict[str, Any]], **asked: Any) -> dict[str, Any]:
     try:
-        return uses.mesh.call(service, "explain_part", request=row["id"])
+        return uses.mesh.call(service, "explain_part", request=row["id"], **asked)
     except EdgemereError as error:
+        if error.status == 404 and asked.get("reservation"):
+            raise
         warnings.append({"code": error.code, "detail": f"The service {service} does not answer; its part is missing."})
         return {}
 
@@ -54,7 +88,7 @@ def _step(row: Row, step: Row) -> dict[str, Any]:
             "count": 1, "cause": step["causation_id"] or None}
 
 
-def sentence(row: Row, found: dict[str, Any]) -> str:
+def sentence(row: Row, found: Mapping[str, Any]) -> str:
     """Where the request stands and why, in one sentence."""
     name, state = f"Request '{row['name']}'", row["state"]
     if row["blocked_by"] or state == "Failed":
@@ -62,5 +96,5 @@ def sentence(row: Row, found: dict[str, Any]) -> str:
         code = (row["blocked_by"] or row["reason"] or {}).get("code")
         lost = rules.losing_clause(found.get("funnel")) if code == "no_match" else None
         why = f"nothing matches: the clause {lost} leaves none" if lost else (row["message"] or "").rstrip(".")
-        return f"{name} {verb} because {why[:1].lower() + why[1:]}."
+        return f"{name} {verb} because {why[:1].lower() + why[1:]}." if why else f"{name} {verb}."
     return f"{name} is {state}. {row['message'] or ''}".strip()

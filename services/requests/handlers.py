@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy.exc import IntegrityError
 
-from services.requests import groups, locks, repository, rules, waiting
+from services.requests import attempts, groups, locks, repository, rules, waiting
 from services.requests.models import REFERENCE, REFS_KEPT, REQUEST, render_request, request_table
 from shared.hosting.uses import Uses
 from shared.kernel import clock
@@ -266,7 +266,8 @@ def retry(uses: Uses, parameters: Parameters) -> dict[str, Any]:
             row = named(uses, uow.connection, parameters["id"])
             fresh = rules.deadline_of(None, row["wait"], uses.config.requests, row["needed_by"])
             changes = {
-                "attempt": row["attempt"] + 1, "reason": None, "message": None, "blocked_by": None, "next_retry_at": None,
+                "attempt": row["attempt"] + 1, "attempts": attempts.kept(row), "reason": None, "message": None, "blocked_by": None,
+                "next_retry_at": None,
                 "found": None, "missing": None, "cost": None, "reservations": 0, "reservation_refs": None,
                 "announced_at": clock.stamp(), "correlation_id": uses.context.correlation_id or row["correlation_id"],
                 # A deadline that is over would end the new attempt at once.

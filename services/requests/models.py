@@ -67,6 +67,8 @@ request_table = Table(
     Column("found", Json),
     # Of a degraded request: the data that broke, [{"id", "name", "checksum"}].
     Column("missing", Json),
+    # How earlier attempts ended, newest last: what `attempts.kept` says.
+    Column("attempts", Json),
     Column("next_retry_at", Stamp),
     Column("announced_at", Stamp),
     # When the data must be ready, when it will be as far as anybody can tell, and what the user was warned of.

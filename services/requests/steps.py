@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from services.requests import handlers, promises, repository, rules, waiting
+from services.requests import attempts, handlers, promises, repository, rules, waiting
 from services.requests.models import REFS_KEPT, REQUEST, render_request
 from shared.hosting.uses import Uses
 from shared.kernel import clock
@@ -138,7 +138,7 @@ def _broken(uses: Uses, uow: UnitOfWork, row: Row, fact: Mapping[str, Any]) -> N
     first = fact["broken"][0]
     if row["state"] == "Satisfied":
         uow.move(REQUEST, [row], "degraded", detail=first["reason"], changes={
-            "attempt": row["attempt"] + 1, "missing": fact["broken"], "announced_at": clock.stamp(),
+            "attempt": row["attempt"] + 1, "attempts": attempts.kept(row), "missing": fact["broken"], "announced_at": clock.stamp(),
             "message": f"Instance '{first['instance']}' broke: {first['reason'].get('detail', '')} It is being healed.",
             "deadline": rules.deadline_of(None, row["wait"], uses.config.requests),
             "instances": fact["live"], "instance_refs": fact["refs"][:REFS_KEPT]})

@@ -231,26 +231,3 @@ def _policies(uses: Uses) -> list[dict[str, Any]]:
               "because": rule.because, "enforce": rule.enforce, "revision": policies.revision} for rule in policies.rules]
     return [*shown, {"name": "default", "position": len(shown), "when": {}, "action": "leave", "target": None,
                      "because": "Data is left where it is when nothing else is decided.", "enforce": True, "revision": policies.revision}]
-
-
-def explain_part(uses: Uses, request: str) -> dict[str, Any]:
-    """What ``explain`` says of a request's reservations: counts of its newest attempt, the moves of all, what is left to spend."""
-    with uses.db.reading() as connection:
-        counted = repository.counts(connection, request)
-        moves = repository.timeline(connection, request)
-    newest = max((row.attempt for row in counted), default=1)
-    now = [row for row in counted if row.attempt == newest]
-
-    def by(key: str) -> dict[str, int]:
-        sums: dict[str, int] = {}
-        for row in now:
-            name = getattr(row, key) or "undecided"
-            sums[name] = sums.get(name, 0) + row.n
-        return sums
-    return {
-        "total": sum(row.n for row in now), "attempt": newest, "by_state": by("state"), "by_action": by("action"),
-        "by_rule": by("rule"), "budget": budget.look(uses, uses.context.owner), "cost": round(sum(row.cost or 0 for row in now), 9),
-        "timeline": [{"time": move["at"], "object": None, "class": "datareservation", "event": move["event"],
-                      "from": move["from_state"], "to": move["to_state"], "detail": None, "count": move["n"],
-                      "cause": move["causation_id"] or None} for move in moves],
-    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, or_, select
 
 from services.reservations.models import METADATA, RESERVATION, part_table, reservation_table as table, revision_table
 from shared.lists import Lister
@@ -158,6 +158,28 @@ def refs(connection: Connection, request: str, attempt: int | None) -> list[dict
         attempt = connection.execute(select(func.max(table.c.attempt)).where(table.c.request_id == request)).scalar()
     statement = select(table.c.id, table.c.name).where(table.c.request_id == request, table.c.attempt == attempt)
     return [{"id": row.id, "name": row.name} for row in connection.execute(statement.order_by(table.c.id))]
+
+
+def of_attempt(connection: Connection, request: str, attempt: int, after: str, limit: int, one: str | None = None) -> list[Row]:
+    """Reservations of one attempt, destroyed ones too, after an id; or only the ``one`` of this id or name."""
+    statement = select(table).where(table.c.request_id == request, table.c.attempt == attempt, table.c.id > after)
+    if one is not None:
+        statement = statement.where(or_(table.c.id == one, table.c.name == one))
+    return [dict(row) for row in connection.execute(statement.order_by(table.c.id).limit(limit)).mappings()]
+
+
+def newest_of_data(connection: Connection, request: str, attempt: int, data: str) -> Row | None:
+    """The reservation on one data in one attempt, or else, where it is still held, in an earlier one."""
+    statement = select(table).where(table.c.request_id == request, table.c.data_id == data, or_(
+        table.c.attempt == attempt, (table.c.attempt < attempt) & (table.c.state == "Confirmed")))
+    row = connection.execute(statement.order_by(table.c.attempt.desc()).limit(1)).mappings().first()
+    return dict(row) if row else None
+
+
+def first_reserved_at(connection: Connection, request: str, attempt: int) -> str | None:
+    """When the first reservation of an attempt was made."""
+    return connection.execute(select(func.min(table.c.created_at)).where(
+        table.c.request_id == request, table.c.attempt == attempt)).scalar()
 
 
 def counts(connection: Connection, request: str) -> list[Any]:

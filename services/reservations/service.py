@@ -3,7 +3,9 @@ from __future__ import annotations
 
 from nameko.timer import timer
 
-from services.reservations import budget, comparing, freeing, handlers, planning, rehearsing, repository, standing_by, taking_back
+from services.reservations import (
+    budget, comparing, explaining, freeing, handlers, planning, rehearsing, repository, standing_by, taking_back,
+)
 from shared.hosting.entrypoints import on_event, rpc
 from shared.hosting.serving import UsesProvider, action
 
@@ -99,8 +101,12 @@ class Reservations:
         return planning.plan_part(self.uses, request, after, limit)
 
     @rpc
-    def explain_part(self, request):
-        return handlers.explain_part(self.uses, request)
+    def explain_part(self, request, attempt=None, reservation=None, after="", limit=20):
+        return explaining.explain_part(self.uses, request, attempt, reservation, after, limit)
+
+    @rpc
+    def why_not(self, request, data, query, attempt=None):
+        return explaining.why_not(self.uses, request, data, query, attempt)
 
     @rpc
     def health(self):

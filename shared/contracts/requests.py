@@ -43,6 +43,17 @@ class PlanParameters(RequestParameters):
     cursor = fields.String(metadata=about("Where to go on: the `next` of the page before."))
 
 
+class ExplainParameters(One):
+    """A request to explain, and what of it."""
+
+    why_not = Ref(metadata=about("A Data (id, name or path): why it is not used, or which clause, rule or replica stands against it."))
+    reservation = Ref(metadata=about("The reservation to show alone, with its decision record."))
+    at = fields.Integer(validate=between(1, 2**31), metadata=about("A version of the request: its explanation as it was then."))
+    attempt = fields.Integer(validate=between(1, 2**31), metadata=about("The end of an attempt: its explanation as it was then."))
+    limit = fields.Integer(load_default=20, validate=between(1, 200), metadata=about("How many reservations at most in one page."))
+    cursor = fields.String(metadata=about("Where the reservations go on: the `reservations.next` of the page before."))
+
+
 class ReferenceParameters(Schema):
     """A reference: a named description of needed data."""
 
@@ -96,9 +107,11 @@ ACTIONS = (
     Action(path=("datarequest", "plan"), method="plan", kind="query", parameters=PlanParameters,
            summary="Say what a request would do, writing nothing: candidates, decisions, costs, room, budget, refusals.",
            noun="plan", answer="document", errors=(*_CREATE_ERRORS[:-1], "cursor.invalid"), example={"query": "owner:darren"}, **_DO),
-    Action(path=("datarequest", "explain"), method="explain", kind="query", parameters=One,
-           summary="Explain a request: the funnel of its query and the timeline of its steps.", noun="explanation",
-           answer="document", positional="id", errors=("datarequest.not_found",), example={"id": "scans"}, **_DO),
+    Action(path=("datarequest", "explain"), method="explain", kind="query", parameters=ExplainParameters,
+           summary="Explain a request: funnel, hints, every decision, what each step was caused by, what ends a wait.",
+           noun="explanation", answer="document", positional="id",
+           errors=("datarequest.not_found", "explanation.not_found", "datareservation.not_found", "data.not_found", "data.ambiguous"),
+           example={"id": "scans"}, **_DO),
     Action(path=("datarequest", "cancel"), method="cancel", kind="command", parameters=CancelParameters,
            summary="Give up a request that is under way.", noun="datarequest", positional="id",
            errors=("datarequest.not_found", "datarequest.illegal_move"), example={"id": "scans"}, confirm=True, move="failed", **_DO),
@@ -163,6 +176,7 @@ ERRORS = {
     "lock.altered": "The lock was altered after it was written.",
     "lock.other_catalogue": "The lock is of another catalogue; ids and places of it mean nothing here.",
     "lock.gone": "Data of the lock is gone, and nothing has the same bytes; `errors` names each with what is nearest to it.",
+    "explanation.not_found": "The request has no such version or attempt, or it is no longer kept.",
     "datareference.not_found": "There is no such reference.",
     "datareference.ambiguous": "Several references have this name; `candidates` lists them.",
     "datareference.name_taken": "There is a reference of this name with another query.",

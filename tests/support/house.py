@@ -102,7 +102,7 @@ class House:
 
     def everything(self) -> dict[str, list[tuple[Any, ...]]]:
         """All rows of all tables of all services."""
-        return {f"{name}.{table.name}": sorted((tuple(map(str, row)) for row in rows))
+        return {f"{name}.{table.name}": sorted(tuple(map(str, row)) for row in rows)
                 for name, database in self.databases.items() for table, rows in self._tables(database)}
 
     def _tables(self, database: Database) -> Iterator[tuple[Any, list[Any]]]:

@@ -53,13 +53,10 @@ ASKED = [
     {"query": "kind:scan", "action": "leave"},
     {"query": "kind:scan n<3", "action": "copy", "target": "scratch"},
     {"query": "kind:scan", "select": {"mode": "best", "count": 2}},
-    {"query": "kind:scan", "select": {"distinct": "n", "minimum": 3}},
     {"query": "kind:scan", "action": "auto", "target": "scratch"},
     {"query": "secret:true"},
     {"query": "kind:scam"},
     {"query": "kind:scan", "select": {"minimum": 50}},
-    {"query": "kind:scan", "select": {"together": "source", "count": 4}},
-    {"query": "kind:scan", "select": {"max_bytes": 50, "minimum": 5}},
 ]
 
 

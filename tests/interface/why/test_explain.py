@@ -1,0 +1,111 @@
+"""An explanation answers for any Data, at any time, and stays what it was."""
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from shared.kernel.errors import Conflict, NotFound
+from tests.interface.why.test_plan import RULES
+from tests.support.house import House
+
+
+@pytest.fixture
+def filled(house: House) -> House:
+    house.rules(RULES)
+    house.source("scratch", writable=True)
+    house.source("lab", {"a.csv": {"size": 100, "tags": {"kind": "scan", "n": 1}, "checksum": "sha256:a"},
+                         "b.csv": {"size": 200, "tags": {"kind": "scan", "n": 2}, "checksum": "sha256:b"},
+                         "c.csv": {"size": 300, "tags": {"kind": "table"}}})
+    house.source("far", {"copy/a.csv": {"size": 100, "tags": {"kind": "scan", "n": 1}, "checksum": "sha256:a"}},
+                 cost={"per_request": 3})
+    house.source("vault", {"s.csv": {"size": 1, "tags": {"kind": "scan", "secret": True}}})
+    return house
+
+
+def asked(house: House, **what: Any) -> dict[str, Any]:
+    made = house.call("requests", "create", **what)
+    try:
+        return house.call("reservations", "evaluate", request=made["id"])
+    except Conflict:
+        return house.call("requests", "show", id=made["id"])
+
+
+def why_not(house: House, request: dict[str, Any], data: str) -> dict[str, Any]:
+    return house.call("requests", "explain", id=request["id"], why_not=data)["why_not"]
+
+
+def test_why_not_names_clause_rule_replica_or_source(filled: House) -> None:
+    request = asked(filled, query="kind:scan n<5", action="leave")
+    assert why_not(filled, request, "lab/a.csv")["answer"] == "used"
+    other = why_not(filled, request, "c.csv")
+    assert other["answer"] == "clause"
+    assert {clause["clause"]: (clause["value"], clause["holds"]) for clause in other["clauses"]} == {
+        "kind:scan": ("table", False), "n<5": (None, False)}
+    assert other["sentence"].startswith("'c.csv' at 'lab' does not match: ")
+    assert "kind:scan does not hold, kind is table" in other["sentence"] and "n<5 does not hold, n is not there" in other["sentence"]
+    replica = why_not(filled, request, "copy/a.csv")
+    assert replica["answer"] == "standby" and replica["beaten_by"]["source"]["name"] == "lab" and replica["beaten_by"]["by"] == pytest.approx(3)
+    assert "'a.csv' at 'lab' is better by 3" in replica["sentence"]
+    refused = asked(filled, query="kind:scan", action="leave", select={"minimum": 1})
+    rejected = why_not(filled, refused, "s.csv")
+    assert rejected["answer"] == "rule" and rejected["sentence"] == "'s.csv' is rejected by the rule 'secret': Secret data is not given away."
+    assert [tried["rule"] for tried in rejected["decision"]["tried"]] == ["secret"]
+    filled.call("catalog", "datasource_suspend", id="vault")
+    third = asked(filled, query="kind:scan", action="leave")
+    assert why_not(filled, third, "s.csv")["answer"] == "source"
+
+
+def test_why_not_of_what_the_selection_left_out_or_what_came_later(filled: House) -> None:
+    request = asked(filled, query="kind:scan n<5 source:lab", action="leave", select={"mode": "best", "count": 1})
+    lost = {"a.csv", "b.csv"} - {request["reservations"][0]["name"]}
+    left = why_not(filled, request, f"lab/{lost.pop()}")
+    assert left["answer"] == "selection" and left["beaten_by"]["by"] >= 0
+    filled.source("new", {"d.csv": {"size": 1, "tags": {"kind": "scan", "n": 1}}})
+    wide = asked(filled, query="kind:scan n<5", action="leave")
+    filled.source("newer", {"e.csv": {"size": 1, "tags": {"kind": "scan", "n": 1}}})
+    assert why_not(filled, wide, "d.csv")["answer"] == "used"
+    assert why_not(filled, wide, "e.csv")["answer"] == "later"
+    with pytest.raises(NotFound) as nobody:
+        why_not(filled, wide, "nobody.csv")
+    assert nobody.value.code == "data.not_found"
+
+
+def test_a_frame_stays_what_it_was_whatever_comes_later(filled: House) -> None:
+    failed = asked(filled, query="kind:scam", name="mine")
+    first = filled.call("requests", "explain", id="mine")
+    assert first["frozen"] and first["request"]["state"] == "Failed" and first["hints"][0]["to"] == "kind:scan"
+    assert first["sentence"] == "Request 'mine' failed because nothing matches: the clause kind:scam leaves none."
+    filled.call("requests", "retry", id="mine")
+    filled.source("late", {"z.csv": {"tags": {"kind": "scam"}}})
+    filled.call("reservations", "evaluate", request="mine")
+    now = filled.call("requests", "explain", id="mine")
+    assert now["request"]["state"] == "Evaluated" and not now["frozen"] and now["reservations"]["items"][0]["name"] == "z.csv"
+    assert [one["state"] for one in now["attempts"]] == ["Failed", "Evaluated"]
+    again = filled.call("requests", "explain", id="mine", at=failed["version"])
+    for member in ("sentence", "funnel", "hints", "timeline", "frozen", "permalink"):
+        assert again[member] == first[member], member
+    assert again["request"]["state"] == "Failed" and again["reservations"]["total"] == 0
+    assert again == filled.call("requests", "explain", id="mine", attempt=1)
+    with pytest.raises(NotFound) as none:
+        filled.call("requests", "explain", id="mine", at=99)
+    assert none.value.code == "explanation.not_found"
+
+
+def test_reservations_are_paged_or_one_is_picked_each_with_its_decision(filled: House) -> None:
+    filled.source("many", {f"m{n}.csv": {"tags": {"kind": "many"}} for n in range(25)})
+    request = asked(filled, query="kind:many")
+    first = filled.call("requests", "explain", id=request["id"])["reservations"]
+    second = filled.call("requests", "explain", id=request["id"], cursor=first["next"])["reservations"]
+    assert (first["total"], len(first["items"]), len(second["items"]), second["next"]) == (25, 20, 5, None)
+    one = filled.call("requests", "explain", id=request["id"], reservation="m7.csv")["reservations"]
+    assert [item["name"] for item in one["items"]] == ["m7.csv"] and one["items"][0]["decision"]["tried"]
+    with pytest.raises(NotFound):
+        filled.call("requests", "explain", id=request["id"], reservation="nobody")
+
+
+def test_a_destroyed_request_is_explained_all_the_same(filled: House) -> None:
+    asked(filled, query="kind:scam", name="gone")
+    filled.call("requests", "destroy", id="gone")
+    frame = filled.call("requests", "explain", id="gone")
+    assert frame["frozen"] and frame["funnel"]["steps"][0]["remaining"] == 0
