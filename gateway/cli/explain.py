@@ -1,67 +1,212 @@
-"""An explanation for people: the reason in one sentence, the funnel as bars, what was reserved, and the timeline."""
+"""An explanation or a plan for people: the reason in one sentence first, the funnel as bars, hints to type, costs, decisions, timeline."""
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gateway.cli.columns import plain
 from gateway.cli.terminal import BOLD, DIM, Terminal
 from gateway.cli.text import bytes_text, clean, cut, moment_of, pad, seconds_text, width
 
-_BAR = 24
-_CLAUSE = 48
+_BAR, _LEAST_BAR = 24, 6
+_CLAUSE, _LEAST_CLAUSE = 48, 12
+_HINTS, _DECISIONS = 5, 5
+Body = Mapping[str, Any]
 
 
-def explanation(body: Mapping[str, Any], terminal: Terminal) -> str:
-    """The lines for an explanation ``{request, sentence, funnel, warnings, reservations, instances, timeline, blocked_by}``."""
-    sections: list[list[str]] = []
+def explanation(body: Body, terminal: Terminal) -> str:
+    """The lines for an explanation as ``datarequest explain`` answers it."""
     request = body.get("request") or {}
-    said = body.get("sentence") or request.get("message") or ""
+    said = str(body.get("sentence") or request.get("message") or "")
     state = str(request.get("state", "?"))
     head = f"{terminal.paint(plain(request), BOLD)} is {terminal.state(state)}"
     # A sentence that names the request and its state needs nothing before it.
-    sections.append([clean(str(said)) if said and plain(request) in said else f"{head}: {clean(str(said))}" if said else head])
-    blocked = body.get("blocked_by")
-    if blocked:
-        sections.append(_blocked(blocked, terminal))
-    if body.get("funnel"):
-        sections.append([terminal.paint("Funnel", BOLD), *funnel_lines(body["funnel"], terminal)])
-    warnings = body.get("warnings") or []
-    if warnings:
-        sections.append([terminal.paint("Warnings", BOLD), *(f"  {_sentence(warning)}" for warning in warnings)])
-    for member in ("reservations", "instances"):
-        if body.get(member):
-            sections.append([terminal.paint(member.capitalize(), BOLD), *_counts(body[member])])
-    if body.get("timeline"):
-        sections.append([terminal.paint("Timeline", BOLD), *_timeline(body["timeline"], terminal)])
-    return "\n\n".join("\n".join(lines) for lines in sections)
+    first = clean(said) if said and plain(request) in said else f"{head}: {clean(said)}" if said else head
+    why = [[clean(str((body["why_not"] or {}).get("sentence", "")))], ("Clauses", _clauses(body["why_not"], terminal))] if body.get("why_not") else []
+    reservations = body.get("reservations") or {}
+    return _sections(terminal, [
+        # Who asks about one Data is answered first.
+        *why, [first], _blocked(body["blocked_by"], terminal) if body.get("blocked_by") else [],
+        ("Funnel", funnel_lines(body["funnel"], terminal) if body.get("funnel") else []), ("What would help", _hints(body.get("hints") or [], terminal)),
+        ("Warnings", [f"  {_sentence(warning)}" for warning in body.get("warnings") or []]),
+        ("Reservations", _counts(reservations)), ("Costs", _costs(reservations.get("costs") or [], terminal)),
+        ("Decisions", _decisions(reservations.get("items") or [], reservations.get("next"), terminal)),
+        ("Instances", _counts(body.get("instances") or {})), ("Timeline", _timeline(body.get("timeline") or [], terminal)),
+        _attempts(body),
+    ])
 
 
-def funnel_lines(funnel: Mapping[str, Any], terminal: Terminal) -> list[str]:
-    """What each clause leaves, as counts and bars, with a word at the clause that lost everything."""
+def planned(body: Body, terminal: Terminal) -> str:
+    """The lines for a plan as ``datarequest plan`` answers it."""
+    counts = body.get("counts") or {}
+    said = [clean(str(body.get("sentence", "")))]
+    found = ", ".join(f"{counts[name]} {name.replace('_', ' ')}" for name in ("chosen", "standby", "rejected", "left_out") if counts.get(name))
+    summary = [f"  {counts.get('candidates', 0)} candidates: {found or 'none taken'}"] if counts.get("candidates") else []
+    if counts.get("chosen"):
+        sizes = body.get("bytes") or {}
+        summary += [f"  {bytes_text(sizes.get('used'))} to use, {bytes_text(sizes.get('moved'))} of it copied or moved",
+                    f"  cost {body.get('cost', 0):g}" + _parts(body.get("cost_parts") or {})]
+        if body.get("ready_in_s") is not None:
+            summary.append(f"  ready in about {seconds_text(body['ready_in_s'])}")
+    return _sections(terminal, [
+        said, ("Funnel", funnel_lines(body["funnel"], terminal) if body.get("funnel") else []),
+        ("What would help", _hints(body.get("hints") or [], terminal)),
+        ("Warnings", [f"  {_sentence(warning)}" for warning in body.get("warnings") or []]), ("Would be done", summary),
+        ("Candidates", _candidates(body, terminal)), ("Room", _rooms((body.get("capacity") or {}).get("rooms") or [], terminal)),
+        ("Budget", _budget(body.get("budget"))), [f"Policies: revision {body['policy']}. Nothing was written."] if body.get("policy") else [],
+    ])
+
+
+def _sections(terminal: Terminal, sections: Sequence[list[str] | tuple[str, list[str]]]) -> str:
+    shown = []
+    for section in sections:
+        title, lines = section if isinstance(section, tuple) else ("", section)
+        if lines:
+            shown.append("\n".join([terminal.paint(title, BOLD), *lines] if title else lines))
+    return "\n\n".join(shown)
+
+
+def funnel_lines(funnel: Body, terminal: Terminal) -> list[str]:
+    """What each clause leaves, as counts and bars that fit the terminal, with a word at the clause that lost everything."""
     base = int(funnel.get("base") or 0)
     steps = [("everything", base), *((str(step.get("clause", "?")), int(step.get("remaining") or 0)) for step in funnel.get("steps") or [])]
-    names = [cut(clean(clause), _CLAUSE) for clause, _ in steps]
-    wide, figures = max(map(width, names)), max(len(str(count)) for _, count in steps)
+    figures = max(len(str(count)) for _, count in steps)
+    room = None if terminal.columns is None else terminal.columns - 6 - figures
+    bars = _BAR if room is None else max(_LEAST_BAR, min(_BAR, room // 3))
+    names = [cut(clean(clause), _CLAUSE if room is None else max(_LEAST_CLAUSE, min(_CLAUSE, room - bars))) for clause, _ in steps]
+    wide = max(map(width, names))
     bar, empty = ("█", "▏") if terminal.blocks else ("#", "")
     lines, before = [], None
     for name, (_, count) in zip(names, steps, strict=True):
-        length = 0 if not base else max(1 if count else 0, round(_BAR * count / base))
+        length = 0 if not base else max(1 if count else 0, round(bars * count / base))
         mark = "  ← nothing is left here" if count == 0 and before else ""
         if not terminal.blocks:
             mark = mark.replace("←", "<-")
-        lines.append(f"  {pad(name, wide)}  {count:>{figures}}  {(bar * length) or empty}{terminal.paint(mark, 31) if mark else ''}".rstrip())
+        line = f"  {pad(name, wide)}  {count:>{figures}}  {(bar * length) or empty}"
+        if mark and terminal.columns is not None and width(line + mark) > terminal.columns:
+            mark = mark[:3] + mark[3:4] if terminal.blocks else mark[:4]
+        lines.append(f"{line}{terminal.paint(mark, 31) if mark else ''}".rstrip())
         before = count
     if funnel.get("estimate"):
         lines.append("  (an estimate: more rows than are counted exactly)")
     return lines
 
 
-def _blocked(blocked: Mapping[str, Any], terminal: Terminal) -> list[str]:
+def _hints(hints: Sequence[Body], terminal: Terminal) -> list[str]:
+    """What to change, and the command that does; a command is never cut, so that it can be typed."""
+    lines = []
+    for hint in hints[:_HINTS]:
+        lines.append(f"  {clean(str(hint.get('sentence', '')))}")
+        if hint.get("command"):
+            lines.append(f"    {terminal.paint(clean(str(hint['command'])), DIM)}")
+    return lines + ([f"  … and {len(hints) - _HINTS} more: -o json"] if len(hints) > _HINTS else [])
+
+
+def _blocked(blocked: Body, terminal: Terminal) -> list[str]:
     since = f" since {clean(str(blocked['since']))}" if blocked.get("since") else ""
     retry = f", next attempt at {clean(str(blocked['next_retry_at']))}" if blocked.get("next_retry_at") else ""
-    lines = [f"{terminal.paint('Waits', 33)} for {plain(blocked.get('code'))}{since}{retry}"]
+    about = blocked.get("object") or {}
+    named = f" at {plain(about)}" if about.get("name") else ""
+    lines = [f"{terminal.paint('Waits', 33)} for {plain(blocked.get('code'))}{named}{since}{retry}"]
+    if blocked.get("position"):
+        estimate = f", about {clean(str(blocked['estimate']))}" if blocked.get("estimate") else ""
+        lines.append(f"  In line at place {blocked['position']}{estimate}")
     return lines + [f"  What helps: {_sentence(way)}" for way in blocked.get("unstick") or []]
+
+
+def _clauses(why: Body, terminal: Terminal) -> list[str]:
+    """What each clause found in the Data that was asked about."""
+    yes, no = ("✓", "✗") if terminal.blocks else ("+", "-")
+    lines = [f"  {yes if one.get('holds') else no} {clean(str(one.get('clause')))}: {clean(str(one.get('field')))} is {clean(str(one.get('said')))}"
+             for one in why.get("clauses") or []]
+    return lines + (_tried(why["decision"], terminal) if why.get("decision") else [])
+
+
+def _tried(decision: Body, terminal: Terminal) -> list[str]:
+    """Each rule that was asked, and what its clauses found."""
+    yes, no = ("✓", "✗") if terminal.blocks else ("+", "-")
+    lines = []
+    for one in decision.get("tried") or []:
+        why = "; ".join(f"{clean(str(clause['clause']))} ({plain(clause['value'])})" for clause in one.get("clauses") or [] if not clause["holds"])
+        lines.append(f"    {yes if one['matched'] else no} rule {clean(str(one['rule']))}" + (f": not {why}" if why else ""))
+    return lines
+
+
+def _decisions(items: Sequence[Body], following: Any, terminal: Terminal) -> list[str]:
+    lines = []
+    for item in items[:_DECISIONS]:
+        decision = item.get("decision") or {}
+        action = item.get("action") or ("stands by" if item.get("standby") else "undecided")
+        target = f" to {plain(item['target'])}" if item.get("target") else ""
+        cost = f", cost {item['cost']:g}" if isinstance(item.get("cost"), (int, float)) else ""
+        lines.append(f"  {plain(item.get('data'))} at {plain(item.get('source'))}: {clean(action)}{target}{cost} "
+                     f"by {clean(str(item.get('rule') or '-'))}: {clean(str(decision.get('because') or ''))}".rstrip(": "))
+        lines += _tried(decision, terminal) if len(items) == 1 else []
+        lines += _scores(decision, item.get("action")) if len(items) == 1 else []
+    rest = "more follow" if following else f"{len(items) - _DECISIONS} more" if len(items) > _DECISIONS else ""
+    return lines + ([f"  … {rest}: -o json, or --reservation NAME for one with every rule and score"] if rest else [])
+
+
+def _scores(decision: Body, chosen: Any) -> list[str]:
+    rows = [(action, f"{one['cost']:g}" if one.get("possible") else "-", ("chosen" if action == chosen else _parts(one.get("parts") or {}).strip())
+             if one.get("possible") else clean(str(one.get("why_not", "")))) for action, one in (decision.get("scores") or {}).items()]
+    if decision.get("margin") is not None:
+        rows.append(("margin", f"{decision['margin']:g}", f"before {clean(str(decision.get('runner_up')))}"))
+    return _table(rows, indent="    ")
+
+
+def _costs(costs: Sequence[Body], terminal: Terminal) -> list[str]:
+    """What each state and action costs together."""
+    return _table([(clean(str(one.get("state"))), clean(str(one.get("action"))), str(one.get("count")), f"{one.get('cost') or 0:g}") for one in costs],
+                  head=("STATE", "ACTION", "DATA", "COST"), right=(2, 3), terminal=terminal)
+
+
+def _candidates(body: Body, terminal: Terminal) -> list[str]:
+    items = body.get("items") or []
+    rows = [(plain(item.get("data")), plain(item.get("source")), clean(str(item.get("status"))), clean(str(item.get("action"))),
+             clean(str(item.get("target") or "-")), f"{item.get('cost') or 0:g}", clean(str(item.get("rule")))) for item in items]
+    lines = _table(rows, head=("DATA", "SOURCE", "STATUS", "ACTION", "TARGET", "COST", "RULE"), right=(5,), terminal=terminal)
+    more = (body.get("total") or 0) - len(items)
+    return lines + ([f"  … and {more} more: --cursor {body.get('next')}"] if more > 0 and body.get("next") else [])
+
+
+def _rooms(rooms: Sequence[Body], terminal: Terminal) -> list[str]:
+    def figure(kind: str, value: Any) -> str:
+        return "unlimited" if value is None else bytes_text(value) if kind == "bytes" else str(value)
+    rows = [(plain(one.get("source")), clean(kind := str(one.get("kind"))), figure(kind, one.get("wanted")), figure(kind, one.get("free")),
+             "fits" if one.get("fits") else f"{figure(kind, one.get('missing'))} missing") for one in rooms]
+    return _table(rows, head=("SOURCE", "KIND", "WANTED", "FREE", ""), right=(2, 3), terminal=terminal)
+
+
+def _budget(budget: Any) -> list[str]:
+    if not isinstance(budget, Mapping):
+        return []
+    wanted = budget.get("wanted") or {}
+    show: dict[str, Callable[[Any], str]] = {"bytes": bytes_text, "money": lambda value: f"{value:g}"}
+    return [f"  {kind}: {show[kind](wanted.get(kind, 0))} of {show[kind](budget[kind]['remains'])} left" for kind in show if budget.get(kind)]
+
+
+def _table(rows: Sequence[Sequence[str]], *, head: Sequence[str] = (), right: Sequence[int] = (), indent: str = "  ",
+           terminal: Terminal | None = None) -> list[str]:
+    if not rows:
+        return []
+    every = [head, *rows] if head else list(rows)
+    wide = [max(width(row[place]) for row in every) for place in range(len(rows[0]))]
+    lines = [indent + "  ".join(pad(text, wide[place], right=place in right) for place, text in enumerate(row)).rstrip() for row in every]
+    if terminal is not None and terminal.columns is not None:
+        lines = [cut(line, terminal.columns) for line in lines]
+    return lines
+
+
+def _parts(parts: Mapping[str, Any]) -> str:
+    shown = ", ".join(f"{clean(name)} {value:g}" for name, value in parts.items() if value)
+    return f" ({shown})" if shown else ""
+
+
+def _attempts(body: Body) -> list[str]:
+    past = [one for one in (body.get("attempts") or [])[:-1]]
+    kept = [f"This frame stays: --at {(body.get('request') or {}).get('version')}."] if body.get("frozen") else []
+    return [f"Attempt {one.get('attempt')} is {clean(str(one.get('state')))}: --at {one.get('version')}" for one in past[-3:]] + kept
 
 
 def _sentence(said: Any) -> str:
@@ -78,10 +223,14 @@ def _detail(detail: Any) -> str:
 def _counts(counts: Any) -> list[str]:
     if not isinstance(counts, Mapping):
         return [f"  {plain(counts)}"]
+    if not counts:
+        return []
     if not counts.get("total", 1):
         return ["  none"]
     lines = []
     for name, value in counts.items():
+        if name in ("items", "next", "costs", "budget"):
+            continue
         if isinstance(value, Mapping):
             value = ", ".join(f"{plain(inner)} {clean(str(key))}" for key, inner in value.items())
         elif name.startswith("bytes"):
@@ -91,7 +240,7 @@ def _counts(counts: Any) -> list[str]:
     return lines
 
 
-def _timeline(steps: Sequence[Mapping[str, Any]], terminal: Terminal) -> list[str]:
+def _timeline(steps: Sequence[Body], terminal: Terminal) -> list[str]:
     """One line for each step: when, how long after the one before, what, from which state to which, and after what."""
     rows, before = [], None
     for step in steps:
@@ -108,7 +257,7 @@ def _timeline(steps: Sequence[Mapping[str, Any]], terminal: Terminal) -> list[st
         cause = step.get("cause")
         words += [f"after {clean(str(cause['name']))}"] if isinstance(cause, Mapping) and cause.get("name") else []
         rows.append((clock, gap, plain(step.get("object") or step.get("class")), plain(step.get("event")), "" if move == "-" else move, "; ".join(words)))
-    widths = [max(width(row[place]) for row in rows) for place in range(5)]
+    widths = [max((width(row[place]) for row in rows), default=0) for place in range(5)]
     lines = []
     for row in rows:
         cells = [pad(text, widths[place], right=place == 1) for place, text in enumerate(row[:5])]

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.cli import live
+from gateway.cli import graph, live
 from gateway.cli.client import Answer, Server, request_of
-from gateway.cli.example import command_of, curl_of, short_words
+from gateway.cli.example import curl_of, short_words
 from gateway.cli.exits import FAILED, OK, USAGE, Failure
-from gateway.cli.explain import explanation, funnel_lines
+from gateway.cli.explain import explanation, funnel_lines, planned
 from gateway.cli.follow import Waiting, every_item, operation_of, outcome_is_bad, settle
 from gateway.cli.output import rendered
 from gateway.cli.terminal import Terminal
@@ -20,6 +20,8 @@ from shared.contracts.action import Action, load_parameters
 from shared.kernel.errors import EdgemereError
 
 TEXT_FORMS = ("table", "wide")
+# Answers that are read like a page, by their noun.
+DOCUMENTS = {"explanation": explanation, "plan": planned}
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Options:
     curl: bool = False
     every_page: bool = False
     save_to: str = ""
+    graph: str = ""
     terminal: Terminal = Terminal(False, False, False, None)
 
     def server(self) -> Server:
@@ -102,8 +105,10 @@ def ask(row: Action, parameters: Mapping[str, Any], options: Options, server: Se
 def shown(row: Action, answer: Answer, options: Options) -> str:
     """The answer in the form that was asked for."""
     form = options.output or "table"
-    if form in TEXT_FORMS and row.noun == "explanation" and isinstance(answer.body, Mapping):
-        return explanation(answer.body, options.terminal)
+    if options.graph and isinstance(answer.body, Mapping):
+        return graph.drawn(answer.body, options.graph)
+    if form in TEXT_FORMS and row.noun in DOCUMENTS and isinstance(answer.body, Mapping):
+        return DOCUMENTS[row.noun](answer.body, options.terminal)
     noun = "datainstance" if row.answer == "document" and row.path[0] == "datainstance" else row.noun
     text = rendered(answer.body, answer.text, noun, form, options.terminal)
     if form in TEXT_FORMS and isinstance(answer.body, Mapping) and answer.body.get("funnel") and not answer.body.get("items"):
@@ -148,22 +153,9 @@ def _rehearse(row: Action, parameters: Mapping[str, Any], options: Options) -> i
         if body:
             print(json.dumps(json.loads(body), indent=2, ensure_ascii=False))
     plan = next((other for other in table.ACTIONS.values() if other is not row and other.tree == row.tree
-                 and other.path == (*row.path[:-1], "plan") and other.parameters is row.parameters), None)
+                 and other.path == (*row.path[:-1], "plan") and issubclass(other.parameters, row.parameters)), None)
     if plan is None:
         return OK
-    try:
-        answer = options.server().call(plan, parameters)
-    except Failure as failure:
-        if failure.code != "not_yet":
-            raise
-        print("What would come of it cannot be said: planning is not built yet (not_yet). Nothing was sent.\n"
-              f"The data that matches shows with: {_query_command(parameters)}", file=sys.stderr)
-        return OK
-    print(rendered(answer.body, answer.text, plan.noun, options.output or "table", options.terminal))
+    answer = options.server().call(plan, parameters)
+    print(shown(plan, answer, options))
     return OK
-
-
-def _query_command(parameters: Mapping[str, Any]) -> str:
-    """The command that shows what a query finds."""
-    row = next(row for row in table.ACTIONS.values() if row.path == ("query",))
-    return command_of(row, {"expression": parameters.get("query") or ""}, short=True)

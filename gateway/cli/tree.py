@@ -14,6 +14,7 @@ from gateway.cli.client import DEFAULT_URL, TIMEOUT_S
 from gateway.cli.example import RENAMED, command_of, option_of, short_words
 from gateway.cli.exits import usage
 from gateway.cli.follow import Waiting
+from gateway.cli.graph import FORMS as FLOWS
 from gateway.cli.output import FORMS
 from gateway.cli.perform import Options, perform
 from gateway.cli.terminal import Terminal
@@ -103,6 +104,8 @@ def general_options(row: Action | None = None) -> list[click.Parameter]:
             click.Option(["wait", "--wait"], metavar="[=SECONDS]", help=f"Stay until it is done, or for so long.{by_default}"),
             click.Option(["no_wait", "--no-wait"], is_flag=True, help="Do not stay; it goes on by itself."),
         ]
+    if row.noun == "explanation":
+        options.append(click.Option(["graph", "--graph"], type=click.Choice(FLOWS), help="Print the flow of the request as a picture."))
     if row.changes:
         options.append(click.Option(["dry_run", "--dry-run"], is_flag=True, help="Show what would be sent, and change nothing."))
     elif row.answer in ("object", "page", "document"):
@@ -117,7 +120,7 @@ def general_options(row: Action | None = None) -> list[click.Parameter]:
 
 
 def _has_pages(row: Action) -> bool:
-    return not row.changes and "cursor" in schema_of(row.parameters).fields
+    return row.answer == "page" and not row.changes and "cursor" in schema_of(row.parameters).fields
 
 
 class Call(click.Command):
@@ -203,7 +206,7 @@ def options_of(given: Mapping[str, Any]) -> Options:
         url=chosen("url") or os.environ.get("EDGEMERE_URL") or DEFAULT_URL, output=chosen("output") or "",
         timeout_s=chosen("timeout") or TIMEOUT_S, verbose=bool(chosen("verbose")), wait=waiting,
         watch=bool(given.get("watch")), dry_run=bool(given.get("dry_run")), yes=bool(given.get("yes")),
-        curl=bool(given.get("curl")), every_page=bool(given.get("every_page")), save_to=given.get("save_to") or "",
+        curl=bool(given.get("curl")), every_page=bool(given.get("every_page")), save_to=given.get("save_to") or "", graph=given.get("graph") or "",
         terminal=Terminal.of_process(),
     )
 

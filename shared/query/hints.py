@@ -46,7 +46,7 @@ def hints(
             continue
         found.append(_hint(query, "drop", (at,), None, matches + gained, gained, not near.estimated & {None, at}))
         loosened = loosenings[at].choose(near.values.get(at, {}), matches, wanted) if at in loosenings else None
-        if loosened is not None and 0 < loosened.rows and (len(nodes) > 1 or loosened.rows < gained or not isinstance(node, Clause)):
+        if loosened is not None and loosened.rows:
             exact = not loosened.bounded and not near.estimated & {None, at}
             found.append(_hint(query, "loosen", (at,), loosened.clause, matches + loosened.rows, loosened.rows, exact))
     if not found and not matches and len(nodes) > 2:

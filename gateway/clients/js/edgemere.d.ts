@@ -443,7 +443,7 @@ export interface DoDatarequestCreateParameters {
   action?: "leave" | "mount" | "copy" | "move" | "auto";
   /** An instance per data or per source. */
   granularity?: "data" | "source";
-  /** How candidates are chosen: {mode: all|best|first, count, minimum}. */
+  /** How candidates are chosen: {mode: all|best|first, count, minimum, distinct, prefer: [{when, weight}], max_cost, max_bytes, together, apart, expected_reads}. */
   select?: Record<string, any>;
   /** Wait in Needed while nothing matches or there is no room. */
   wait?: boolean;
@@ -559,7 +559,7 @@ export interface DoDatarequestPlanParameters {
   action?: "leave" | "mount" | "copy" | "move" | "auto";
   /** An instance per data or per source. */
   granularity?: "data" | "source";
-  /** How candidates are chosen: {mode: all|best|first, count, minimum}. */
+  /** How candidates are chosen: {mode: all|best|first, count, minimum, distinct, prefer: [{when, weight}], max_cost, max_bytes, together, apart, expected_reads}. */
   select?: Record<string, any>;
   /** Wait in Needed while nothing matches or there is no room. */
   wait?: boolean;
@@ -583,12 +583,28 @@ export interface DoDatarequestPlanParameters {
   group?: Record<string, any>;
   /** A lock that 'datarequest lock' wrote: the same bytes once more. */
   lock?: Record<string, any>;
+  /** How many candidates at most in one page. */
+  limit?: number;
+  /** Where to go on: the `next` of the page before. */
+  cursor?: string;
 }
 
 /** The parameters of `do.datarequest.explain`. */
 export interface DoDatarequestExplainParameters {
   /** The id or name of the object. */
   id: string;
+  /** A Data (id, name or path): why it is not used, or which clause, rule or replica stands against it. */
+  why_not?: string;
+  /** The reservation to show alone, with its decision record. */
+  reservation?: string;
+  /** A version of the request: its explanation as it was then. */
+  at?: number;
+  /** The end of an attempt: its explanation as it was then. */
+  attempt?: number;
+  /** How many reservations at most in one page. */
+  limit?: number;
+  /** Where the reservations go on: the `reservations.next` of the page before. */
+  cursor?: string;
 }
 
 /** The parameters of `do.datarequest.cancel`. */
@@ -811,7 +827,7 @@ export interface DoPolicyShowParameters {
 export interface DoPolicyTestParameters {
   /** The policies as YAML text or an object. */
   file: string | Record<string, any>;
-  /** How far back to look. */
+  /** How far back to look: a duration such as 30d, or a time. 30 days unless it says otherwise. */
   since?: string | number;
 }
 
@@ -1301,9 +1317,9 @@ export interface DoTree {
     find: (parameters?: DoDatarequestFindParameters, options?: Options) => Promise<Page<Datarequest>>;
     /** Show one request. */
     show: (parameters: DoDatarequestShowParameters, options?: Options) => Promise<Datarequest>;
-    /** Say what a request would do, writing nothing. */
-    plan: (parameters?: DoDatarequestPlanParameters, options?: Options) => Promise<Datarequest>;
-    /** Explain a request: the funnel of its query and the timeline of its steps. */
+    /** Say what a request would do, writing nothing: candidates, decisions, costs, room, budget, refusals. */
+    plan: (parameters?: DoDatarequestPlanParameters, options?: Options) => Promise<any>;
+    /** Explain a request: funnel, hints, every decision, what each step was caused by, what ends a wait. */
     explain: (parameters: DoDatarequestExplainParameters, options?: Options) => Promise<any>;
     /** Give up a request that is under way. */
     cancel: (parameters: DoDatarequestCancelParameters, options?: Options) => Promise<Datarequest>;
@@ -1347,12 +1363,12 @@ export interface DoTree {
     free: (parameters: DoDatareservationFreeParameters, options?: Options) => Promise<Datareservation>;
   };
   policy: {
-    /** List the policy rules in their order. */
+    /** List the policy rules in their order, and what is wrong with a newer file that does not count. */
     list: (parameters?: DoPolicyListParameters, options?: Options) => Promise<Page<Policy>>;
     /** Show one policy rule. */
     show: (parameters: DoPolicyShowParameters, options?: Options) => Promise<Policy>;
-    /** Try a policy file on past decisions. */
-    test: (parameters: DoPolicyTestParameters, options?: Options) => Promise<Policy>;
+    /** Try a policy file on past decisions: what would differ, and at what cost. Nothing is changed. */
+    test: (parameters: DoPolicyTestParameters, options?: Options) => Promise<any>;
   };
   datainstance: {
     /** Turn a reference into instances: find, reserve and provision its data. */

@@ -198,10 +198,12 @@ def test_may_wait_is_the_parameter_and_wait_is_the_call(told: Told) -> None:
 
 
 def test_dry_run_sends_nothing_but_the_question_for_a_plan(told: Told, capsys: pytest.CaptureFixture[str]) -> None:
-    told.tell("GET do/datarequest/plan", problem(501, "not_yet"))
+    told.tell("GET do/datarequest/plan", (200, {"sentence": "It would fail because nothing matches.", "hints": [
+        {"sentence": "With a:2 instead of a:1 5 Data match.", "command": "edgemere do datarequest create --query a:2"}]}))
     assert main(["do", "datarequest", "create", "--query", "a:1", "--dry-run"]) == 0
     said = capsys.readouterr()
-    assert "Would send: POST" in said.out and '"query": "a:1"' in said.out and "not built yet" in said.err
+    assert "Would send: POST" in said.out and '"query": "a:1"' in said.out
+    assert "It would fail because nothing matches." in said.out and "    edgemere do datarequest create --query a:2\n" in said.out
     assert [asked["words"] for asked in told.asked] == ["do/datarequest/plan"]
 
 

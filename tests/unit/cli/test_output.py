@@ -1,12 +1,15 @@
 """Tables, figures and explanations as a terminal shows them."""
 from __future__ import annotations
 
+from xml.etree import ElementTree
+
 import pytest
 
 from gateway.cli.client import frames
 from gateway.cli.columns import columns_of
 from gateway.cli.explain import explanation, funnel_lines
 from gateway.cli.follow import progress_text
+from gateway.cli.graph import drawn
 from gateway.cli.output import rendered, table
 from gateway.cli.terminal import Terminal
 from gateway.cli.text import age_text, bytes_text, clean, cut, pad, seconds_text, width
@@ -101,6 +104,49 @@ def test_an_explanation_begins_with_the_reason():
     assert lines[0] == "scans is Needed: It waits because nothing matches."
     assert "Register a source that has it." in shown and "2 Confirmed, 1 Rejected" in shown
     assert "+250 ms" in shown and "Init → Needed" in shown and "3 of them" in shown and "No data has the tag 'ownr'." in shown
+
+
+FRAME = {
+    "request": {"id": "dreq_1", "name": "a<b>\"x", "state": "Failed", "version": 4}, "sentence": "It failed.", "frozen": True,
+    "funnel": {"base": 5000, "steps": [
+        {"clause": "owner:darren a-very-long-clause-that-does-not-fit", "remaining": 120}, {"clause": "kind:scan", "remaining": 0}]},
+    "hints": [{"sentence": "Without kind:scan 120 Data match.", "command": "edgemere do datarequest create --query owner:darren"}],
+    "reservations": {"total": 2, "costs": [{"state": "Confirmed", "action": "leave", "count": 2, "cost": 0.5}], "items": [
+        {"data": {"name": "x"}, "source": {"name": "lab & co"}, "action": "copy", "target": {"name": "scratch"}, "cost": 0.25, "rule": "near",
+         "decision": {"because": "Near is better.", "tried": [{"rule": "secret", "matched": False, "clauses": [
+             {"clause": "data.tags.secret:true", "field": "data.tags.secret", "value": None, "holds": False}]},
+             {"rule": "near", "matched": True, "clauses": []}],
+             "scores": {"leave": {"possible": True, "cost": 0.5, "parts": {"transfer": 0.5}}, "copy": {"possible": True, "cost": 0.25, "parts": {}},
+                        "move": {"possible": False, "why_not": "Nothing may be deleted there."}}, "margin": 0.25, "runner_up": "leave"}}]},
+}
+
+
+@pytest.mark.parametrize("columns", [40, 60, 200])
+def test_a_funnel_fits_its_terminal(columns):
+    lines = funnel_lines(FRAME["funnel"], Terminal(True, True, False, columns))
+    assert all(width(line) <= columns for line in lines) and lines[0].count("█") > lines[1].count("█")
+
+
+def test_hints_costs_and_the_one_decision_asked_for_are_shown():
+    shown = explanation(FRAME, narrow(80))
+    assert "\n    edgemere do datarequest create --query owner:darren\n" in shown and "Confirmed  leave      2   0.5" in shown
+    assert "✗ rule secret: not data.tags.secret:true (-)" in shown and "✓ rule near" in shown
+    assert "margin  0.25  before leave" in shown and "Nothing may be deleted there." in shown and shown.endswith("This frame stays: --at 4.")
+    assert "\x1b" not in shown and "\x1b" in explanation(FRAME, Terminal(True, True, True, 80))
+
+
+def test_why_not_is_answered_before_everything_else():
+    shown = explanation({**FRAME, "why_not": {"sentence": "'c' does not match.", "clauses": [
+        {"clause": "kind:scan", "field": "kind", "said": "table", "holds": False}]}}, PIPE)
+    assert shown.startswith("'c' does not match.\n\nClauses\n  ✗ kind:scan: kind is table\n")
+
+
+def test_the_flow_of_a_request_is_drawn_and_names_in_it_are_no_markup():
+    mermaid, svg = drawn(FRAME, "mermaid"), drawn(FRAME, "svg")
+    assert mermaid.startswith("flowchart LR") and "a#60;b#62;#34;x" in mermaid and 's0 -->|1| a0' in mermaid
+    root = ElementTree.fromstring(svg)
+    texts = [element.text for element in root.iter() if element.tag.endswith("text")]
+    assert 'a<b>"x' in texts and "source lab & co" in texts and "0 Data" in texts
 
 
 def test_progress_tells_bytes_and_what_is_left():

@@ -48,7 +48,7 @@ class DoDatarequestCalls:
             target: The source that receives copies; it needs parameters.writable: true.
             action: The action wished for.
             granularity: An instance per data or per source.
-            select: How candidates are chosen: {mode: all|best|first, count, minimum}.
+            select: How candidates are chosen: {mode: all|best|first, count, minimum, distinct, prefer: [{when, weight}], max_cost, max_bytes, together, apart, expected_reads}.
             wait: Wait in Needed while nothing matches or there is no room.
             deadline: When to give up: a time, or a duration from now.
             lifetime: How long the instances live after they are ready.
@@ -249,11 +249,11 @@ class DoDatarequestCalls:
             standing: bool | None = None,
             group: Mapping[str, Any] | None = None,
             lock: Mapping[str, Any] | None = None,
+            limit: int | None = None,
+            cursor: str | None = None,
             timeout_s: float | None = None,
     ) -> Any:
-        """Say what a request would do, writing nothing.
-
-        Not built yet: raises ``NotYet``.
+        """Say what a request would do, writing nothing: candidates, decisions, costs, room, budget, refusals.
 
         Args:
             name: Its name; without one it is numbered.
@@ -262,7 +262,7 @@ class DoDatarequestCalls:
             target: The source that receives copies; it needs parameters.writable: true.
             action: The action wished for.
             granularity: An instance per data or per source.
-            select: How candidates are chosen: {mode: all|best|first, count, minimum}.
+            select: How candidates are chosen: {mode: all|best|first, count, minimum, distinct, prefer: [{when, weight}], max_cost, max_bytes, together, apart, expected_reads}.
             wait: Wait in Needed while nothing matches or there is no room.
             deadline: When to give up: a time, or a duration from now.
             lifetime: How long the instances live after they are ready.
@@ -274,31 +274,66 @@ class DoDatarequestCalls:
             standing: Attach new matching data as it appears.
             group: Several queries in one, all of them or none: {member: query, member: {query, select}}.
             lock: A lock that 'datarequest lock' wrote: the same bytes once more.
+            limit: How many candidates at most in one page.
+            cursor: Where to go on: the `next` of the page before.
 
         Raises:
-            NotYet: ``not_yet``: On every face, and not built yet.
+            Malformed: ``query.syntax``: The query cannot be parsed; `errors` says where.
+            Malformed: ``query.unknown_operator``: The query uses an operator that does not exist.
+            Malformed: ``query.unknown_field``: The query names a field that the class does not have.
+            Malformed: ``query.bad_operand``: An operator got a value that it cannot use.
+            Invalid: ``query.empty``: An empty query would create something for everything; `all: true` says that this is meant.
+            Invalid: ``group.invalid``: A group cannot be read; the pointer says which member.
+            Invalid: ``lock.malformed``: This is not a lock, or not a whole one.
+            Invalid: ``lock.altered``: The lock was altered after it was written.
+            Invalid: ``lock.other_catalogue``: The lock is of another catalogue; ids and places of it mean nothing here.
+            Invalid: ``lock.gone``: Data of the lock is gone, and nothing has the same bytes; `errors` names each with what is nearest to it.
+            Conflict: ``datarequest.name_taken``: There is a request of this name already.
+            Invalid: ``cursor.invalid``: The cursor is not one of this list.
         """
         return self._server.call(
-            ("/edgemere/diml/dml/do/datarequest/plan", False, "object", 0),
+            ("/edgemere/diml/dml/do/datarequest/plan", False, "document", 0),
             {"name": name, "query": query, "data_reference": data_reference, "target": target, "action": action,
              "granularity": granularity, "select": select, "wait": wait, "deadline": deadline, "lifetime": lifetime,
              "workload": workload, "labels": labels, "all": all, "fulfill": fulfill, "needed_by": needed_by, "standing":
-             standing, "group": group, "lock": lock},
+             standing, "group": group, "lock": lock, "limit": limit, "cursor": cursor},
             timeout_s=timeout_s,
         )
 
-    def explain(self, id: str | Mapping[str, Any], *, timeout_s: float | None = None) -> Any:
-        """Explain a request: the funnel of its query and the timeline of its steps.
+    def explain(
+            self,
+            id: str | Mapping[str, Any],
+            *,
+            why_not: str | Mapping[str, Any] | None = None,
+            reservation: str | Mapping[str, Any] | None = None,
+            at: int | None = None,
+            attempt: int | None = None,
+            limit: int | None = None,
+            cursor: str | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """Explain a request: funnel, hints, every decision, what each step was caused by, what ends a wait.
 
         Args:
             id: required; The id or name of the object.
+            why_not: A Data (id, name or path): why it is not used, or which clause, rule or replica stands against it.
+            reservation: The reservation to show alone, with its decision record.
+            at: A version of the request: its explanation as it was then.
+            attempt: The end of an attempt: its explanation as it was then.
+            limit: How many reservations at most in one page.
+            cursor: Where the reservations go on: the `reservations.next` of the page before.
 
         Raises:
             NotFound: ``datarequest.not_found``: There is no such request.
+            NotFound: ``explanation.not_found``: The request has no such version or attempt, or it is no longer kept.
+            NotFound: ``datareservation.not_found``: There is no such reservation.
+            NotFound: ``data.not_found``: There is no such data.
+            Conflict: ``data.ambiguous``: Several data have this name; `candidates` lists them.
         """
         return self._server.call(
             ("/edgemere/diml/dml/do/datarequest/explain", False, "document", 0),
-            {"id": id},
+            {"id": id, "why_not": why_not, "reservation": reservation, "at": at, "attempt": attempt, "limit": limit,
+             "cursor": cursor},
             timeout_s=timeout_s,
         )
 
@@ -794,7 +829,7 @@ class DoPolicyCalls:
         self._server = server
 
     def list(self, *, timeout_s: float | None = None) -> Any:
-        """List the policy rules in their order."""
+        """List the policy rules in their order, and what is wrong with a newer file that does not count."""
         return self._server.call(("/edgemere/diml/dml/do/policy/list", False, "page", 0), {}, timeout_s=timeout_s)
 
     def show(self, id: str | Mapping[str, Any], *, timeout_s: float | None = None) -> Any:
@@ -809,19 +844,17 @@ class DoPolicyCalls:
         return self._server.call(("/edgemere/diml/dml/do/policy/show", False, "object", 0), {"id": id}, timeout_s=timeout_s)
 
     def test(self, file: str | Mapping[str, Any], *, since: str | float | None = None, timeout_s: float | None = None) -> Any:
-        """Try a policy file on past decisions.
-
-        Not built yet: raises ``NotYet``.
+        """Try a policy file on past decisions: what would differ, and at what cost. Nothing is changed.
 
         Args:
             file: required; The policies as YAML text or an object.
-            since: How far back to look.
+            since: How far back to look: a duration such as 30d, or a time. 30 days unless it says otherwise.
 
         Raises:
-            NotYet: ``not_yet``: On every face, and not built yet.
+            Invalid: ``policy.invalid``: The policy file cannot be used; `errors` says where.
         """
         return self._server.call(
-            ("/edgemere/diml/dml/do/policy/test", False, "object", 0),
+            ("/edgemere/diml/dml/do/policy/test", False, "document", 0),
             {"file": file, "since": since},
             timeout_s=timeout_s,
         )
