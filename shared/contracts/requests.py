@@ -21,8 +21,8 @@ class RequestParameters(Schema):
     target = Ref(metadata=about("The source that receives copies; it needs parameters.writable: true."))
     action = fields.String(validate=one_of(*ACTIONS_OF_DATA), metadata=about("The action wished for."))
     granularity = fields.String(validate=one_of("data", "source"), metadata=about("An instance per data or per source."))
-    select = JsonObject(metadata=about("How candidates are chosen: {mode: all|best|first, count, minimum, distinct, prefer: "
-                               "[{when, weight}], max_cost, max_bytes, together, apart, expected_reads}."))
+    select = JsonObject(metadata=about("How candidates are chosen: {mode: all|best|first, count, minimum, distinct, prefer, "
+                               "max_cost, max_bytes, together, apart, expected_reads}."))
     wait = fields.Boolean(metadata=about("Wait in Needed while nothing matches or there is no room."))
     deadline = When(metadata=about("When to give up: a time, or a duration from now."))
     lifetime = Duration(metadata=about("How long the instances live after they are ready."))

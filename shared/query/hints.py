@@ -40,7 +40,7 @@ def hints(
     near = near_misses(conn, query, mapping, base, loosenings, 1, **bounds)
     matches = near.counts.get(frozenset(), 0)
     found: list[dict[str, Any]] = []
-    for at, node in enumerate(nodes[:MOST_CONJUNCTS]):
+    for at in range(min(len(nodes), MOST_CONJUNCTS)):
         gained = near.counts.get(frozenset({at}), 0)
         if not gained:
             continue

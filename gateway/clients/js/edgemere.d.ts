@@ -443,7 +443,7 @@ export interface DoDatarequestCreateParameters {
   action?: "leave" | "mount" | "copy" | "move" | "auto";
   /** An instance per data or per source. */
   granularity?: "data" | "source";
-  /** How candidates are chosen: {mode: all|best|first, count, minimum, distinct, prefer: [{when, weight}], max_cost, max_bytes, together, apart, expected_reads}. */
+  /** How candidates are chosen: {mode: all|best|first, count, minimum, distinct, prefer, max_cost, max_bytes, together, apart, expected_reads}. */
   select?: Record<string, any>;
   /** Wait in Needed while nothing matches or there is no room. */
   wait?: boolean;
@@ -559,7 +559,7 @@ export interface DoDatarequestPlanParameters {
   action?: "leave" | "mount" | "copy" | "move" | "auto";
   /** An instance per data or per source. */
   granularity?: "data" | "source";
-  /** How candidates are chosen: {mode: all|best|first, count, minimum, distinct, prefer: [{when, weight}], max_cost, max_bytes, together, apart, expected_reads}. */
+  /** How candidates are chosen: {mode: all|best|first, count, minimum, distinct, prefer, max_cost, max_bytes, together, apart, expected_reads}. */
   select?: Record<string, any>;
   /** Wait in Needed while nothing matches or there is no room. */
   wait?: boolean;

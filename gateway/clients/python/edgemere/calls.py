@@ -48,7 +48,7 @@ class DoDatarequestCalls:
             target: The source that receives copies; it needs parameters.writable: true.
             action: The action wished for.
             granularity: An instance per data or per source.
-            select: How candidates are chosen: {mode: all|best|first, count, minimum, distinct, prefer: [{when, weight}], max_cost, max_bytes, together, apart, expected_reads}.
+            select: How candidates are chosen: {mode: all|best|first, count, minimum, distinct, prefer, max_cost, max_bytes, together, apart, expected_reads}.
             wait: Wait in Needed while nothing matches or there is no room.
             deadline: When to give up: a time, or a duration from now.
             lifetime: How long the instances live after they are ready.
@@ -262,7 +262,7 @@ class DoDatarequestCalls:
             target: The source that receives copies; it needs parameters.writable: true.
             action: The action wished for.
             granularity: An instance per data or per source.
-            select: How candidates are chosen: {mode: all|best|first, count, minimum, distinct, prefer: [{when, weight}], max_cost, max_bytes, together, apart, expected_reads}.
+            select: How candidates are chosen: {mode: all|best|first, count, minimum, distinct, prefer, max_cost, max_bytes, together, apart, expected_reads}.
             wait: Wait in Needed while nothing matches or there is no room.
             deadline: When to give up: a time, or a duration from now.
             lifetime: How long the instances live after they are ready.
