@@ -149,7 +149,9 @@ class _Asking:
         """The rows that satisfy all of ``held`` and miss each of ``failed``; from the tag index alone where that is enough."""
         sets = sorted((at for at in held if self._is_a_set(at)), key=lambda at: (self.counts[at] is None, self.counts[at] or 0))
         pattern = sum(1 << at for at in failed)
-        need_rows = not self.index_is_base or len(sets) < len(held) or not sets or any(at in self.columns for at in failed)
+        # What the tag index does not say, and the values of columns, are in the rows.
+        need_rows = not self.index_is_base or len(sets) < len(held) or not sets or any(
+            at in self.columns or not self._is_a_set(at) for at in failed)
         key = self.mapping.key
         if need_rows:
             found = [among(self.compiler, key, intersection(self.compiler, [self.nodes[at] for at in sets]), True)] if sets else []

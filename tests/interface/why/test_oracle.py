@@ -43,6 +43,7 @@ def test_random_cases_on_postgresql_agree_with_the_oracle(house: House) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("house", ["sqlite", "postgresql"], indirect=True)
 def test_five_hundred_random_cases_on_each_database_agree_with_the_oracle(house: House) -> None:
     for seed in range(100):

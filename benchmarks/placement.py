@@ -1,0 +1,332 @@
+"""This product beside OpenStack Placement, the same questions over HTTP: find places by what they have, claim room, race for it.
+
+    PYTHONPATH=. .venv/bin/python benchmarks/placement.py [--sources 10000] [--seconds 5]
+
+Placement comes from PyPI into an environment of its own, made in a temporary folder, and runs as its documents say: PostgreSQL,
+gunicorn with two workers, no authentication. Ours runs embedded (SQLite, in-process broker: one process) or, with ``--mesh``, as
+processes on RabbitMQ and PostgreSQL. Each of the sources has one class of Data; each resource provider one trait and one
+inventory. The floor is a bare request to the same server. One server runs at a time.
+"""
+from __future__ import annotations
+
+import argparse
+import concurrent.futures
+import getpass
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.mesh import Client
+from tests.support.ports import free_port
+from tests.support.postgres import PostgresServer, plain_url
+
+PACKAGES = ("openstack-placement>=12", "gunicorn", "psycopg2-binary")
+CLIENTS = 8
+RACES, RACERS, ROOM = 20, 200, 50
+FEW, HALF = "few", "half"
+
+
+def p50_ms(work: Callable[[], Any], seconds: float) -> float:
+    """The median time of a call repeated for so long, at least five times."""
+    work()
+    took: list[float] = []
+    ends = time.monotonic() + seconds
+    while len(took) < 5 or time.monotonic() < ends:
+        began = time.perf_counter()
+        work()
+        took.append(time.perf_counter() - began)
+    return statistics.median(took) * 1000
+
+
+def per_second(make: Callable[[int], Callable[[int], Any]], seconds: float) -> float:
+    """How many calls eight clients finish in a second; ``make(client)`` gives the work of one."""
+    ends = time.monotonic() + seconds
+
+    def run(client: int) -> int:
+        work, done = make(client), 0
+        while time.monotonic() < ends:
+            work(done)
+            done += 1
+        return done
+    began = time.monotonic()
+    with concurrent.futures.ThreadPoolExecutor(CLIENTS) as pool:
+        count = sum(pool.map(run, range(CLIENTS)))
+    return count / (time.monotonic() - began)
+
+
+def race(make: Callable[[int], Callable[[int], bool]]) -> int:
+    """How many of 200 claims by eight clients were granted."""
+    start = threading.Barrier(CLIENTS)
+
+    def run(client: int) -> int:
+        work = make(client)
+        start.wait()
+        return sum(work(number) for number in range(RACERS // CLIENTS))
+    with concurrent.futures.ThreadPoolExecutor(CLIENTS) as pool:
+        return sum(pool.map(run, range(CLIENTS)))
+
+
+# --- Placement -------------------------------------------------------------------------------------------------------
+
+class Placement:
+    """The server in its own environment. ``folder`` is removed by whoever made it."""
+
+    def __init__(self, folder: Path, database: str, python: str = "") -> None:
+        self.folder, self.port = folder, free_port()
+        self.python = python or self._made()
+        config = folder / "placement.conf"
+        config.write_text(f"[DEFAULT]\nuse_stderr = false\n[api]\nauth_strategy = noauth2\n[placement_database]\nconnection = {plain_url(database)}\n"
+                          "[placement]\nincomplete_consumer_project_id = x\nincomplete_consumer_user_id = x\n", "utf-8")
+        scripts = Path(self.python).parent
+        self.environment = {**os.environ, "OS_PLACEMENT_CONFIG_DIR": str(folder), "PATH": f"{scripts}:{os.environ['PATH']}"}
+        subprocess.run([scripts / "placement-manage", "--config-file", config, "db", "sync"], env=self.environment, check=True, timeout=300)
+        (folder / "application.py").write_text("from placement.wsgi import init_application\napplication = init_application()\n", "utf-8")
+        self.process = subprocess.Popen(
+            [self.python, "-m", "gunicorn", "-w", "2", "-b", f"127.0.0.1:{self.port}", "--log-level", "error", "application:application"],
+            cwd=folder, env=self.environment, stdout=subprocess.DEVNULL, stderr=open(folder / "log", "wb"))
+        self._wait()
+        self.version = subprocess.run([self.python, "-m", "pip", "show", "openstack-placement"], capture_output=True, text=True,
+                                      check=True).stdout.split("Version: ")[1].splitlines()[0]
+
+    def _made(self) -> str:
+        subprocess.run([sys.executable, "-m", "venv", self.folder / "environment"], check=True, timeout=300)
+        python = str(self.folder / "environment" / "bin" / "python")
+        subprocess.run([python, "-m", "pip", "-q", "install", *PACKAGES], check=True, timeout=900)
+        return python
+
+    def _wait(self, limit_s: float = 60) -> None:
+        until = time.monotonic() + limit_s
+        while True:
+            try:
+                Client(f"http://127.0.0.1:{self.port}").get("/")
+                return
+            except (OSError, AssertionError):
+                if time.monotonic() > until or self.process.poll() is not None:
+                    raise RuntimeError((self.folder / "log").read_text("utf-8")[-3000:]) from None
+                time.sleep(0.2)
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(20)
+
+    def client(self) -> Any:
+        made = Client(f"http://127.0.0.1:{self.port}")
+        headers = {"X_Auth_Token": "admin", "OpenStack_API_Version": "placement 1.38"}
+
+        def call(method: str, path: str, body: Any = None) -> tuple[int, Any]:
+            return made.call(method, path, body, **headers)
+        return call
+
+    def fill(self, count: int) -> None:
+        """Providers with a trait each and one inventory, through the API."""
+        call = self.client()
+        for name in ("CUSTOM_DATA", "CUSTOM_TIGHT"):
+            call("PUT", f"/resource_classes/{name}")
+        for trait in (FEW, HALF):
+            call("PUT", f"/traits/CUSTOM_{trait.upper()}")
+        self.ids = [str(uuid.uuid4()) for _ in range(count)]
+
+        def make(client: int) -> None:
+            own = self.client()
+            for number in range(client, count, CLIENTS):
+                key = self.ids[number]
+                own("POST", "/resource_providers", {"name": f"source-{number}", "uuid": key})
+                own("PUT", f"/resource_providers/{key}/inventories", {"resource_provider_generation": 0, "inventories": {
+                    "CUSTOM_DATA": {"total": 1_000_000}}})
+                traits = [f"CUSTOM_{one.upper()}" for one in ([FEW] if number < 10 else []) + ([HALF] if number % 2 else [])]
+                if traits:
+                    own("PUT", f"/resource_providers/{key}/traits", {"resource_provider_generation": 1, "traits": traits})
+        with concurrent.futures.ThreadPoolExecutor(CLIENTS) as pool:
+            list(pool.map(make, range(CLIENTS)))
+
+    def query(self, call: Any, trait: str, limit: int) -> list[str]:
+        status, body = call("GET", f"/allocation_candidates?resources=CUSTOM_DATA:1&required=CUSTOM_{trait.upper()}&limit={limit}")
+        assert status == 200, body
+        return list(body["provider_summaries"])
+
+    def claim(self, call: Any, provider: str, kind: str = "CUSTOM_DATA") -> bool:
+        status, body = call("PUT", f"/allocations/{uuid.uuid4()}", {
+            "allocations": {provider: {"resources": {kind: 1}}}, "consumer_generation": None, "project_id": "p", "user_id": "u",
+            "consumer_type": "REQUEST"})
+        return status == 204
+
+    def measure(self, seconds: float) -> dict[str, Any]:
+        call = self.client()
+        assert len(self.query(call, FEW, 1000)) == 10
+
+        def cycle(client: int) -> Callable[[int], Any]:
+            own = self.client()
+            return lambda number: self.claim(own, self.query(own, FEW, 1)[0])
+
+        def claims(client: int) -> Callable[[int], Any]:
+            own = self.client()
+            return lambda number: self.claim(own, self.ids[client * 100 + number % 100])
+        figures: dict[str, Any] = {
+            "floor ms": p50_ms(lambda: call("GET", "/"), 1), "query 10 hits ms": p50_ms(lambda: self.query(call, FEW, 1000), seconds),
+            "query half, limit 50 ms": p50_ms(lambda: self.query(call, HALF, 50), seconds),
+            "query and reserve, 8 clients /s": per_second(cycle, seconds), "claims, 8 clients /s": per_second(claims, seconds)}
+        races = []
+        for number in range(RACES):
+            key = str(uuid.uuid4())
+            call("POST", "/resource_providers", {"name": f"tight-{number}", "uuid": key})
+            call("PUT", f"/resource_providers/{key}/inventories", {"resource_provider_generation": 0, "inventories": {"CUSTOM_TIGHT": {"total": ROOM}}})
+
+            def racing(client: int, key: str = key) -> Callable[[int], bool]:
+                own = self.client()
+                return lambda number: self.claim(own, key, "CUSTOM_TIGHT")
+            races.append(race(racing))
+        return {**figures, "races": races}
+
+
+# --- ours ------------------------------------------------------------------------------------------------------------
+
+class Ours:
+    """The product over its REST face. Claims are those of ``reserve``: a request with one reservation at one source."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def client(self) -> Client:
+        return Client(self.url)
+
+    def query(self, call: Client, expression: str, limit: int) -> list[str]:
+        from benchmarks.mesh import FMDM
+
+        return [item["source"]["name"] for item in call.get(f"{FMDM}/query?expression={expression}&limit={limit}&funnel=false")["items"]]
+
+    def reserve(self, call: Client, expression: str, **more: Any) -> bool:
+        from benchmarks.mesh import DO
+
+        status, body = call.call("POST", f"{DO}/reserve", {"request": {"query": expression, **more}}, Prefer="wait=0")
+        assert status in (200, 202), (status, body)
+        return body["state"] in ("Selected", "Evaluated", "Satisfied")
+
+    def measure(self, seconds: float) -> dict[str, Any]:
+        call = self.client()
+        assert len(self.query(call, "trait:few", 1000)) == 10
+
+        def cycle(client: int) -> Callable[[int], Any]:
+            own = self.client()
+            return lambda number: self.reserve(own, f"trait:few number:{self_number(self, own)}")
+
+        def self_number(ours: Ours, own: Client) -> str:
+            return ours.query(own, "trait:few", 1)[0].removeprefix("source-")
+
+        def claims(client: int) -> Callable[[int], Any]:
+            own = self.client()
+            return lambda number: self.reserve(own, f"number:{client * 100 + number % 100}")
+        figures: dict[str, Any] = {
+            "floor ms": p50_ms(lambda: call.get("/health/live"), 1), "query 10 hits ms": p50_ms(lambda: self.query(call, "trait:few", 1000), seconds),
+            "query half, limit 50 ms": p50_ms(lambda: self.query(call, "side:half", 50), seconds),
+            "query and reserve, 8 clients /s": per_second(cycle, seconds), "claims, 8 clients /s": per_second(claims, seconds)}
+        races = []
+        for number in range(RACES):
+            def racing(client: int, number: int = number) -> Callable[[int], bool]:
+                own = self.client()
+                return lambda _: self.reserve(own, f"tight:{number}")
+            races.append(race(racing))
+        return {**figures, "races": races}
+
+
+def fill(url: str, count: int) -> None:
+    """Sources with one Data each, and one with room for so many readers for each race, written as their registration would."""
+    from sqlalchemy import delete
+
+    from services.catalog import intake, models, rules
+    from shared.kernel.context import Context
+    from shared.kernel.ids import new_id
+    from shared.storage.database import Database, make_engine
+    from shared.storage.migrate import migrate
+
+    engine = make_engine(url, "catalog")
+    migrate("catalog", engine)
+    database = Database(engine, models.METADATA)
+    given = [(f"source-{number}", {}, {**({"trait": FEW} if number < 10 else {}), **({"side": HALF} if number % 2 else {}), "number": number})
+             for number in range(count)]
+    given += [(f"tight-{number}", {"capacity": {"readers": ROOM}}, {"tight": number}) for number in range(RACES)]
+    for start in range(0, len(given), 500):
+        with database.transaction(Context(owner=getpass.getuser())) as uow:
+            rows = uow.create(models.SOURCE, [{
+                "id": new_id("datasource"), "owner": getpass.getuser(), "name": name, "adaptor": "simulated", "parameters": {}, "writable": False,
+                "data_count": 0, "data_bytes": 0, "scan": None, **rules.check_source(more)} for name, more, _ in given[start:start + 500]], "create")
+            for row, (_, _, tags) in zip(rows, given[start:start + 500], strict=True):
+                intake.take(uow, row, {intake.place_of(row["id"], "data"): {
+                    "path": "data", "name": "data", "type": "file", "size": 1, "media_type": None, "modified_at": None, "checksum": None,
+                    "tags": tags, "uri": None, "fingerprint": "1"}})
+            uow.flush()
+            # Nobody listened then: what was said of it is not told again.
+            uow.connection.execute(delete(models.METADATA.tables["outbox"]))
+    if engine.dialect.name == "postgresql":
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql("VACUUM ANALYZE")
+    database.close()
+
+
+def main(arguments: list[str]) -> int:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--sources", type=int, default=10_000)
+    options.add_argument("--seconds", type=float, default=5)
+    options.add_argument("--mesh", action="store_true", help="ours on RabbitMQ and PostgreSQL, not embedded")
+    options.add_argument("--python", default="", help="an environment that has Placement already")
+    options.add_argument("--only", choices=("placement", "ours"))
+    given = options.parse_args(arguments)
+    figures: dict[str, Any] = {}
+    postgres = PostgresServer.start()
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        try:
+            if given.only != "ours":
+                server = Placement(folder, postgres.create_database(), given.python)
+                try:
+                    server.fill(given.sources)
+                    figures[f"Placement {server.version}"] = server.measure(given.seconds)
+                finally:
+                    server.stop()
+            if given.only != "placement":
+                figures["ours, mesh" if given.mesh else "ours, embedded"] = _ours(folder, postgres, given)
+        finally:
+            postgres.stop()
+    for name, measured in figures.items():
+        print(name)
+        for what, value in measured.items():
+            print(f"    {what:34} {value if isinstance(value, list) else round(value, 2)}")
+    print(json.dumps({"sources": given.sources, "load": os.getloadavg()[0], "figures": figures}))
+    return 0
+
+
+def _ours(folder: Path, postgres: PostgresServer, given: argparse.Namespace) -> dict[str, Any]:
+    if given.mesh:
+        from tests.support.production import ProductionMesh
+        from tests.support.rabbitmq import RabbitNode
+
+        broker, database = RabbitNode.start(), postgres.create_database()
+        mesh = ProductionMesh(folder / "mesh", broker.uri, database)
+        try:
+            fill(database, given.sources)
+            return Ours(mesh.start().url).measure(given.seconds)
+        finally:
+            mesh.stop()
+            broker.stop()
+    from shared.storage.database import sqlite_url
+    from tests.support.servers import EdgemereServer
+
+    server = EdgemereServer(folder / "embedded")
+    server.data.mkdir(parents=True, exist_ok=True)
+    fill(sqlite_url(server.data, "catalog"), given.sources)
+    try:
+        return Ours(server.start().url).measure(given.seconds)
+    finally:
+        server.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
