@@ -235,8 +235,10 @@ export interface Datainstance {
   access: any[] | null;
   /** Bytes in all. */
   bytes_total: number | null;
-  /** Bytes that are there and verified. */
+  /** Bytes that are there: verified, or copied so far. */
   bytes_done: number | null;
+  /** While bytes are moved: {phase: copying or verifying, bytes_per_s, seconds_left}. */
+  progress: any;
   /** The attempt of the request. */
   attempt: number | null;
   /** Seconds from Ready to its end; null has no end. */
@@ -274,7 +276,7 @@ export interface Datasource {
   updated_at: string | null;
   /** The state in the net of its class. */
   state: string | null;
-  /** The kind of source: file, http or simulated. */
+  /** The kind of source: file, http, fsspec, sql or simulated. */
   adaptor: string | null;
   /** Where it is; secrets are never returned. */
   parameters: any;
@@ -979,9 +981,9 @@ export interface FmdmQueryParameters {
 export interface FmdmDatasourceCreateParameters {
   /** Its name. */
   name: string;
-  /** The kind of source: file, http or simulated. */
+  /** The kind of source: file, http, fsspec, sql or simulated. */
   adaptor: string;
-  /** Where it is: {rootdir, writable} for file. */
+  /** Where it is: {rootdir, writable} for file, {url, …} for fsspec and sql; docs/sources.md has all. */
   parameters?: Record<string, any>;
   /** {bytes, readers}; null is unlimited. */
   capacity?: Record<string, any>;
@@ -1019,7 +1021,7 @@ export interface FmdmDatasourceListParameters {
   name?: string;
   /** The state in the net of its class. */
   state?: string;
-  /** The kind of source: file, http or simulated. */
+  /** The kind of source: file, http, fsspec, sql or simulated. */
   adaptor?: string;
   /** Where in the world it is. */
   location?: string;

@@ -1518,8 +1518,8 @@ class FmdmDatasourceCalls:
 
         Args:
             name: required; Its name.
-            adaptor: required; The kind of source: file, http or simulated.
-            parameters: Where it is: {rootdir, writable} for file.
+            adaptor: required; The kind of source: file, http, fsspec, sql or simulated.
+            parameters: Where it is: {rootdir, writable} for file, {url, …} for fsspec and sql; docs/sources.md has all.
             capacity: {bytes, readers}; null is unlimited.
             cost: {per_gib_out, per_gib_in, per_gib_month, per_request, latency_ms, mib_per_s}.
             tags: Free tags.
@@ -1534,6 +1534,7 @@ class FmdmDatasourceCalls:
             Invalid: ``source.rootdir_unreadable``: The folder cannot be read.
             Invalid: ``source.rootdir_not_allowed``: The folder lies outside the allowed roots, or is the orchestrator's own.
             Invalid: ``source.bad_listing``: The listing cannot be used; `errors` says where.
+            Invalid: ``source.address_not_allowed``: The address is an internal one, which sources may not reach.
         """
         return self._server.call(
             ("/edgemere/diml/dml/fmdm/datasource/create", True, "object", 30),
@@ -1599,7 +1600,7 @@ class FmdmDatasourceCalls:
             id: The id: a ULID with the prefix of its class.
             name: The name, unique per class and owner.
             state: The state in the net of its class.
-            adaptor: The kind of source: file, http or simulated.
+            adaptor: The kind of source: file, http, fsspec, sql or simulated.
             location: Where in the world it is.
             owner: Whom it belongs to.
             limit: How many at most in one page.
