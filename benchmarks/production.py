@@ -31,6 +31,8 @@ import psycopg2
 from kombu import Connection, Consumer, Exchange, Queue, binding
 
 from benchmarks.mesh import DO, FMDM, Client, quantiles
+from shared.hosting.rpc import MeshClient
+from shared.kernel.errors import EdgemereError
 from tests.support.ports import free_port
 from tests.support.postgres import PostgresServer, plain_url
 from tests.support.production import SERVICES, ProductionMesh
@@ -301,6 +303,7 @@ def claims(stage: Stage, seconds: float, rate: float) -> dict[str, Any]:
     listing = {f"many/{number}.dat": {"size": 10} for number in range(500)}
     stage.client.post(f"{FMDM}/datasource/simulate", {"name": "narrow", "listing": listing, "capacity": {"readers": 100}}, Prefer="wait=30")
     stage.rest()
+    asked = direct_claims(stage)
     began = time.monotonic()
     ids: list[str] = []
 
@@ -323,8 +326,33 @@ def claims(stage: Stage, seconds: float, rate: float) -> dict[str, Any]:
     with psycopg2.connect(plain_url(stage.database_url)) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM reservations.datareservation WHERE state = 'Confirmed' AND request_id = ANY(%s)", (ids,))
         confirmed = cursor.fetchone()[0]
-    return {"confirmed": confirmed, "states": dict(states()), "seconds": round(took, 1), "reach": "exactly 100, the rest told why, 10 s",
+    return {"claims_alone": asked, "requests": {"confirmed": confirmed, "states": dict(states()), "seconds": round(took, 1)},
+            "reach": "exactly 100, the rest told why, 10 s",
             "floor": f"creating the 500 requests alone: {sent_s:.1f} s"}
+
+
+def direct_claims(stage: Stage) -> dict[str, Any]:
+    """The claims themselves, as RPCs from 50 threads of a foreign process."""
+    listing = {f"only/{number}.dat": {"size": 10} for number in range(10)}
+    source = stage.client.post(f"{FMDM}/datasource/simulate", {
+        "name": "narrower", "listing": listing, "capacity": {"readers": 100}}, Prefer="wait=30")["id"]
+    mesh = MeshClient(stage.rabbit.uri, timeout_s=30)
+    answers: Counter[str] = Counter()
+
+    def one(number: int) -> None:
+        try:
+            mesh.call("catalog", "claim", claims=[{"id": f"bench-{number}", "source": source, "kind": "readers", "amount": 1}],
+                      holder=f"bench-{number}", ttl_s=600)
+            answers["claimed"] += 1
+        except EdgemereError as error:
+            answers[error.code] += 1
+
+    began = time.monotonic()
+    with concurrent.futures.ThreadPoolExecutor(50) as pool:
+        list(pool.map(one, range(500)))
+    took = time.monotonic() - began
+    mesh.stop()
+    return {"answers": dict(answers), "seconds": round(took, 1)}
 
 
 BENCHES: dict[str, Callable[[Stage, float, float], dict[str, Any]]] = {

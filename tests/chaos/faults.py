@@ -4,9 +4,11 @@ A fault is done while clients ask for things. It may end what it did itself; ``S
 """
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
+import resource
 import time
 from collections.abc import Callable
 
@@ -50,10 +52,9 @@ def kill_9_of_movers(storm: Storm, dice: random.Random) -> None:
     """Those who move bytes, a few times."""
     for _ in range(3):
         time.sleep(dice.uniform(0.1, 1))
-        for member in storm.mesh.of("instances"):
-            if member.is_running:
-                for child in psutil.Process(member.process.pid).children(recursive=True):
-                    child.kill()
+        for mover in _movers(storm):
+            with contextlib.suppress(psutil.Error):
+                mover.kill()
 
 
 def stop_and_start_one(storm: Storm, dice: random.Random) -> None:
@@ -170,8 +171,52 @@ def relay_doubles(storm: Storm, dice: random.Random) -> None:
     time.sleep(dice.uniform(3, 6))
 
 
+def disk_full(storm: Storm, dice: random.Random) -> None:
+    """The movers can write no file to its end; then there is room again."""
+    time.sleep(dice.uniform(0, 0.5))
+    until = time.monotonic() + dice.uniform(2, 5)
+    while time.monotonic() < until:
+        for mover in _movers(storm):
+            with contextlib.suppress(psutil.Error):
+                mover.rlimit(resource.RLIMIT_FSIZE, (4000, 4000))
+        time.sleep(0.1)
+    for mover in _movers(storm):
+        with contextlib.suppress(psutil.Error):
+            mover.kill()
+
+
+def _movers(storm: Storm) -> list[psutil.Process]:
+    found = []
+    for member in storm.mesh.of("instances"):
+        with contextlib.suppress(psutil.Error):
+            found += psutil.Process(member.process.pid).children(recursive=True) if member.is_running else []
+    return found
+
+
+def broker_unreachable_for_a_minute(storm: Storm, dice: random.Random) -> None:
+    """Long enough that whoever gives up after some attempts has given up."""
+    storm.way.shut()
+    time.sleep(60)
+    storm.way.open()
+
+
+def broker_frozen_for_a_minute(storm: Storm, dice: random.Random) -> None:
+    """Connections stay open, and nothing comes."""
+    storm.rabbit.freeze()
+    time.sleep(60)
+    storm.rabbit.thaw()
+
+
+def database_frozen_for_half_a_minute(storm: Storm, dice: random.Random) -> None:
+    """Longer than every limit of a call."""
+    storm.postgres.freeze()
+    time.sleep(30)
+    storm.postgres.thaw()
+
+
+OUTAGES = (broker_unreachable_for_a_minute, broker_frozen_for_a_minute, database_frozen_for_half_a_minute)
 FAULTS: tuple[Callable[[Storm, random.Random], None], ...] = (
     kill_9_at_a_step, kill_9_at_a_step, kill_9_at_a_step, kill_9_of_one, kill_9_of_all_replicas, kill_9_of_everything, kill_9_of_movers,
     stop_and_start_one, freeze_one, broker_killed, broker_frozen, broker_unreachable, connections_break, database_restarted,
-    database_frozen, old_messages_again, bad_messages, foreign_requests, clock_jump, relay_doubles,
+    database_frozen, old_messages_again, bad_messages, foreign_requests, clock_jump, relay_doubles, disk_full,
 )

@@ -20,7 +20,7 @@ from tests.chaos import faults
 from tests.chaos.storm import Storm, until
 
 SHORT = (faults.kill_9_at_a_step, faults.broker_unreachable, faults.database_restarted, faults.old_messages_again,
-         faults.foreign_requests, faults.kill_9_of_everything)
+         faults.disk_full, faults.kill_9_of_everything)
 LONG_SEEDS, ROUNDS = range(10), 10
 
 
@@ -58,7 +58,7 @@ def storm(tmp_path_factory: pytest.TempPathFactory):
 def test_a_few_faults_of_each_kind_lose_and_double_nothing(storm):
     seed = int(os.environ.get("EDGEMERE_CHAOS_SEED", "1"))
     named = os.environ.get("EDGEMERE_CHAOS_FAULT")
-    wanted = [fault for fault in faults.FAULTS if fault.__name__ == named][:1] if named else list(SHORT)
+    wanted = [getattr(faults, named)] if named else list(SHORT)
     run_rounds(storm, seed, wanted, requests=5)
 
 
@@ -142,6 +142,17 @@ def test_100_rounds_of_faults_lose_and_double_nothing(tmp_path, seed):
         storm.start()
         dice = random.Random(1000 + seed)
         run_rounds(storm, seed, dice.sample(faults.FAULTS, ROUNDS), requests=8)
+    finally:
+        storm.stop()
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_outages_of_a_minute_are_waited_for_and_recovered_from(tmp_path):
+    storm = Storm(tmp_path / "home")
+    try:
+        storm.start()
+        run_rounds(storm, 1, list(faults.OUTAGES), requests=8)
     finally:
         storm.stop()
 

@@ -5,12 +5,15 @@ With ``--long`` only, as long as the mesh on RabbitMQ is not released: a machine
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kombu import Connection
 
 from shared.bus import port
+from shared.bus.message import Message
 from tests.interface.bus.test_entrypoints import NAMES, run_scenarios
 from tests.support.laws.broker import BrokerLaws
 from tests.support.rabbitmq import RabbitNode
@@ -66,3 +69,21 @@ def results(node: RabbitNode, tmp_path_factory: pytest.TempPathFactory) -> dict[
 def test_on_rabbitmq(results: dict[str, str | None], name: str) -> None:
     if results[name]:
         pytest.fail(results[name], pytrace=False)
+
+
+def test_what_is_handed_over_after_a_restart_is_not_lost_on_an_old_connection(node: RabbitNode) -> None:
+    broker = port.connect(node.uri)
+    with Connection(node.uri) as connection:
+        connection.channel().queue_declare("handed.over", durable=True, auto_delete=False)
+    broker.send(Message("", "handed.over", b"before"))
+    node.kill9()
+    node.run()
+    broker.send(Message("", "handed.over", b"after"))
+    with Connection(node.uri) as connection:
+        channel = connection.channel()
+        deadline, found = time.monotonic() + 20, []
+        while b"after" not in found and time.monotonic() < deadline:
+            if (message := channel.basic_get("handed.over", no_ack=True)) is not None:
+                found.append(bytes(message.body.encode() if isinstance(message.body, str) else message.body))
+    broker.close()
+    assert b"after" in found

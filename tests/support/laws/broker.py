@@ -97,6 +97,14 @@ class DeliveryLaws(BrokerTrial):
         reader.wait_for(3)
         assert reader.bodies == [b"1", b"2", b"3"]
 
+    def test_what_is_handed_over_without_a_confirm_arrives_in_its_order(self, connect, channel, broker, name):
+        self.queue(channel, name)
+        for number in range(50):
+            broker.send(Message("", name, b"%d" % number, persistent=False))
+        reader = Reader(connect(), name)
+        reader.wait_for(50)
+        assert reader.bodies == [b"%d" % number for number in range(50)]
+
     # --- order, sharing ----------------------------------------------------------------------------------------
 
     def test_one_queue_keeps_the_order_of_its_messages(self, connect, channel, name):
