@@ -205,7 +205,9 @@ def _release(uow: UnitOfWork, ids: Sequence[str], source_ids: set[str], patience
 
 def _use(uow: UnitOfWork, held: Mapping[str, Row], amounts: Amounts, held_s: Mapping[str, float] | None = None) -> dict[str, Row]:
     """Write what is used now, and how long it was held; the rows that changed, by id."""
-    rows = [held[source] for source in amounts if source in held and not held[source]["destroyed_at"]]
+    # Nothing of an empty file is used: a new version that says no change would be one that nobody hears of.
+    rows = [held[source] for source, kinds in amounts.items()
+            if any(kinds.values()) and source in held and not held[source]["destroyed_at"]]
 
     def changes(row: Row) -> dict[str, Any]:
         longer = lines.mean_after(row["holding_s"], (held_s or {}).get(row["id"]))

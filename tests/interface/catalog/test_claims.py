@@ -29,6 +29,14 @@ def test_the_same_claim_twice_is_one(catalogue: Catalogue) -> None:
     assert catalogue.used(source)["readers"] == 2
 
 
+def test_a_claim_of_nothing_is_no_change_of_the_source(catalogue: Catalogue) -> None:
+    source = catalogue.source(writable=True)
+    version = source["version"]
+    catalogue.claim(source, "empty", kind="bytes", amount=0)
+    claims.release(catalogue.uses, ids=["empty"])
+    assert catalogue.call("datasource_show", id=source["id"])["version"] == version
+
+
 def test_all_or_nothing_is_claimed(catalogue: Catalogue) -> None:
     roomy, tight = catalogue.source("roomy"), catalogue.source("tight", capacity={"readers": 1})
     with pytest.raises(NoCapacity) as refusal:
