@@ -129,6 +129,8 @@ class RabbitBroker:
 
         def send(line: _Line) -> list[str]:
             first = line.sent + 1
+            # What was confirmed for batches before is not counted for this one.
+            line._settled = line.sent
             line.acked.clear()
             line.refused.clear()
             for message in messages:
