@@ -12,11 +12,12 @@ import pytest
 
 from shared.contracts import table
 from tests.stories.faces import Cli, Reply, Rest
+from tests.stories.page_face import Page
 from tests.stories.program_faces import PROGRAM_FACES
 from tests.stories.story import MISSING, faults, filled, member, stories, write_files
 from tests.support.servers import EdgemereServer
 
-FACES = {face.name: face for face in (Rest, Cli)} | PROGRAM_FACES
+FACES = {face.name: face for face in (Rest, Cli, Page)} | PROGRAM_FACES
 STORIES = dict(stories())
 _PAUSE_S = 0.15
 _numbers = itertools.count(1)

@@ -19,10 +19,19 @@ export function Funnel({ funnel }) {
 
 export function Hints({ hints, use }) {
   if (!hints?.length) return null;
-  return html`<h3>What would match instead</h3><ul class="hints">${hints.map((hint) => html`<li>
-    <strong>${number(hint.matches ?? hint.count)}</strong> ${hint.sentence || hint.detail || hint.change}
-    ${hint.query !== undefined && use ? html` <button type="button" class="link" onClick=${() => use(hint.query)}>Use this</button>` : null}
-    ${hint.command ? html`<${Command} text=${hint.command} />` : null}</li>`)}</ul>`;
+  return html`<h3>What would match instead</h3><ul class="hints plain">${hints.map((hint) => html`<li>
+    <strong class="number">${hint.exact === false ? "about " : ""}${number(hint.matches)}</strong> ${hint.sentence}
+    ${use ? html` <button type="button" class="link" onClick=${() => use(hint.line || "")}>Use this</button>` : null}</li>`)}</ul>`;
+}
+
+const ANSWERS = { used: "good", standby: "busy", later: "busy", not_yet: "busy" };
+
+/** Why one Data is not used by a request. */
+export function WhyNot({ found }) {
+  if (!found) return null;
+  return html`<div class="refusal calm"><p><span class=${`state ${ANSWERS[found.answer] || "calm"}`}>${found.answer}</span> ${found.sentence}</p>
+    ${found.clauses?.length ? html`<ul>${found.clauses.map((clause) => html`<li><code>${clause.clause}</code> ${clause.holds ? "holds" : "does not hold"}: ${clause.field} is ${clause.said ?? JSON.stringify(clause.value ?? null)}</li>`)}</ul>` : null}
+    ${found.beaten_by ? html`<p>Taken instead: ${refName(found.beaten_by.data || found.beaten_by)}${found.beaten_by.source ? ` at ${refName(found.beaten_by.source)}` : ""}.</p>` : null}</div>`;
 }
 
 export function Warnings({ warnings }) {

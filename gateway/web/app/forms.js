@@ -1,6 +1,6 @@
 // Forms of actions, made from the table: fields, checks, the refusal beside the field it names, and the lines to copy.
-import { html, useState, useRef, useEffect, Refusal, Copy, Loading } from "./parts.js";
-import { action, call } from "./api.js";
+import { html, useState, useRef, useEffect, Refusal, Copy } from "./parts.js";
+import { action, call, theTable } from "./api.js";
 import { linesOf } from "./lines.js";
 import { QueryBox } from "./query.js";
 
@@ -52,9 +52,9 @@ let forms = 0;
 
 /**
  * The form of an action. `fixed` parameters are not asked for; `first` names those shown before the others, which are
- * folded away. `done(answer)` is told what came of it.
+ * folded away. `done(answer)` is told what came of it, `changed(parameters)` what is filled in so far.
  */
-export function ActionForm({ name, fixed = {}, start = {}, first, submit, done, cancel, wait = 0 }) {
+export function ActionForm({ name, fixed = {}, start = {}, first, submit, done, cancel, begun, changed, wait }) {
   const row = action(name);
   const number = useRef(null);
   number.current ??= (forms += 1);
@@ -67,6 +67,8 @@ export function ActionForm({ name, fixed = {}, start = {}, first, submit, done, 
   for (const field of fields) {
     try { const value = meant(field, typed[field.name]); if (value !== undefined) parameters[field.name] = value; } catch { /* said at sending */ }
   }
+  const meanings = JSON.stringify(parameters);
+  useEffect(() => changed?.(JSON.parse(meanings)), [meanings]);
   const send = async (event) => {
     event.preventDefault();
     const faults = {};
@@ -77,6 +79,7 @@ export function ActionForm({ name, fixed = {}, start = {}, first, submit, done, 
     if (Object.keys(faults).length) return;
     setBusy(true);
     setError(null);
+    begun?.();
     try { done?.(await call(name, parameters, { wait })); } catch (refused) { setError(refused); } finally { setBusy(false); }
   };
   const required = fields.filter((field) => field.required).length;
@@ -124,6 +127,7 @@ export function Buttons({ noun, object, net, after, except = [] }) {
         title=${why || row.summary} onClick=${() => (why ? setError(new Error(why)) : press(row))}>${label}</button>`;
     })}
     <${Refusal} error=${error} />
+    <${LinesOf} rows=${rows} object=${object} />
     ${asking ? html`<${Dialog} title=${asking.summary} close=${() => setAsking(null)}>
       <p>This is about <strong>${object.name || object.id}</strong>.</p>
       <${ActionForm} name=${asking.name} fixed=${{ [asking.positional]: object.id }} submit=${`${asking.path.at(-1)} it`} cancel=${() => setAsking(null)}
@@ -131,8 +135,19 @@ export function Buttons({ noun, object, net, after, except = [] }) {
   </div>`;
 }
 
+/** The lines of any of these actions, one at a time. */
+function LinesOf({ rows, object }) {
+  const [name, setName] = useState(rows[0]?.name);
+  const row = rows.find((one) => one.name === name) || rows[0];
+  if (!row) return null;
+  const lines = linesOf(row, { [row.positional]: object.name || object.id });
+  return html`<details class="lines inline"><summary>Copy as curl, CLI, JS or Python</summary>
+    <select class="small" aria-label="Action to copy" value=${row.name} onChange=${(event) => setName(event.target.value)}>${rows.map((one) => html`<option value=${one.name}>${one.path.at(-1)}</option>`)}</select>
+    ${Object.entries(lines).map(([kind, line]) => html`<div class="command"><span>${kind}</span><code>${line}</code><${Copy} text=${line} what=${`the ${kind} line`} /></div>`)}</details>`;
+}
+
 function actionsOn(noun) {
-  return tableActions().filter((row) => row.path[0] === noun && row.changes && row.positional && row.path.at(-1) !== "create" && row.built);
+  return theTable().actions.filter((row) => row.path[0] === noun && row.changes && row.positional && row.path.at(-1) !== "create" && row.built);
 }
 
 /** Why an action is not possible in the object's present state; null when it is. */
@@ -142,8 +157,3 @@ export function whyNot(row, object, net) {
   if (states.includes(object.state)) return null;
   return `'${row.path.at(-1)}' is possible in ${states.join(", ")}; this is ${object.state}.`;
 }
-
-import { theTable } from "./api.js";
-function tableActions() { return theTable().actions; }
-
-export { Loading };

@@ -18,12 +18,14 @@ function All({ query }) {
 }
 
 function One({ row }) {
-  const [answer, setAnswer] = useState(undefined), [sure, setSure] = useState(!row.confirm);
+  const [answer, setAnswer] = useState(undefined), [sure, setSure] = useState(!row.confirm), [wait, setWait] = useState("");
   if (row.answer === "stream" || row.answer === "content") {
     return html`<h1>${row.path.join(" ")}</h1><p>${row.summary}</p><p><a href=${row.answer === "stream" ? "/web/events" : "/web/instances"}>The page shows this here</a>; its address is <code>${row.address}</code>.</p>`;
   }
   return html`<div class="title"><h1>${row.path.join(" ")}</h1><a href="/web/actions">All actions</a></div><p>${row.summary}</p>
-    ${sure ? html`<${ActionForm} name=${row.name} done=${setAnswer} submit=${row.changes ? "Do it" : "Ask"} />`
+    ${row.waits && sure ? html`<div class="field"><label for="wait-s">Seconds to wait for the end</label><input id="wait-s" type="text" inputmode="numeric" value=${wait} onInput=${(event) => setWait(event.target.value)} />
+      <small>Without it the answer comes as soon as the work has begun, or after the usual wait of this action.</small></div>` : null}
+    ${sure ? html`<${ActionForm} name=${row.name} wait=${/^\d+$/.test(wait) ? Number(wait) : undefined} begun=${() => setAnswer(undefined)} done=${setAnswer} submit=${row.changes ? "Do it" : "Ask"} />`
       : html`<p>This cannot be taken back by itself. <button type="button" class="small secondary" onClick=${() => setSure(true)}>Show the form</button></p>`}
     ${answer !== undefined ? html`<section aria-live="polite"><h2>Answer</h2><pre class="scroll" tabindex="0">${JSON.stringify(answer, null, 2)}</pre></section>` : null}`;
 }

@@ -1,10 +1,10 @@
 // A new request: the question with its count as it is typed, what it would cost, then asked.
-import { html, useState, useAnswer, useSettled, Refusal, Loading, Empty } from "../parts.js";
+import { html, useState, useAnswer, useSettled, Refusal, Loading, Empty, Fact, State } from "../parts.js";
 import { action } from "../api.js";
 import { ActionForm } from "../forms.js";
 import { QueryBox } from "../query.js";
 import { Funnel, Hints, Warnings, Decision } from "../explain.js";
-import { number, bytes, cost } from "../format.js";
+import { number, bytes, cost, span } from "../format.js";
 import { go, keep } from "../router.js";
 import { addressOf } from "../parts.js";
 
@@ -31,21 +31,25 @@ export default function NewRequest({ query }) {
 const FIRST = ["name", "action", "target", "wait", "lifetime"];
 
 function Wishes({ question }) {
-  const [planned, setPlanned] = useState(null);
+  const [planned, setPlanned] = useState(false), [wishes, setWishes] = useState({});
   const plans = action("do.datarequest.plan").built;
-  return html`<${ActionForm} name="do.datarequest.create" fixed=${{ query: question }} first=${FIRST} submit="Ask for it" wait=${2}
+  return html`<${ActionForm} name="do.datarequest.create" fixed=${{ query: question }} first=${FIRST} submit="Ask for it" wait=${2} changed=${setWishes}
       done=${(made) => go(addressOf("datarequest", made))} />
     ${plans && question.trim() ? html`<details onToggle=${(event) => setPlanned(event.target.open)}><summary>What would happen (nothing is changed)</summary>
-      ${planned ? html`<${Plan} question=${question} />` : null}</details>` : null}`;
+      ${planned ? html`<${Plan} question=${question} wishes=${wishes} />` : null}</details>` : null}`;
 }
 
-function Plan({ question }) {
-  const settled = useSettled(question, 200);
-  const found = useAnswer("do.datarequest.plan", { query: settled });
+function Plan({ question, wishes }) {
+  const settled = useSettled(JSON.stringify({ ...wishes, query: question, limit: 10 }), 250);
+  const found = useAnswer("do.datarequest.plan", JSON.parse(settled));
   if (!found.data) return found.error ? html`<${Refusal} error=${found.error} />` : html`<${Loading} what="Planning" />`;
-  const plan = found.data, candidates = plan.candidates?.items || (Array.isArray(plan.candidates) ? plan.candidates : plan.reservations?.items) || [];
-  return html`<p class="sentence">${plan.sentence}</p><${Warnings} warnings=${plan.warnings} />
-    ${plan.cost !== undefined ? html`<p>Cost: <strong>${cost(plan.cost)}</strong></p>` : null}
-    ${candidates.slice(0, 10).map((item) => html`<details class="reservation"><summary>${item.name || item.data?.name} <span class="faint">at</span> ${item.source?.name} <span class="faint">→</span> ${item.action} <span class="number">${cost(item.cost)}</span></summary>
-      <${Decision} decision=${item.decision} action=${item.action} costs=${item.cost_parts} /></details>`)}`;
+  const plan = found.data, counts = Object.entries(plan.counts || {}).filter(([, count]) => count);
+  return html`<${Refusal} error=${found.error} /><p class="sentence"><${State} of=${plan.outcome} /> ${plan.sentence}</p><${Warnings} warnings=${plan.warnings} />
+    <dl class="facts"><${Fact} name="Cost">${cost(plan.cost)}</${Fact}>${plan.bytes ? html`<${Fact} name="Bytes to move">${bytes(plan.bytes)}</${Fact}>` : null}
+      ${plan.ready_in_s ? html`<${Fact} name="Ready in about">${span(plan.ready_in_s)}</${Fact}>` : null}
+      ${counts.length ? html`<${Fact} name="Data">${counts.map(([name, count]) => `${number(count)} ${name.replaceAll("_", " ")}`).join(", ")}</${Fact}>` : null}</dl>
+    <${Hints} hints=${plan.hints} use=${(line) => keep({ q: line })} />
+    ${(plan.items || []).map((item) => html`<details class="reservation"><summary>${item.name || item.data?.name} <span class="faint">at</span> ${item.source?.name} <span class="faint">→</span> ${item.action || item.status} <span class="number">${cost(item.cost)}</span></summary>
+      <${Decision} decision=${item.decision} action=${item.action} costs=${item.cost_parts} /></details>`)}
+    ${plan.next ? html`<p class="faint">and ${number(plan.total - plan.items.length)} more</p>` : null}`;
 }

@@ -1,8 +1,8 @@
 // Policies: the rules in their order, and what a draft would change before it counts.
-import { html, useState, useAnswer, Refusal, Loading, Empty } from "../parts.js";
+import { html, useState, useAnswer, Refusal, Loading, Empty, Ref } from "../parts.js";
 import { action } from "../api.js";
 import { ActionForm } from "../forms.js";
-import { number, cost, query as shownQuery } from "../format.js";
+import { number, cost, ref, query as shownQuery } from "../format.js";
 
 const DRAFT = `rules:
   - name: large-stays
@@ -24,6 +24,18 @@ export default function Policies() {
     <h2>Test a draft</h2>
     ${tests.built ? html`<p class="faint">Past decisions are made again with the draft; nothing is changed.</p>
       <${ActionForm} name="do.policy.test" start=${{ file: DRAFT, since: "30d" }} submit="Test it" done=${setOutcome} />
-      ${outcome ? html`<section aria-live="polite"><h3>What would change</h3><p class="sentence">${number(outcome.differ ?? outcome.changed ?? outcome.different)} of ${number(outcome.decisions ?? outcome.tested ?? outcome.total)} decisions would be other ones; the cost would change by ${cost(outcome.cost_change ?? outcome.cost_difference ?? outcome.cost?.change ?? 0)}.</p>
-        <pre class="scroll" tabindex="0">${JSON.stringify(outcome, null, 2)}</pre></section>` : null}` : html`<${Empty} title="Not built yet"><p>Testing a draft comes with a later release.</p></${Empty}>`}`;
+      ${outcome ? html`<${Outcome} of=${outcome} />` : null}` : html`<${Empty} title="Not built yet"><p>Testing a draft comes with a later release.</p></${Empty}>`}`;
+}
+
+function Outcome({ of }) {
+  return html`<section aria-live="polite"><h3>What would change</h3>
+    <p class="sentence">${number(of.differ)} of ${number(of.decisions)} decisions would be other ones${of.truncated ? " (only the newest were looked at)" : ""}; the cost would change by ${cost(of.cost?.change ?? of.cost_change ?? 0)}.</p>
+    ${of.items?.length ? html`<div class="scroll" tabindex="0" role="region" aria-label="Decisions that would differ"><table><thead><tr><th>Data</th><th>Request</th><th>Was</th><th>Would be</th></tr></thead>
+      <tbody>${of.items.map((item) => html`<tr><td>${item.name || ref(item.data)}</td><td><${Ref} noun="datarequest" to=${item.request} /></td><td>${said(item.was ?? item.before)}</td><td>${said(item.would_be ?? item.now ?? item.after)}</td></tr>`)}</tbody></table></div>` : null}
+    <details><summary>The whole answer</summary><pre class="scroll" tabindex="0">${JSON.stringify(of, null, 2)}</pre></details></section>`;
+}
+
+function said(decision) {
+  if (!decision || typeof decision !== "object") return decision ?? "–";
+  return `${decision.action}${decision.target ? ` to ${ref(decision.target)}` : ""} by ${decision.rule} (${cost(decision.cost)})`;
 }

@@ -1,9 +1,9 @@
 // One request: where it stands and why, what it can be told, what was decided, and its instances as they come.
-import { html, useState, useAnswer, useTick, about, State, When, Ref, Refusal, Fact, Command, Bytes, Loading, addressOf } from "../parts.js";
+import { html, useState, useAnswer, useSettled, useTick, about, State, When, Ref, Refusal, Fact, Command, Bytes, Loading, addressOf } from "../parts.js";
 import { theTable, action } from "../api.js";
 import { Net } from "../net.js";
 import { Buttons, Lines } from "../forms.js";
-import { Funnel, Hints, Decision, Timeline, Warnings } from "../explain.js";
+import { Funnel, Hints, Decision, Timeline, Warnings, WhyNot } from "../explain.js";
 import { useRows, Rows } from "../list.js";
 import { cost, count, number, date, query as shownQuery } from "../format.js";
 import { go, to } from "../router.js";
@@ -54,17 +54,21 @@ function Instances({ request }) {
 }
 
 function Why({ request }) {
-  const explained = useAnswer("do.datarequest.explain", { id: request.id }, { again: about("datarequest", request.id), pause_ms: 600 });
-  const reservations = useAnswer("do.datareservation.list", { request: request.id, limit: 20, sort: "-cost" }, { again: about("datarequest", request.id), pause_ms: 600 });
+  const [data, setData] = useState(""), asked = useSettled(data.trim(), 400);
+  const explained = useAnswer("do.datarequest.explain", { id: request.id, why_not: asked || undefined }, { again: about("datarequest", request.id), pause_ms: 600 });
   const frame = explained.data;
-  if (!frame) return explained.error ? html`<${Refusal} error=${explained.error} retry=${explained.reload} />` : html`<${Loading} what="Asking why" />`;
-  const hints = frame.hints?.items || frame.hints;
+  if (!frame) return explained.error && !asked ? html`<${Refusal} error=${explained.error} retry=${explained.reload} />` : html`<${Loading} what="Asking why" />`;
+  const decided = frame.reservations?.items || [];
   return html`<section><h2>Why</h2><p class="sentence">${frame.sentence}</p><${Warnings} warnings=${frame.warnings} />
       <h3>What the question left</h3><${Funnel} funnel=${frame.funnel} />
-      <${Hints} hints=${Array.isArray(hints) ? hints : []} use=${(query) => go(to(["new"], { q: typeof query === "string" ? query : JSON.stringify(query) }))} />
-      ${reservations.data?.items.length ? html`<h3>What was decided</h3>${reservations.data.items.map((item) => html`<details class="reservation" key=${item.id}>
+      <${Hints} hints=${frame.hints} use=${(line) => go(to(["new"], { q: line }))} />
+      ${decided.length ? html`<h3>What was decided</h3>${decided.map((item) => html`<details class="reservation" key=${item.id}>
         <summary><${State} of=${item.state} /> ${item.name} <span class="faint">at</span> ${item.source?.name} <span class="faint">→</span> ${item.action || "undecided"}${item.target ? ` to ${item.target.name}` : ""} <span class="number">${cost(item.cost)}</span>${item.standby ? html` <${State} of="standby" />` : null}</summary>
         <${Decision} decision=${item.decision} action=${item.action} costs=${item.cost_parts} /></details>`)}
-        ${reservations.data.next ? html`<p><a href=${to(["reservations"], { request: request.id })}>All ${number(reservations.data.total)} reservations</a></p>` : null}` : null}
-      <h3>Timeline</h3><${Timeline} steps=${frame.timeline} /></section>`;
+        ${frame.reservations.next ? html`<p><a href=${to(["reservations"], { request: request.id })}>All ${number(frame.reservations.total)} reservations</a></p>` : null}` : null}
+      <div class="field"><label for="why-not">Why is this Data not used?</label><input id="why-not" value=${data} onInput=${(event) => setData(event.target.value)} placeholder="a name, a path or an id" autocomplete="off" /></div>
+      <div aria-live="polite">${asked ? explained.error ? html`<${Refusal} error=${explained.error} />` : html`<${WhyNot} found=${frame.why_not} />` : null}</div>
+      <h3>Timeline</h3><${Timeline} steps=${frame.timeline} />
+      ${frame.attempts?.length > 1 ? html`<p class="faint">Attempts: ${frame.attempts.map((one) => `${one.attempt} (${one.state}${one.reason?.code ? `, ${one.reason.code}` : ""})`).join(", ")}</p>` : null}
+      ${frame.permalink ? html`<p class="faint"><a href=${frame.permalink}>This frame as JSON</a>, at an address that keeps it.</p>` : null}</section>`;
 }

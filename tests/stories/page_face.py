@@ -1,0 +1,83 @@
+"""The face that people see: every action through its form on the web page, in a real browser."""
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import Any
+
+from shared.contracts.action import Action
+from tests.stories.faces import PATIENCE_S, Reply
+from tests.support.chromium import browser
+
+
+class Page:
+    """The page at ``/web/actions``: forms are filled and sent, and what the page shows is what counts."""
+
+    name = "page"
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._open = ExitStack()
+        self._page = self._open.enter_context(browser()).new_page()
+        self._page.set_default_timeout(PATIENCE_S / 2 * 1000)
+        self._page.goto(f"{url}/web/actions")
+        self._page.get_by_role("heading", name="All actions").wait_for()
+
+    def call(self, row: Action, parameters: Mapping[str, Any], wait_s: float | None = None,
+             headers: Mapping[str, str] | None = None) -> Reply:
+        page = self._page
+        # Away and back: the form is a new one each time.
+        for address in ("/web/actions", f"/web/actions/{row.name}"):
+            page.evaluate("address => { history.pushState({}, '', address); dispatchEvent(new PopStateEvent('popstate')); }", address)
+        page.get_by_role("heading", name=" ".join(row.path), exact=True).wait_for()
+        if row.confirm:
+            page.get_by_role("button", name="Show the form").click()
+        if wait_s is not None and row.wait is not None:
+            page.get_by_label("Seconds to wait for the end").fill(f"{wait_s:g}")
+        more = page.locator("main form details:not(.lines) > summary")
+        if parameters and more.count():
+            more.click()
+        for name, value in parameters.items():
+            text = value if isinstance(value, str) else json.dumps(value)
+            field = page.locator(f"main form [id^=form-][id$='-{name}']")
+            if not field.count():
+                # The form has no field for what the action does not take: the page cannot even ask.
+                return Reply(422, None, "parameter.unknown", [f"/{name}"])
+            if field.evaluate("element => element.tagName === 'SELECT'"):
+                if text not in field.evaluate("element => [...element.options].map(option => option.value)"):
+                    return Reply(422, None, "parameter.invalid", [f"/{name}"])  # there is no such choice
+                field.select_option(text)
+            elif "\n" in text and field.evaluate("element => element.tagName === 'INPUT'"):
+                return Reply(422, None, "parameter.invalid", [f"/{name}"])  # a field of one line holds none
+            else:
+                field.fill(text)
+        with page.expect_response(lambda answer: answer.url == self._url + row.address) as waited:
+            page.locator("main form button[type=submit]").click()
+        status = waited.value.status
+        if status >= 400:
+            refusal = page.locator("main form .refusal")
+            refusal.wait_for()
+            problem = waited.value.json()
+            assert problem["detail"] in refusal.inner_text()
+            pointers = [error.get("pointer", "") for error in problem.get("errors") or []]
+            return Reply(status, None, refusal.locator(".code").inner_text(), pointers, {}, refusal.inner_text())
+        shown = page.locator("main section pre").inner_text()
+        return Reply(status, json.loads(shown), text=shown)
+
+    def content(self, row: Action, parameters: Mapping[str, Any]) -> bytes:
+        page = self._page
+        page.evaluate("address => { history.pushState({}, '', address); dispatchEvent(new PopStateEvent('popstate')); }",
+                      f"/web/instances/{parameters['id']}")
+        with page.expect_download() as download:
+            page.get_by_role("link", name="Download").first.click()
+        with open(download.value.path(), "rb") as got:
+            return got.read()
+
+    def fits(self, status: int | list[int], exit_code: int | None, reply: Reply) -> bool:
+        """Whether the answer had one of the statuses."""
+        return reply.status in (status if isinstance(status, list) else [status])
+
+    def close(self) -> None:
+        """End the browser."""
+        self._open.close()
