@@ -152,11 +152,15 @@ def main() -> None:
         found["scroll"] = scrolling(page)
         found["events"] = events(server, page, given.sockets)
     print(json.dumps(found, indent=2))
-    print(f"{'page, cold':<44}{found['paint']['useful_ms']:8.0f} ms   reach 1000; an empty page {found['paint']['floor_empty_page_ms']:.0f} ms")
-    print(f"{'bytes, compressed':<44}{found['paint']['kilobytes']:8.0f} kB   reach 300")
-    print(f"{'a key typed over ' + str(given.requests) + ' requests, p50':<44}{found['keystroke']['p50_ms']:8.0f} ms   reach 100; the call alone {floor:.0f} ms")
-    print(f"{'a frame while scrolling, p95':<44}{found['scroll']['p95_ms']:8.1f} ms")
-    print(f"{'commit to browser, p50 / p95':<44}{found['events']['p50_ms']:5.0f} / {found['events']['p95_ms']:.0f} ms   reach 50 / 200")
+    paint, keys, late = found["paint"], found["keystroke"], found["events"]
+    for what, figure, beside in (
+        ("page, cold", f"{paint['useful_ms']:.0f} ms", f"reach 1000; an empty page {paint['floor_empty_page_ms']:.0f} ms"),
+        ("bytes, compressed", f"{paint['kilobytes']:.0f} kB", "reach 300"),
+        (f"a key typed over {given.requests} requests, p50", f"{keys['p50_ms']:.0f} ms", f"reach 100; the call alone {floor:.0f} ms"),
+        ("a frame while scrolling, p95", f"{found['scroll']['p95_ms']:.1f} ms", "a screen has 16.7"),
+        (f"commit to browser, {given.sockets} sockets, p50 / p95", f"{late['p50_ms']:.0f} / {late['p95_ms']:.0f} ms", "reach 50 / 200"),
+    ):
+        print(f"{what:<52}{figure:>14}   {beside}")
 
 
 if __name__ == "__main__":

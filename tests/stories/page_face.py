@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any
@@ -52,25 +53,48 @@ class Page:
                 return Reply(422, None, "parameter.invalid", [f"/{name}"])  # a field of one line holds none
             else:
                 field.fill(text)
-        with page.expect_response(lambda answer: answer.url == self._url + row.address) as waited:
-            page.locator("main form button[type=submit]").click()
-        status = waited.value.status
-        if status >= 400:
+        answer = self._sent(row)
+        if isinstance(answer, Reply):
+            return answer
+        if answer.status >= 400:
             refusal = page.locator("main form .refusal")
             refusal.wait_for()
-            problem = waited.value.json()
+            problem = answer.json()
             assert problem["detail"] in refusal.inner_text()
             pointers = [error.get("pointer", "") for error in problem.get("errors") or []]
-            return Reply(status, None, refusal.locator(".code").inner_text(), pointers, {}, refusal.inner_text())
+            return Reply(answer.status, None, refusal.locator(".code").inner_text(), pointers, {}, refusal.inner_text())
         shown = page.locator("main section pre").inner_text()
-        return Reply(status, json.loads(shown), text=shown)
+        return Reply(answer.status, json.loads(shown), text=shown)
+
+    def _sent(self, row: Action) -> Any:
+        """The browser's response to the form, or the reply that the page gives by itself."""
+        page, answers = self._page, []
+
+        def hear(answer: Any) -> None:
+            if answer.url == self._url + row.address:
+                answers.append(answer)
+        page.on("response", hear)
+        try:
+            page.locator("main form button[type=submit]").click()
+            deadline = time.monotonic() + PATIENCE_S
+            while not answers:
+                assert time.monotonic() < deadline, "the form was neither sent nor refused"
+                wrong = page.locator("main form .field .wrong", has_text="Not valid JSON")
+                if wrong.count():
+                    # What is no JSON is said beside its field, and not sent.
+                    name = wrong.first.get_attribute("id").split("-", 2)[2].removesuffix("-about")
+                    return Reply(422, None, "parameter.invalid", [f"/{name}"], {}, wrong.first.inner_text())
+                page.wait_for_timeout(20)
+        finally:
+            page.remove_listener("response", hear)
+        return answers[-1]
 
     def content(self, row: Action, parameters: Mapping[str, Any]) -> bytes:
         page = self._page
         page.evaluate("address => { history.pushState({}, '', address); dispatchEvent(new PopStateEvent('popstate')); }",
                       f"/web/instances/{parameters['id']}")
         with page.expect_download() as download:
-            page.get_by_role("link", name="Download").first.click()
+            page.get_by_role("button", name="Download").first.click()
         with open(download.value.path(), "rb") as got:
             return got.read()
 
