@@ -4,6 +4,7 @@ Asks the services that keep the lines (the catalog for room, reservations for bu
 """
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -59,7 +60,12 @@ def ways_out(uses: Uses, row: Row, code: str, blocking: Mapping[str, Any], found
         ways = make(uses, row, blocking, found) if make else []
     except EdgemereError:
         ways = []
-    return [*ways, f"edgemere do datarequest cancel --id {row['name']}"]
+    return [*ways, _command("do datarequest cancel", row["name"])]
+
+
+def _command(words: str, name: str) -> str:
+    """A command as it can be typed into a shell."""
+    return f"edgemere {words} --id {shlex.quote(name)}"
 
 
 def _to_match(uses: Uses, row: Row, blocking: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
@@ -72,9 +78,9 @@ def _to_match(uses: Uses, row: Row, blocking: Mapping[str, Any], found: Mapping[
     # Sources that the query names come first.
     scanned.sort(key=lambda name: name not in meant)
     lost = rules.losing_clause(found.get("funnel"))
-    return [*(f"edgemere fmdm datasource resume --id {name}" for name in unused[:NAMED]),
-            *(f"edgemere fmdm datasource scan --id {name}" for name in scanned[:NAMED]),
-            *([f"edgemere fmdm query --expression '{lost}'"] if lost and "'" not in lost else [])]
+    return [*(_command("fmdm datasource resume", name) for name in unused[:NAMED]),
+            *(_command("fmdm datasource scan", name) for name in scanned[:NAMED]),
+            *([f"edgemere fmdm query --expression {shlex.quote(lost)}"] if lost else [])]
 
 
 def _to_free(uses: Uses, row: Row, blocking: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
@@ -82,22 +88,22 @@ def _to_free(uses: Uses, row: Row, blocking: Mapping[str, Any], found: Mapping[s
     holders = uses.mesh.call("catalog", "holders", source=blocking["id"])["items"] if blocking.get("id") else []
     with uses.db.reading() as connection:
         own = repository.own_by_ids(connection, row["owner"], [holder["id"] for holder in holders if holder["id"] != row["id"]], 100)
-    done = [f"edgemere do datarequest complete --id {one['name']}" for one in own if one["state"] == "Satisfied"]
-    under_way = [f"edgemere do datarequest cancel --id {one['name']}" for one in own if one["state"] in repository.OPEN]
+    done = [_command("do datarequest complete", one["name"]) for one in own if one["state"] == "Satisfied"]
+    under_way = [_command("do datarequest cancel", one["name"]) for one in own if one["state"] in repository.OPEN]
     return [*done[:NAMED], *under_way[:NAMED - len(done[:NAMED])]]
 
 
 def _to_resume(uses: Uses, row: Row, blocking: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
     names = [blocking["name"]] if blocking.get("name") else [
         source["name"] for source in uses.mesh.call("catalog", "datasource_list", state="Suspended", limit=NAMED)["items"]]
-    return [f"edgemere fmdm datasource resume --id {name}" for name in names]
+    return [_command("fmdm datasource resume", name) for name in names]
 
 
 def _to_save(uses: Uses, row: Row, blocking: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
     """Give up requests of the caller that are under way and have claimed of the budget."""
     with uses.db.reading() as connection:
         own = repository.own_under_way(connection, row["owner"], row["id"], NAMED)
-    return [f"edgemere do datarequest cancel --id {one['name']}" for one in own]
+    return [_command("do datarequest cancel", one["name"]) for one in own]
 
 
 def _texts(query: Any) -> set[str]:
