@@ -142,6 +142,10 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         _of("REFERENCE", "reference", wide=True), _of("SOURCE", "source", wide=True),
         Column("VERIFIED", each("verified"), wide=True), Column("PATH", place, cut="middle"),
     ),
+    "reaping": (
+        _NAME, _of("REQUEST", "request", cut="end"), _of("SIZE", "bytes", bytes_text, right=True),
+        _of("USED", "used_at", age_text, right=True), _OWNER, _ID, _of("WHY", "why", wide=True),
+    ),
     "policy": (
         _of("#", "position", right=True), _NAME, _of("ACTION", "action"), _of("TARGET", "target"),
         _of("WHEN", "when", query_text, cut="end"), _of("BECAUSE", "because", cut="end"), _of("REVISION", "revision", wide=True),

@@ -157,6 +157,28 @@ def data_rows(connection: Connection, ids: Sequence[str]) -> list[Row]:
         select(data_table).where(data_table.c.id.in_(part), data_table.c.destroyed_at.is_(None))).mappings()]
 
 
+def data_at_ready_sources(connection: Connection, ids: Sequence[str]) -> list[Row]:
+    """Living data by id that lie at Ready sources."""
+    return [dict(row) for part in parts(list(ids)) for row in connection.execute(
+        select(data_table.c.id, data_table.c.checksum, data_table.c.size, data_table.c.modified_at)
+        .join(source_table, source_table.c.id == data_table.c.source_id)
+        .where(data_table.c.id.in_(part), data_table.c.destroyed_at.is_(None), source_table.c.state == "Ready")).mappings()]
+
+
+def checksums_at_ready_sources(connection: Connection, checksums: Sequence[str]) -> set[str]:
+    """Which of these checksums living data at Ready sources have."""
+    return {checksum for part in parts(list(checksums)) for checksum in connection.execute(
+        select(data_table.c.checksum).distinct().join(source_table, source_table.c.id == data_table.c.source_id)
+        .where(data_table.c.checksum.in_(part), data_table.c.destroyed_at.is_(None), source_table.c.state == "Ready")).scalars()}
+
+
+def bounded_targets(connection: Connection) -> list[Row]:
+    """Ready sources that take copies and have a bound of bytes."""
+    rows = connection.execute(select(source_table).where(
+        source_table.c.state == "Ready", source_table.c.writable.is_(True), source_table.c.destroyed_at.is_(None))).mappings()
+    return [dict(row) for row in rows if (row["capacity"] or {}).get("bytes") is not None]
+
+
 def index_tags(uow: UnitOfWork, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write the tag index of data that have none in it."""
     pending: list[dict[str, Any]] = []

@@ -56,6 +56,13 @@ def check_capacity(given: Mapping[str, Any]) -> dict[str, int | None]:
     return {kind: None if given.get(kind) is None else int(given[kind]) for kind in (BYTES, READERS)}
 
 
+def marks(source: Mapping[str, Any], settings: Any) -> tuple[float, float]:
+    """Above which part of its bytes a target is freed, and down to which: its own ``parameters.reap``, else the settings."""
+    own = (source["parameters"] or {}).get("reap") or {}
+    high = own.get("high", settings.high)
+    return high, min(high, own.get("low", settings.low))
+
+
 def check_cost(given: Mapping[str, Any]) -> dict[str, float]:
     """Known figures, each a number from 0."""
     _check_names(given, COSTS, "/cost")

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from nameko.timer import timer
 
-from services.catalog import claims as claiming, data as items, handlers, locating, scan_views, search
+from services.catalog import claims as claiming, data as items, handlers, locating, reaping, scan_views, search
 from shared.hosting.entrypoints import rpc
 from shared.hosting.serving import UsesProvider, action
 
@@ -60,7 +60,7 @@ class Catalog:
 
     @action
     def datasource_reap(self, parameters):
-        raise AssertionError("answered by the table")
+        return reaping.reap(self.uses, parameters)
 
     # --- data
     @action
@@ -159,4 +159,5 @@ class Catalog:
     @timer(interval=2)
     def sweep(self):
         handlers.sweep(self.uses)
+        reaping.sweep(self.uses)
         self.uses.retention.sweep()

@@ -23,7 +23,7 @@ CHUNK = 2000
 # How long one holder may take to remove a stretch of copies, and how long a second one waits for it.
 CLEAR_LEASE_S, CLEAR_WAIT_S = 120, 5.0
 # The reasons of a request that was completed because its instances were gone.
-BY_ITS_INSTANCES = ("instances_destroyed", "lifetime_over")
+BY_ITS_INSTANCES = ("instances_destroyed", "lifetime_over", "reaped")
 # How many refs of its instances a request is told.
 REFS = 200
 

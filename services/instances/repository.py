@@ -240,6 +240,26 @@ def undos_before(connection: Connection, stamp: str, limit: int) -> list[Row]:
     return _rows(connection, select(undoing_table).where(undoing_table.c.at < stamp).limit(limit))
 
 
+def with_copies_at(connection: Connection, target: str, after: Sequence[str] | None, limit: int) -> list[Row]:
+    """Ready instances with copies at a target, the least recently used first; each with ``last_use, bytes, copies``."""
+    last_use = func.coalesce(table.c.used_at, table.c.created_at)
+    statement = select(table, last_use.label("last_use"), func.sum(access.c.size).label("bytes"), func.count().label("copies")).join(
+        access, access.c.instance_id == table.c.id).where(
+        access.c.target_id == target, access.c.action == "copy", access.c.state == "ready", table.c.state == "Ready").group_by(table.c.id)
+    if after:
+        statement = statement.where(or_(last_use > after[0], and_(last_use == after[0], table.c.id > after[1])))
+    return _rows(connection, statement.order_by(last_use, table.c.id).limit(limit))
+
+
+def copies_at(connection: Connection, target: str, ids: Sequence[str]) -> dict[str, list[Row]]:
+    """The ready copies that instances have at a target."""
+    found: dict[str, list[Row]] = {instance: [] for instance in ids}
+    for row in _rows(connection, select(access).where(
+            access.c.instance_id.in_(list(ids)), access.c.target_id == target, access.c.action == "copy", access.c.state == "ready")):
+        found[row["instance_id"]].append(row)
+    return found
+
+
 def ready_count(connection: Connection, request: str) -> int:
     """How many instances of a request are Ready."""
     return connection.execute(select(func.count()).select_from(table).where(

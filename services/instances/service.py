@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from nameko.timer import timer
 
-from services.instances import breaking, handlers, lifetime, pins, provisioning, removing, repository, undoing
+from services.instances import breaking, handlers, lifetime, pins, provisioning, reaper, removing, repository, undoing
 from shared.hosting.entrypoints import batch_event, on_event, rpc
 from shared.hosting.serving import UsesProvider, action
 
@@ -97,6 +97,14 @@ class Instances:
     def bytes_of(self, request):
         with self.uses.db.reading() as connection:
             return repository.bytes_of(connection, request)
+
+    @rpc
+    def reapable(self, target, after=None):
+        return reaper.candidates(self.uses, target, after)
+
+    @rpc
+    def reap(self, versions, because):
+        return reaper.reap(self.uses, versions, because)
 
     @rpc
     def explain_part(self, request):

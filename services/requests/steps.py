@@ -14,8 +14,10 @@ from shared.storage.unit_of_work import UnitOfWork
 
 Refs = Sequence[Mapping[str, Any]]
 # What is said of a request whose instances are gone, and of one that lost some of them, by why they went.
-GONE = {"instances_destroyed": "Its last instance was destroyed.", "lifetime_over": "Its lifetime is over."}
-OTHERS = {"instances_destroyed": "The others were destroyed by their user.", "lifetime_over": "The lifetime of the others is over."}
+GONE = {"instances_destroyed": "Its last instance was destroyed.", "lifetime_over": "Its lifetime is over.",
+        "reaped": "Its last instance was reaped: the room at its target was needed."}
+OTHERS = {"instances_destroyed": "The others were destroyed by their user.", "lifetime_over": "The lifetime of the others is over.",
+          "reaped": "The others were reaped: the room at their target was needed."}
 AFTER = {"Needed": ("Selected", "Evaluated", "Satisfied"), "Selected": ("Evaluated", "Satisfied"),
          "Evaluated": ("Satisfied",)}
 

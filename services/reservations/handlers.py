@@ -17,7 +17,7 @@ from shared.storage.record import Row
 Parameters = dict[str, Any]
 PAST_RESERVE = ("Selected", "Evaluated", "Satisfied")
 # A request that was completed because its instances were gone: one that lives came back since.
-BY_ITS_INSTANCES = ("instances_destroyed", "lifetime_over")
+BY_ITS_INSTANCES = ("instances_destroyed", "lifetime_over", "reaped")
 PAST_EVALUATE = ("Evaluated", "Satisfied")
 
 

@@ -56,6 +56,13 @@ class DataParameters(Schema):
     tags = JsonObject(metadata=about("Its metadata."))
 
 
+class ReapParameters(One):
+    """A target to free."""
+
+    bytes = fields.Integer(validate=between(0, 2**62), metadata=about("How many bytes; without it, down to the low mark of its capacity."))
+    apply = fields.Boolean(load_default=False, metadata=about("Destroy what would go. Without it nothing is written."))
+
+
 _FMDM = {"tree": "fmdm", "service": "catalog"}
 _QUERY_ERRORS = ("query.syntax", "query.unknown_operator", "query.unknown_field", "query.bad_operand")
 _SCANNED = Wait("datasource", "id", "scan.state", frozenset({"done", "failed", "cancelled"}),
@@ -99,9 +106,11 @@ ACTIONS = (
     Action(path=("datasource", "audit"), method="datasource_audit", kind="query", parameters=One,
            summary="Compare catalogue and storage.", noun="datasource", positional="id", built=False, errors=("not_yet",),
            example={"id": "lab"}, **_FMDM),
-    Action(path=("datasource", "reap"), method="datasource_reap", kind="command", parameters=One,
-           summary="Free room at a target.", noun="datasource", positional="id", built=False, errors=("not_yet",),
-           example={"id": "lab"}, **_FMDM),
+    Action(path=("datasource", "reap"), method="datasource_reap", kind="command", parameters=ReapParameters,
+           summary="Say which copies would go to free a target, the least recently used first; with apply they go.",
+           noun="reaping", answer="document", positional="id", roles=("DataEngineer", "Administrator"),
+           errors=("datasource.not_found", "datasource.not_writable", "datasource.unbounded"),
+           example={"id": "results", "bytes": 1000000000}, **_FMDM),
     Action(path=("data", "create"), method="data_create", kind="command", parameters=DataParameters,
            summary="Register one data in a source by hand.", noun="data", creates=True,
            errors=("datasource.not_found", "data.path_taken"),
@@ -123,6 +132,7 @@ ERRORS = {
     "datasource.not_found": "There is no such source.",
     "datasource.ambiguous": "Several sources have this name; `candidates` lists them.",
     "datasource.name_taken": "There is a source of this name already.",
+    "datasource.unbounded": "The source has no bound of bytes, so that it is not known how much must go.",
     "datasource.illegal_move": "The state of the source does not allow this; `legal` lists what it allows.",
     "datasource.not_ready": "The source is not Ready.",
     "datasource.in_use": "Live instances or claims stand on the source; they are named.",

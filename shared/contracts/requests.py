@@ -201,6 +201,7 @@ REASONS = {
     "deadline_passed": "The deadline passed before the data was ready.",
     "cancelled": "Somebody cancelled it.",
     "instances_destroyed": "Its instances were destroyed by their user (of a Completed request, or of a rejected reservation: instance_destroyed).",
+    "reaped": "Its copies were used least recently, and their room at the target was needed (of a Completed request).",
     "lifetime_over": "The lifetime of its instances is over (of a Completed request).",
     "too_many_candidates": "More data matches than one request may take.",
     "selection_impossible": "What matches cannot be chosen together or apart as `select` asks.",

@@ -235,6 +235,13 @@ class Sources:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Reaping:
+    every_s: float = key(Seconds(0))
+    high: float = key(fields.Float(validate=Range(min=0, max=1)))
+    low: float = key(fields.Float(validate=Range(min=0, max=1)))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Policies:
     file: str = key(fields.String())
 
@@ -272,6 +279,7 @@ class Config:
     events: Events
     retention: RetentionSettings
     sources: Sources
+    reaping: Reaping
     policies: Policies
     costs: Costs
     budgets: Mapping[str, Mapping[str, Any]] = key(Budgets())

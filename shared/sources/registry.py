@@ -16,9 +16,10 @@ ADAPTORS = {
     "simulated": "shared.sources.simulated",
 }
 
-
-# Known to every adaptor: how much the mover takes from, or brings to, a source at a time.
+# How much the mover takes from, or brings to, a source at a time.
 LIMITS = "limits"
+# What every kind of source takes: that, and the marks by which a target is freed.
+OF_ALL = (LIMITS, "reap")
 
 
 def _module(adaptor: object) -> Any:
@@ -40,15 +41,15 @@ def check_parameters(adaptor: str, parameters: Mapping[str, Any], policy: Source
     module = _module(adaptor)
     if not isinstance(parameters, Mapping):
         raise bad_parameters("", "is not an object")
-    known = (*module.PARAMETERS, LIMITS)
+    known = (*module.PARAMETERS, *OF_ALL)
     for name in parameters:
         if name not in known:
             meant = did_you_mean(name, known)
             raise bad_parameters(name, f"is not known to the adaptor {adaptor}{meant and '.' + meant}",
                                  f"It takes: {', '.join(known)}.")
     limits = _limits(parameters)
-    kept = module.check({name: value for name, value in parameters.items() if name != LIMITS}, policy)
-    return {**kept, LIMITS: limits} if limits else kept
+    kept = module.check({name: value for name, value in parameters.items() if name not in OF_ALL}, policy)
+    return {**kept, **({LIMITS: limits} if limits else {}), **_reap(parameters)}
 
 
 def _limits(parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,6 +64,21 @@ def _limits(parameters: Mapping[str, Any]) -> dict[str, Any]:
             raise bad_parameters(f"{LIMITS}/{name}", "is not a number from 1" if name == "transfers" else "is not a number above 0",
                                  'For example {"transfers": 4, "mib_per_s": 100}.')
     return limits
+
+
+def _reap(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The marks of a target that is freed: ``{"reap": {"high", "low"}}``, or nothing."""
+    given = optional(parameters, "reap", dict, None)
+    if given is None:
+        return {}
+    for name, value in given.items():
+        if name not in ("high", "low"):
+            raise bad_parameters("reap", f"has no member '{name}'.{did_you_mean(name, ('high', 'low'))}", "It takes: high, low.")
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+            raise bad_parameters("reap", f"has a {name} that is no part from 0 to 1", "Write for example {\"high\": 0.9, \"low\": 0.7}.")
+    if given.get("low", 0) > given.get("high", 1):
+        raise bad_parameters("reap", "has a low mark above its high one", "Write for example {\"high\": 0.9, \"low\": 0.7}.")
+    return {"reap": dict(given)}
 
 
 def open_source(adaptor: str, parameters: Mapping[str, Any], policy: SourcePolicy) -> Source:
