@@ -11,7 +11,7 @@ from shared.nets import DATASOURCE
 from shared.query.mapping import Ref, TableMapping, Tags
 from shared.query.tag_index import tag_index_table
 from shared.storage.record import Record
-from shared.storage.schema import Id, Json, Stamp, Word, live_name_index, object_columns, service_tables
+from shared.storage.schema import Id, Json, Serial, Stamp, Word, live_name_index, object_columns, service_tables
 from shared.storage.waiting_line import line_table
 
 METADATA = MetaData()
@@ -41,8 +41,9 @@ source_table = Table(
     # Counted in the transactions that add and remove data, so that no query has to count everything.
     Column("data_count", BigInteger, nullable=False, default=0),
     Column("data_bytes", BigInteger, nullable=False, default=0),
-    # The newest scan as the contract shows it.
+    # The newest scan, and the newest audit, as the contract shows them.
     Column("scan", Json),
+    Column("audit", Json),
     live_name_index("datasource"),
     Index("datasource_by_name", "name"),
     Index("datasource_by_state", "state", "id"),
@@ -106,6 +107,10 @@ scan_table = Table(
     Column("problems", Json),
     Column("problem_count", BigInteger, nullable=False, default=0),
     Column("message", Text),
+    # scan, or audit: that compares instead of taking over; then what it repairs, and how much it found of each kind.
+    Column("kind", Word, nullable=False, default="scan", server_default="scan"),
+    Column("repair", Word),
+    Column("found", Json),
     Column("started_at", Stamp, nullable=False),
     Column("ended_at", Stamp),
     # Who runs it, on whose behalf, and until when he is believed to be alive.
@@ -118,6 +123,23 @@ scan_table = Table(
     Index("scan_running", "source_id", unique=True, sqlite_where=text("state = 'running'"),
           postgresql_where=text("state = 'running'")),
     Index("scan_by_state", "state", "until"),
+)
+
+# What the newest audit of a source found, each thing once.
+finding_table = Table(
+    "finding", METADATA,
+    Column("seq", Serial, primary_key=True),
+    Column("scan_id", Id, nullable=False),
+    Column("source_id", Id, nullable=False),
+    Column("kind", Word, nullable=False),
+    Column("path", Word, nullable=False),
+    Column("data_id", Id),
+    Column("data_name", Word),
+    Column("instance_id", Id),
+    Column("detail", Text, nullable=False),
+    Column("repaired", Boolean, nullable=False, default=False),
+    Index("finding_of_source", "source_id", "kind", "seq"),
+    Index("finding_of_scan", "scan_id"),
 )
 
 claim_table = Table(
@@ -150,7 +172,7 @@ def render_source(row: Mapping[str, Any]) -> dict[str, Any]:
         "id": row["id"], "name": row["name"], "version": row["version"], "state": row["state"],
         "adaptor": row["adaptor"], "parameters": redacted(row["parameters"] or {}), "capacity": row["capacity"],
         "used": row["used"], "cost": row["cost"] or {}, "tags": row["tags"] or {}, "location": row["location"],
-        "data_count": row["data_count"], "data_bytes": row["data_bytes"], "scan": row["scan"],
+        "data_count": row["data_count"], "data_bytes": row["data_bytes"], "scan": row["scan"], "audit": row["audit"],
         "owner": row["owner"], "created_at": row["created_at"], "updated_at": row["updated_at"],
         **({"destroyed_at": row["destroyed_at"]} if row.get("destroyed_at") else {}),
     }

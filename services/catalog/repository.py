@@ -157,6 +157,21 @@ def data_rows(connection: Connection, ids: Sequence[str]) -> list[Row]:
         select(data_table).where(data_table.c.id.in_(part), data_table.c.destroyed_at.is_(None))).mappings()]
 
 
+def data_at_places(connection: Connection, places: Sequence[str]) -> list[Row]:
+    """The living data at these places."""
+    return [dict(row) for part in parts(list(places)) for row in connection.execute(
+        select(data_table).where(data_table.c.place.in_(part), data_table.c.destroyed_at.is_(None))).mappings()]
+
+
+def living_places(connection: Connection, source_id: str, after: str, limit: int) -> list[Row]:
+    """``place, path, id, name, fingerprint`` of a source's living data, in the order of the places."""
+    table = data_table
+    return [dict(row) for row in connection.execute(
+        select(table.c.place, table.c.path, table.c.id, table.c.name, table.c.fingerprint).where(
+            table.c.source_id == source_id, table.c.destroyed_at.is_(None), table.c.place > after,
+        ).order_by(table.c.place).limit(limit)).mappings()]
+
+
 def data_at_ready_sources(connection: Connection, ids: Sequence[str]) -> list[Row]:
     """Living data by id that lie at Ready sources."""
     return [dict(row) for part in parts(list(ids)) for row in connection.execute(

@@ -18,7 +18,7 @@ def _selected() -> Any:
 
 
 def _view(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {**scans.summary(row), "source": ref(row["source_id"], row["source_name"])}
+    return {**scans.summary(row), "kind": row["kind"], "source": ref(row["source_id"], row["source_name"])}
 
 
 def _one(connection: Connection, scan_id: str) -> Mapping[str, Any]:

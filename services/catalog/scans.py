@@ -49,8 +49,18 @@ class Stopped(Exception):
     """The scan is no longer ours to run: it was cancelled, or its source left."""
 
 
+def shown(scan: Mapping[str, Any]) -> dict[str, Any]:
+    """The column of its source in which a scan, or an audit, is shown."""
+    return {scan["kind"]: summary(scan)}
+
+
 def summary(scan: Mapping[str, Any]) -> dict[str, Any]:
-    """A scan as the source shows it."""
+    """A scan, or an audit, as the source shows it."""
+    if scan["kind"] == "audit":
+        return {
+            "id": scan["id"], "state": scan["state"], "repair": scan["repair"], "files": scan["files"], "bytes": scan["bytes"],
+            **(scan["found"] or {}), "problem_count": scan["problem_count"], "message": scan["message"],
+            "started_at": scan["started_at"], "ended_at": scan["ended_at"]}
     return {
         "id": scan["id"], "state": scan["state"],
         **{name: scan[name] for name in ("files", "bytes", "added", "changed", "vanished")},
@@ -59,13 +69,14 @@ def summary(scan: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def begun(uses: Uses, source_id: str) -> Row:
-    """The row of a new scan, held by this process."""
+def begun(uses: Uses, source_id: str, kind: str = "scan", **more: Any) -> Row:
+    """The row of a new scan (or audit), held by this process."""
     return {
         "id": new_id("scan"), "source_id": source_id, "state": "running", "files": 0, "bytes": 0, "added": 0, "changed": 0,
         "vanished": 0, "problems": [], "problem_count": 0, "message": "The scan is under way.",
         "started_at": clock.stamp(), "ended_at": None, "holder": this_process(), "until": clock.stamp_in(LEASE_S),
         "owner": uses.context.owner, "correlation_id": uses.context.correlation_id or None,
+        "kind": kind, "repair": None, "found": None, **more,
     }
 
 
@@ -77,9 +88,14 @@ def begin(uses: Uses, uow: UnitOfWork, source: Row) -> tuple[Row, Row | None]:
     if repository.running_scan(uow.connection, source["id"]):
         return source, None
     scan = begun(uses, source["id"])
+    return write(uow, source, scan), scan
+
+
+def write(uow: UnitOfWork, source: Row, scan: Row) -> Row:
+    """Write that a scan or audit has begun, and show it."""
     uow.connection.execute(insert(scan_table).values(**scan))
-    moved, = uow.change(SOURCE, [source], {"scan": summary(scan)})
-    return moved, scan
+    moved, = uow.change(SOURCE, [source], shown(scan))
+    return moved
 
 
 def start(uses: Uses, scan: Row) -> threading.Thread:
@@ -91,9 +107,12 @@ def start(uses: Uses, scan: Row) -> threading.Thread:
 
 def run(uses: Uses, scan: Row) -> None:
     """Run a scan to its end. Never raises: what goes wrong is the scan's end, or leaves it for the next holder."""
+    from services.catalog import auditing
+
     context = Context(owner=scan["owner"], correlation_id=scan["correlation_id"] or "")
+    kind = auditing.Audit if scan["kind"] == "audit" else Run
     try:
-        _Run(Uses(uses.service, uses.db, uses.config, context, uses.mesh, uses.parts), scan).to_the_end()
+        kind(Uses(uses.service, uses.db, uses.config, context, uses.mesh, uses.parts), scan).to_the_end()
     except Stopped:
         pass
     except Exception:
@@ -121,7 +140,7 @@ def end(uow: UnitOfWork, source: Row, scan: Row, state: str, message: str) -> Ro
     ended = {**scan, "state": state, "message": message, "ended_at": clock.stamp(), "holder": None, "until": None}
     uow.connection.execute(update(scan_table).where(scan_table.c.id == scan["id"]).values(**_kept(ended)))
     if source and not source["destroyed_at"]:
-        uow.change(SOURCE, [source], {"scan": summary(ended)})
+        uow.change(SOURCE, [source], shown(ended))
     return ended
 
 
@@ -140,11 +159,13 @@ def resume(uses: Uses) -> list[threading.Thread]:
 
 def _kept(scan: Row) -> Row:
     return {name: scan[name] for name in ("state", "files", "bytes", "added", "changed", "vanished", "problems",
-                                          "problem_count", "message", "ended_at", "holder", "until")}
+                                          "problem_count", "message", "ended_at", "holder", "until", "found")}
 
 
-class _Run:
+class Run:
     """One scan under way in this process."""
+
+    op = "scan"
 
     def __init__(self, uses: Uses, scan: Row) -> None:
         self.uses = uses
@@ -161,8 +182,9 @@ class _Run:
             listing = repository.listing_of(connection, self.source_id)
             if listing is not None:
                 parameters["listing"] = orjson.loads(listing)
-        job = {"op": "scan", "adaptor": source["adaptor"], "parameters": parameters,
-               "policy": self.uses.parts["policy"].as_json()}
+        self.source = source
+        self.place = {"adaptor": source["adaptor"], "parameters": parameters, "policy": self.uses.parts["policy"].as_json()}
+        job = {"op": self.op, **self.place}
         for attempt in range(1, ATTEMPTS + 1):
             self._begin_again()
             # A source that had nothing can have lost nothing.
@@ -192,6 +214,8 @@ class _Run:
             for message in handle:
                 if "entries" in message:
                     self._take(message["entries"])
+                elif "own" in message:
+                    self._own(message["own"])
                 elif "problems" in message:
                     self._note(message["problems"])
                 elif "done" in message:
@@ -224,6 +248,9 @@ class _Run:
             self._in_transaction(lambda uow, source: intake.take(uow, source, entries))
         time.sleep(0)
 
+    def _own(self, found: list[Mapping[str, Any]]) -> None:
+        """What is the product's own; only an audit is told of it."""
+
     def _note(self, problems: list[Mapping[str, Any]]) -> None:
         self.scan["problem_count"] += len(problems)
         room = KEPT_PROBLEMS - len(self.scan["problems"])
@@ -246,7 +273,7 @@ class _Run:
                 uow.connection.execute(update(scan_table).where(scan_table.c.id == scan["id"]).values(**_kept(scan)))
                 if time.monotonic() - self._said >= SAID_EVERY_S:
                     # Counted in this transaction, so read again for the message.
-                    uow.change(SOURCE, [uow.get(SOURCE, self.source_id) or source], {"scan": summary(scan)})
+                    uow.change(SOURCE, [uow.get(SOURCE, self.source_id) or source], shown(scan))
                     self._said = time.monotonic()
                 return scan
         self.scan = self.uses.db.retrying(attempt)

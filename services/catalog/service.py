@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from nameko.timer import timer
 
-from services.catalog import claims as claiming, data as items, handlers, locating, reaping, scan_views, search
+from services.catalog import auditing, claims as claiming, data as items, handlers, locating, reaping, scan_views, search
 from shared.hosting.entrypoints import rpc
 from shared.hosting.serving import UsesProvider, action
 
@@ -56,7 +56,11 @@ class Catalog:
 
     @action
     def datasource_audit(self, parameters):
-        raise AssertionError("answered by the table")
+        return auditing.audit(self.uses, parameters)
+
+    @action
+    def datasource_findings(self, parameters):
+        return auditing.findings(self.uses, parameters)
 
     @action
     def datasource_reap(self, parameters):

@@ -1,4 +1,4 @@
-"""Operations: requests and scans as something under way. Derived from them at each call and stored nowhere."""
+"""Operations: requests, scans and audits as something under way. Derived from them at each call and stored nowhere."""
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -66,11 +66,11 @@ def find(uses: Uses, parameters: dict[str, Any]) -> dict[str, Any]:
     before, scan_page = _position(parameters.get("cursor"), of)
     found: list[dict[str, Any]] = []
     total = 0
-    if kind != "scan":
+    if kind in (None, "datarequest"):
         page = uses.mesh.call("requests", "list", sort="-id", limit=limit + 1, attr1=_requests_before(before, status))
         found += [rules.of_request(request) for request in page["items"]]
         total += page["total"] if before is None else _total_of_requests(uses, status)
-    scans = _Scans(uses, before, status, scan_page)
+    scans = _Scans(uses, before, status, scan_page, kind)
     if kind != "datarequest":
         found += scans.read(limit + 1)
         total += scans.total
@@ -83,8 +83,8 @@ def find(uses: Uses, parameters: dict[str, Any]) -> dict[str, Any]:
 class _Scans:
     """The scans of one page, read from the catalogue's list; remembers on which of its pages each was."""
 
-    def __init__(self, uses: Uses, before: str | None, status: str | None, page: str | None) -> None:
-        self._uses, self._before, self._status, self._page = uses, before, status, page
+    def __init__(self, uses: Uses, before: str | None, status: str | None, page: str | None, kind: str | None) -> None:
+        self._uses, self._before, self._status, self._page, self._kind = uses, before, status, page, kind
         self._pages: list[tuple[str, str | None]] = []
         self.total = 0
         self.estimated = False
@@ -96,11 +96,12 @@ class _Scans:
         for _ in range(SCAN_PAGES):
             page = self._uses.mesh.call("catalog", "scan_list", limit=min(wanted, 200), cursor=cursor)
             self.total = page["total"]
-            # The catalogue counts scans of any status.
-            self.estimated = self._status is not None or bool(page.get("total_is_estimate"))
+            # The catalogue counts scans and audits of any status.
+            self.estimated = self._status is not None or self._kind is not None or bool(page.get("total_is_estimate"))
             for scan in map(rules.of_scan, page["items"]):
                 self._pages.append((scan["id"], cursor))
-                if (self._before is None or scan["id"] < self._before) and self._status in (None, scan["status"]):
+                if (self._before is None or scan["id"] < self._before) and self._status in (None, scan["status"]) \
+                        and self._kind in (None, scan["kind"]):
                     found.append(scan)
             cursor = page["next"]
             if cursor is None or len(found) >= wanted:

@@ -196,7 +196,7 @@ def _bad_object(detail: str) -> Invalid:
 
 # --- operations ----------------------------------------------------------------------------------------------------
 
-KINDS = ("datarequest", "scan")
+KINDS = ("datarequest", "scan", "audit")
 STATUSES = ("running", "waiting", "succeeded", "failed", "cancelled")
 _OPEN = ["Init", "Needed", "Selected", "Evaluated"]
 _SCANS = {"running": "running", "done": "succeeded", "failed": "failed", "cancelled": "cancelled"}
@@ -233,11 +233,12 @@ def of_request(request: Mapping[str, Any], progress: Mapping[str, Any] | None = 
 
 
 def of_scan(scan: Mapping[str, Any]) -> dict[str, Any]:
-    """A scan as an operation; its subject is the source."""
+    """A scan, or an audit, as an operation; its subject is the source."""
     source = scan["source"]
     counts = {name: scan.get(name) for name in ("files", "bytes", "added", "changed", "vanished", "problem_count")}
+    counts |= {name: scan[name] for name in ("lost", "dark", "lost_copy", "changed_copy", "dark_copy", "repaired") if name in scan}
     return {
-        "id": ids.with_noun(scan["id"], "operation"), "kind": "scan", "status": _SCANS.get(scan["state"], scan["state"]),
+        "id": ids.with_noun(scan["id"], "operation"), "kind": scan.get("kind") or "scan", "status": _SCANS.get(scan["state"], scan["state"]),
         "subject": {"id": source["id"], "name": source.get("name")},
         "progress": {"state": scan["state"], **{name: count for name, count in counts.items() if count is not None}},
         "message": scan.get("message"), "reason": scan.get("reason"),

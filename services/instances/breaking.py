@@ -10,6 +10,8 @@ from services.instances import provisioning, repository
 from services.instances.models import INSTANCE, access_table, shown
 from shared.hosting.uses import Uses
 from shared.kernel.context import Context
+from shared.storage.record import Row
+from shared.storage.unit_of_work import UnitOfWork
 
 CONTENT = {"size", "modified_at", "checksum"}
 
@@ -45,6 +47,12 @@ def _break(uses: Uses, context: Context, data: Sequence[str], why: Mapping[str, 
         if not entries:
             return
         uow.context = context.having(causation_id=told[entries[0]["data_id"]].id or "")
+        break_entries(uow, entries, why)
+
+
+def break_entries(uow: UnitOfWork, entries: Sequence[Row], why: Mapping[str, Mapping[str, Any]]) -> None:
+    """Break the instances of these entries inside a transaction; ``why`` is told by data. Their requests hear of it."""
+    if entries:
         reasons: dict[str, dict[str, Any]] = {}
         for entry in entries:
             reason = why[entry["data_id"]]

@@ -260,6 +260,25 @@ def copies_at(connection: Connection, target: str, ids: Sequence[str]) -> dict[s
     return found
 
 
+def entries_by_keys(connection: Connection, target: str, keys: Sequence[Sequence[str]]) -> list[Row]:
+    """The entries of these ``(instance, data)`` whose place is at a target."""
+    found: list[Row] = []
+    for start in range(0, len(keys), 400):
+        part = keys[start:start + 400]
+        found += _rows(connection, select(access).where(access.c.target_id == target, or_(*(
+            and_(access.c.instance_id == instance, access.c.data_id == data) for instance, data in part))))
+    return found
+
+
+def copies_page(connection: Connection, target: str, after: Sequence[str] | None, limit: int) -> list[Row]:
+    """The ready copies of Ready instances at a target, after an ``(instance, data)``."""
+    statement = select(access).join(table, table.c.id == access.c.instance_id).where(
+        access.c.target_id == target, access.c.action == "copy", access.c.state == "ready", table.c.state == "Ready")
+    if after:
+        statement = statement.where(or_(access.c.instance_id > after[0], and_(access.c.instance_id == after[0], access.c.data_id > after[1])))
+    return _rows(connection, statement.order_by(access.c.instance_id, access.c.data_id).limit(limit))
+
+
 def ready_count(connection: Connection, request: str) -> int:
     """How many instances of a request are Ready."""
     return connection.execute(select(func.count()).select_from(table).where(

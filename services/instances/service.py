@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from nameko.timer import timer
 
-from services.instances import breaking, handlers, lifetime, pins, provisioning, reaper, removing, repository, undoing
+from services.instances import breaking, handlers, inventory, lifetime, pins, provisioning, reaper, removing, repository, undoing
 from shared.hosting.entrypoints import batch_event, on_event, rpc
 from shared.hosting.serving import UsesProvider, action
 
@@ -105,6 +105,22 @@ class Instances:
     @rpc
     def reap(self, versions, because):
         return reaper.reap(self.uses, versions, because)
+
+    @rpc
+    def copies_known(self, target, keys):
+        return inventory.copies_known(self.uses, target, keys)
+
+    @rpc
+    def copies_claimed(self, target, after, limit):
+        return inventory.copies_claimed(self.uses, target, after, limit)
+
+    @rpc
+    def copies_lost(self, target, items, detail):
+        return inventory.copies_lost(self.uses, target, items, detail)
+
+    @rpc
+    def remove_dark(self, target, items):
+        return inventory.remove_dark(self.uses, target, items)
 
     @rpc
     def explain_part(self, request):

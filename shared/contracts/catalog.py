@@ -1,7 +1,9 @@
 """What the service ``catalog`` answers: sources, data, and the query over them."""
 from __future__ import annotations
 
-from marshmallow import Schema, fields
+from typing import Any
+
+from marshmallow import Schema, ValidationError, fields
 
 from shared.contracts.action import Action, Wait
 from shared.contracts.fields import Expression, JsonObject, Name, Ref, TextOrObject, between, one_of
@@ -56,6 +58,37 @@ class DataParameters(Schema):
     tags = JsonObject(metadata=about("Its metadata."))
 
 
+FINDINGS = ("lost", "dark", "changed", "lost_copy", "changed_copy", "dark_copy")
+
+
+class Repair(fields.Field):
+    """Which findings are repaired: a word, or true for all that loses nothing."""
+
+    WORDS = ("none", "catalogue", "copies", "dark", "all")
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> str:
+        word = {"true": "all", "false": "none"}.get(str(value).lower(), value)
+        if word not in self.WORDS:
+            raise ValidationError(f"'{str(value)[:40]}' is none of {', '.join(self.WORDS)}.")
+        return word
+
+
+class AuditParameters(One):
+    """A source to audit."""
+
+    repair = Repair(load_default="none", metadata=about(
+        "none; catalogue: it takes over what lies there; copies: lost ones are made again; all: both of these; "
+        "dark: copies that nobody has any more are removed."))
+
+
+class FindingParameters(One):
+    """What an audit found."""
+
+    kind = fields.String(validate=one_of(*FINDINGS), metadata=about(f"Only these: {', '.join(FINDINGS)}."))
+    limit = fields.Integer(load_default=50, validate=between(1, 1000), metadata=about("How many at most in one page."))
+    cursor = fields.String(metadata=about("Where to go on: the `next` of the page before."))
+
+
 class ReapParameters(One):
     """A target to free."""
 
@@ -67,6 +100,8 @@ _FMDM = {"tree": "fmdm", "service": "catalog"}
 _QUERY_ERRORS = ("query.syntax", "query.unknown_operator", "query.unknown_field", "query.bad_operand")
 _SCANNED = Wait("datasource", "id", "scan.state", frozenset({"done", "failed", "cancelled"}),
                 ("catalog", "datasource_show", "id"), default_s=30, operation_path="scan.id")
+_AUDITED = Wait("datasource", "id", "audit.state", frozenset({"done", "failed", "cancelled"}),
+                ("catalog", "datasource_show", "id"), default_s=30, operation_path="audit.id")
 _SOURCE_ERRORS = ("datasource.name_taken", "source.unknown_adaptor", "source.bad_parameters", "source.rootdir_missing",
                   "source.rootdir_unreadable", "source.rootdir_not_allowed", "source.bad_listing", "source.address_not_allowed")
 _MOVE_ERRORS = ("datasource.not_found", "datasource.illegal_move")
@@ -103,9 +138,13 @@ ACTIONS = (
     Action(path=("datasource", "destroy"), method="datasource_destroy", kind="command", parameters=One,
            summary="Remove a source and its data from the catalogue; the bytes stay where they are.", noun="datasource",
            positional="id", errors=("datasource.not_found", "datasource.in_use"), example={"id": "lab"}, confirm=True, **_FMDM),
-    Action(path=("datasource", "audit"), method="datasource_audit", kind="query", parameters=One,
-           summary="Compare catalogue and storage.", noun="datasource", positional="id", built=False, errors=("not_yet",),
+    Action(path=("datasource", "audit"), method="datasource_audit", kind="command", parameters=AuditParameters,
+           summary="Compare the catalogue with what lies at a source, both ways; report, or repair.", noun="datasource", positional="id",
+           wait=_AUDITED, roles=("DataEngineer", "Administrator"), errors=("datasource.not_found", "datasource.not_ready", "datasource.busy"),
            example={"id": "lab"}, **_FMDM),
+    Action(path=("datasource", "findings"), method="datasource_findings", kind="query", parameters=FindingParameters,
+           summary="List what the newest audit of a source found.", noun="finding", answer="page", positional="id",
+           errors=("datasource.not_found",), example={"id": "lab", "kind": "lost"}, **_FMDM),
     Action(path=("datasource", "reap"), method="datasource_reap", kind="command", parameters=ReapParameters,
            summary="Say which copies would go to free a target, the least recently used first; with apply they go.",
            noun="reaping", answer="document", positional="id", roles=("DataEngineer", "Administrator"),
@@ -132,6 +171,7 @@ ERRORS = {
     "datasource.not_found": "There is no such source.",
     "datasource.ambiguous": "Several sources have this name; `candidates` lists them.",
     "datasource.name_taken": "There is a source of this name already.",
+    "datasource.busy": "The source is being scanned, or audited in another way.",
     "datasource.unbounded": "The source has no bound of bytes, so that it is not known how much must go.",
     "datasource.illegal_move": "The state of the source does not allow this; `legal` lists what it allows.",
     "datasource.not_ready": "The source is not Ready.",

@@ -52,7 +52,7 @@ class OperationListing(Schema):
     """Operations, newest first."""
 
     status = fields.String(metadata=about("running, waiting, succeeded, failed or cancelled."))
-    kind = fields.String(metadata=about("datarequest or scan."))
+    kind = fields.String(metadata=about("datarequest, scan or audit."))
     limit = fields.Integer(load_default=50, validate=between(1, 200), metadata=about("How many at most in one page."))
     cursor = fields.String(metadata=about("Where to go on: the `next` of the page before."))
 

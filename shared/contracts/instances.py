@@ -113,6 +113,7 @@ ERRORS = {
     "datainstance.in_progress": "The instance is being brought back, or its copies are being removed, right now.",
     "datainstance.request_over": "The request of the instance has ended.",
     "datainstance.data_needed": "The instance has several data; name one of them.",
+    "target.lost": "A copy is no longer at its target; an audit found that out.",
     "target.exists": "Something else is already at the place of the copy.",
     "target.trash_empty": "The copy that should come back is no longer in the target's trash.",
     "target.no_space": "The target is full; the part that was written is removed.",

@@ -156,6 +156,7 @@ DATASOURCE = _type(
     ("data_count", "number", "How many Data it has."),
     ("data_bytes", "number", "How many bytes they are."),
     ("scan", "json", "The newest scan: {id, state, files, bytes, added, changed, vanished, problems}."),
+    ("audit", "json", "The newest audit: {id, state, repair, files, bytes, lost, dark, changed, lost_copy, dark_copy, repaired, message}."),
     ("owner", "text", "Whom it belongs to.", True),
 )
 DATA = _type(
@@ -207,7 +208,7 @@ DEADLETTER = ObjectType("deadletter", "A message that could not be handled.", (
 ), "id")
 OPERATION = ObjectType("operation", "Something long under way: a request, or a scan.", (
     Attribute("id", "text", "The ULID of what it follows.", True),
-    Attribute("kind", "text", "datarequest or scan.", True),
+    Attribute("kind", "text", "datarequest, scan or audit.", True),
     Attribute("status", "text", "running, waiting, succeeded, failed or cancelled.", True),
     Attribute("subject", "ref", "What it follows."),
     Attribute("progress", "json", "How far it is."),
@@ -217,6 +218,15 @@ OPERATION = ObjectType("operation", "Something long under way: a request, or a s
     Attribute("updated_at", "time", "When it last moved."),
 ), "id")
 
+FINDING = ObjectType("finding", "One thing in which catalogue and storage differ.", (
+    Attribute("kind", "text", "lost, dark, changed, lost_copy, changed_copy or dark_copy.", True),
+    Attribute("path", "text", "Where it is, or should be, within the source.", True),
+    Attribute("data", "ref", "The data that the catalogue has there."),
+    Attribute("instance", "text", "The instance whose copy it is."),
+    Attribute("detail", "text", "What is different, in a sentence."),
+    Attribute("repaired", "boolean", "Whether the audit repaired it."),
+), "path")
+
 OBJECTS = {kind.noun: kind for kind in (
-    DATAREFERENCE, DATAREQUEST, DATARESERVATION, DATAINSTANCE, DATASOURCE, DATA, POLICY, EVENT, DEADLETTER, OPERATION,
+    DATAREFERENCE, DATAREQUEST, DATARESERVATION, DATAINSTANCE, DATASOURCE, DATA, POLICY, EVENT, DEADLETTER, OPERATION, FINDING,
 )}

@@ -32,6 +32,7 @@ from shared.sources.documents import SIDECAR_BYTES, BadDocument, read_bounded, r
 from shared.sources.listing import SUFFIXES, Described, bad_listing, gather, load_file, load_value
 from shared.sources.media import media_type
 from shared.sources.paths import COPY_MARK, OWN_PREFIX, file_uri, from_bytes, openable, to_bytes
+from shared.sources.own_files import own_files
 from shared.sources.port import Entry, Problem, SourcePolicy, Stat
 from shared.sources.registry import bad_parameters, optional, texts
 from shared.sources.roots import allowed_root
@@ -157,6 +158,9 @@ class FileSource:
         listed, own = self._listed(problems)
         yield from problems
         yield from _Walk(self.root, self.parameters, listed, own).items()
+
+    def own(self) -> Iterator[dict[str, Any]]:
+        return own_files(self.root)
 
     def _listed(self, problems: list[Problem]) -> tuple[dict[str, Described], set[str]]:
         """What the listings say, and the paths of the listings."""

@@ -143,5 +143,8 @@ class Source(Protocol):
     def fingerprint(self, path: str) -> str | None:
         """What a scan that finds ``path`` now would give as its fingerprint. Only of a source that is ``writable``."""
 
+    # A source that takes copies also has ``own()``: an iterator of ``{"path", "key", "size", "modified_ns", "place"}`` over what the product put
+    # there (``place``: ``copy``, ``trash`` or ``part``; ``key``: whose, None where it cannot be told), for audits.
+
     def close(self) -> None:
         """Give back folders and connections."""

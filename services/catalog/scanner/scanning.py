@@ -24,20 +24,25 @@ def scan(job: Job) -> None:
     """
     source = open_source(job.body["adaptor"], job.body.get("parameters") or {}, SourcePolicy.from_json(job.body.get("policy")))
     try:
-        report = _Report(job)
-        for item in source.scan():
-            if job.cancelled:
-                break
-            if isinstance(item, Entry):
-                report.entry(item)
-            else:
-                report.problem(item.as_json())
-        report.done()
+        walk(job, source).done()
     finally:
         source.close()
 
 
-class _Report:
+def walk(job: Job, source: Any) -> Report:
+    """Tell of every item of a source; the caller says when it is done."""
+    report = Report(job)
+    for item in source.scan():
+        if job.cancelled:
+            break
+        if isinstance(item, Entry):
+            report.entry(item)
+        else:
+            report.problem(item.as_json())
+    return report
+
+
+class Report:
     """What is not yet said, and what was counted."""
 
     def __init__(self, job: Job) -> None:
