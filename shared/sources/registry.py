@@ -87,7 +87,7 @@ def open_source(adaptor: str, parameters: Mapping[str, Any], policy: SourcePolic
     Raises:
         EdgemereError: as ``check_parameters``.
     """
-    return _module(adaptor).open_source({name: value for name, value in parameters.items() if name != LIMITS}, policy)
+    return _module(adaptor).open_source({name: value for name, value in parameters.items() if name not in OF_ALL}, policy)
 
 
 def bad_parameters(name: str, why: str, next_step: str = "") -> Invalid:

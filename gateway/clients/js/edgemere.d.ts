@@ -296,6 +296,8 @@ export interface Datasource {
   data_bytes: number | null;
   /** The newest scan: {id, state, files, bytes, added, changed, vanished, problems}. */
   scan: any;
+  /** The newest audit: {id, state, repair, files, bytes, lost, dark, changed, lost_copy, dark_copy, repaired, message}. */
+  audit: any;
   /** Whom it belongs to. */
   owner: string | null;
   [name: string]: any;
@@ -409,7 +411,7 @@ export interface Deadletter {
 export interface Operation {
   /** The ULID of what it follows. */
   id: string | null;
-  /** datarequest or scan. */
+  /** datarequest, scan or audit. */
   kind: string | null;
   /** running, waiting, succeeded, failed or cancelled. */
   status: string | null;
@@ -425,6 +427,23 @@ export interface Operation {
   created_at: string | null;
   /** When it last moved. */
   updated_at: string | null;
+  [name: string]: any;
+}
+
+/** One thing in which catalogue and storage differ. */
+export interface Finding {
+  /** lost, dark, changed, lost_copy, changed_copy or dark_copy. */
+  kind: string | null;
+  /** Where it is, or should be, within the source. */
+  path: string | null;
+  /** The data that the catalogue has there. */
+  data: Ref | null;
+  /** The instance whose copy it is. */
+  instance: string | null;
+  /** What is different, in a sentence. */
+  detail: string | null;
+  /** Whether the audit repaired it. */
+  repaired: boolean | null;
   [name: string]: any;
 }
 
@@ -1075,12 +1094,30 @@ export interface FmdmDatasourceDestroyParameters {
 export interface FmdmDatasourceAuditParameters {
   /** The id or name of the object. */
   id: string;
+  /** none; catalogue: it takes over what lies there; copies: lost ones are made again; all: both of these; dark: copies that nobody has any more are removed. */
+  repair?: any;
+}
+
+/** The parameters of `fmdm.datasource.findings`. */
+export interface FmdmDatasourceFindingsParameters {
+  /** The id or name of the object. */
+  id: string;
+  /** Only these: lost, dark, changed, lost_copy, changed_copy, dark_copy. */
+  kind?: "lost" | "dark" | "changed" | "lost_copy" | "changed_copy" | "dark_copy";
+  /** How many at most in one page. */
+  limit?: number;
+  /** Where to go on: the `next` of the page before. */
+  cursor?: string;
 }
 
 /** The parameters of `fmdm.datasource.reap`. */
 export interface FmdmDatasourceReapParameters {
   /** The id or name of the object. */
   id: string;
+  /** How many bytes; without it, down to the low mark of its capacity. */
+  bytes?: number;
+  /** Destroy what would go. Without it nothing is written. */
+  apply?: boolean;
 }
 
 /** The parameters of `fmdm.data.create`. */
@@ -1245,7 +1282,7 @@ export interface DoEventDeadReplayParameters {
 export interface DoOperationListParameters {
   /** running, waiting, succeeded, failed or cancelled. */
   status?: string;
-  /** datarequest or scan. */
+  /** datarequest, scan or audit. */
   kind?: string;
   /** How many at most in one page. */
   limit?: number;
@@ -1442,10 +1479,12 @@ export interface FmdmTree {
     shutdown: (parameters: FmdmDatasourceShutdownParameters, options?: Options) => Promise<Datasource>;
     /** Remove a source and its data from the catalogue; the bytes stay where they are. */
     destroy: (parameters: FmdmDatasourceDestroyParameters, options?: Options) => Promise<Datasource>;
-    /** Compare catalogue and storage. */
+    /** Compare the catalogue with what lies at a source, both ways; report, or repair. */
     audit: (parameters: FmdmDatasourceAuditParameters, options?: Options) => Promise<Datasource>;
-    /** Free room at a target. */
-    reap: (parameters: FmdmDatasourceReapParameters, options?: Options) => Promise<Datasource>;
+    /** List what the newest audit of a source found. */
+    findings: (parameters: FmdmDatasourceFindingsParameters, options?: Options) => Promise<Page<Finding>>;
+    /** Say which copies would go to free a target, the least recently used first; with apply they go. */
+    reap: (parameters: FmdmDatasourceReapParameters, options?: Options) => Promise<any>;
   };
   data: {
     /** Register one data in a source by hand. */

@@ -1379,7 +1379,7 @@ class DoOperationCalls:
 
         Args:
             status: running, waiting, succeeded, failed or cancelled.
-            kind: datarequest or scan.
+            kind: datarequest, scan or audit.
             limit: How many at most in one page.
             cursor: Where to go on: the `next` of the page before.
         """
@@ -1753,20 +1753,57 @@ class FmdmDatasourceCalls:
             idempotency_key=idempotency_key, if_match=if_match, timeout_s=timeout_s,
         )
 
-    def audit(self, id: str | Mapping[str, Any], *, timeout_s: float | None = None) -> Any:
-        """Compare catalogue and storage.
-
-        Not built yet: raises ``NotYet``.
+    def audit(
+            self,
+            id: str | Mapping[str, Any],
+            *,
+            repair: Any = None,
+            wait_s: float | None = None,
+            idempotency_key: str | None = None,
+            if_match: int | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """Compare the catalogue with what lies at a source, both ways; report, or repair.
 
         Args:
             id: required; The id or name of the object.
+            repair: none; catalogue: it takes over what lies there; copies: lost ones are made again; all: both of these; dark: copies that nobody has any more are removed.
+            wait_s: seconds to wait for the end of what this begins.
 
         Raises:
-            NotYet: ``not_yet``: On every face, and not built yet.
+            NotFound: ``datasource.not_found``: There is no such source.
+            Conflict: ``datasource.not_ready``: The source is not Ready.
+            Invalid: ``datasource.busy``: The source is being scanned, or audited in another way.
         """
         return self._server.call(
-            ("/edgemere/diml/dml/fmdm/datasource/audit", False, "object", 0),
-            {"id": id},
+            ("/edgemere/diml/dml/fmdm/datasource/audit", True, "object", 30),
+            {"id": id, "repair": repair},
+            wait_s=wait_s, idempotency_key=idempotency_key, if_match=if_match, timeout_s=timeout_s,
+        )
+
+    def findings(
+            self,
+            id: str | Mapping[str, Any],
+            *,
+            kind: str | None = None,
+            limit: int | None = None,
+            cursor: str | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """List what the newest audit of a source found.
+
+        Args:
+            id: required; The id or name of the object.
+            kind: Only these: lost, dark, changed, lost_copy, changed_copy, dark_copy.
+            limit: How many at most in one page.
+            cursor: Where to go on: the `next` of the page before.
+
+        Raises:
+            NotFound: ``datasource.not_found``: There is no such source.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/fmdm/datasource/findings", False, "page", 0),
+            {"id": id, "kind": kind, "limit": limit, "cursor": cursor},
             timeout_s=timeout_s,
         )
 
@@ -1774,23 +1811,27 @@ class FmdmDatasourceCalls:
             self,
             id: str | Mapping[str, Any],
             *,
+            bytes: int | None = None,
+            apply: bool | None = None,
             idempotency_key: str | None = None,
             if_match: int | None = None,
             timeout_s: float | None = None,
     ) -> Any:
-        """Free room at a target.
-
-        Not built yet: raises ``NotYet``.
+        """Say which copies would go to free a target, the least recently used first; with apply they go.
 
         Args:
             id: required; The id or name of the object.
+            bytes: How many bytes; without it, down to the low mark of its capacity.
+            apply: Destroy what would go. Without it nothing is written.
 
         Raises:
-            NotYet: ``not_yet``: On every face, and not built yet.
+            NotFound: ``datasource.not_found``: There is no such source.
+            Conflict: ``datasource.not_writable``: The source does not take copies; it needs parameters.writable: true.
+            Invalid: ``datasource.unbounded``: The source has no bound of bytes, so that it is not known how much must go.
         """
         return self._server.call(
-            ("/edgemere/diml/dml/fmdm/datasource/reap", True, "object", 0),
-            {"id": id},
+            ("/edgemere/diml/dml/fmdm/datasource/reap", True, "document", 0),
+            {"id": id, "bytes": bytes, "apply": apply},
             idempotency_key=idempotency_key, if_match=if_match, timeout_s=timeout_s,
         )
 
