@@ -77,8 +77,7 @@ class AuditParameters(One):
     """A source to audit."""
 
     repair = Repair(load_default="none", metadata=about(
-        "none; catalogue: it takes over what lies there; copies: lost ones are made again; all: both of these; "
-        "dark: copies that nobody has any more are removed."))
+        "none, catalogue (it takes over what lies there), copies (lost ones are made again), all (both), dark (nobody's copies go)."))
 
 
 class FindingParameters(One):

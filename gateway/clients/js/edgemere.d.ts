@@ -1094,7 +1094,7 @@ export interface FmdmDatasourceDestroyParameters {
 export interface FmdmDatasourceAuditParameters {
   /** The id or name of the object. */
   id: string;
-  /** none; catalogue: it takes over what lies there; copies: lost ones are made again; all: both of these; dark: copies that nobody has any more are removed. */
+  /** none, catalogue (it takes over what lies there), copies (lost ones are made again), all (both), dark (nobody's copies go). */
   repair?: any;
 }
 

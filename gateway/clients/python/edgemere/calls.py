@@ -1767,7 +1767,7 @@ class FmdmDatasourceCalls:
 
         Args:
             id: required; The id or name of the object.
-            repair: none; catalogue: it takes over what lies there; copies: lost ones are made again; all: both of these; dark: copies that nobody has any more are removed.
+            repair: none, catalogue (it takes over what lies there), copies (lost ones are made again), all (both), dark (nobody's copies go).
             wait_s: seconds to wait for the end of what this begins.
 
         Raises:
