@@ -16,7 +16,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
-from gateway import content, openapi, pages, sse
+from gateway import asyncapi, content, openapi, pages, sse
 from gateway.auth import Admission
 from gateway.clients import js
 from gateway.dispatch import Dispatcher, Outcome, Patience, check, checked_key, reply_of
@@ -98,6 +98,8 @@ class App:
         self._made: dict[str, bytes] = {}
         self._pages: dict[str, Callable[[dict[str, Any]], Answer]] = {
             "/": self._start, "/docs": self._docs, "/openapi.json": self._openapi,
+            "/docs/try": self._try, "/docs/start.js": self._started, "/docs/swagger-ui-bundle.js": self._swagger,
+            "/docs/swagger-ui.css": self._swagger, "/asyncapi": self._messages, "/asyncapi.json": self._asyncapi,
             "/edgemere.js": self._module, "/edgemere.d.ts": self._types,
             "/metrics": self._figures, "/health/live": self._alive, "/health/ready": self._ready,
         }
@@ -214,10 +216,35 @@ class App:
     def _docs(self, environ: dict[str, Any]) -> Answer:
         return self._html("/docs", pages.docs)
 
-    def _html(self, path: str, make: Callable[[str], bytes]) -> Answer:
+    def _messages(self, environ: dict[str, Any]) -> Answer:
+        return self._html("/asyncapi", pages.messages)
+
+    def _try(self, environ: dict[str, Any]) -> Answer:
+        return self._html("/docs/try", pages.trial, pages.TRY_POLICY)
+
+    def _started(self, environ: dict[str, Any]) -> Answer:
+        return Answer(200, [("Content-Type", "text/javascript; charset=utf-8"), ("Cache-Control", "no-cache")], pages.START)
+
+    def _swagger(self, environ: dict[str, Any]) -> Answer:
+        name = environ["PATH_INFO"].rpartition("/")[2]
+        headers = [("Content-Type", "text/css" if name.endswith(".css") else "text/javascript; charset=utf-8"),
+                   ("Cache-Control", "max-age=86400"), ("Vary", "Accept-Encoding")]
+        packed = (pages.SWAGGER / f"{name}.gz").read_bytes()
+        if _accepts_gzip(environ.get("HTTP_ACCEPT_ENCODING", "")):
+            return Answer(200, [*headers, ("Content-Encoding", "gzip"), ("Content-Length", str(len(packed)))], packed)
+        plain = gzip.decompress(packed)
+        return Answer(200, [*headers, ("Content-Length", str(len(plain)))], plain)
+
+    def _html(self, path: str, make: Callable[[str], bytes], policy: str = pages.POLICY) -> Answer:
         if path not in self._made:
             self._made[path] = make(self._settings.version)
-        return Answer(200, [("Content-Type", "text/html; charset=utf-8"), ("Cache-Control", "no-cache")], self._made[path])
+        headers = [("Content-Type", "text/html; charset=utf-8"), ("Cache-Control", "no-cache"), ("Content-Security-Policy", policy)]
+        return Answer(200, headers, self._made[path])
+
+    def _asyncapi(self, environ: dict[str, Any]) -> Answer:
+        if "asyncapi" not in self._made:
+            self._made["asyncapi"] = dumps(asyncapi.document(self._settings.version))
+        return Answer(200, [("Content-Type", "application/json"), ("Cache-Control", "no-cache")], self._made["asyncapi"])
 
     def _openapi(self, environ: dict[str, Any]) -> Answer:
         if "openapi" not in self._made:

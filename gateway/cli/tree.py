@@ -11,6 +11,7 @@ import click
 from marshmallow import fields, missing
 
 from gateway.cli.client import DEFAULT_URL, TIMEOUT_S
+from gateway.cli.completing import completer_of
 from gateway.cli.example import RENAMED, command_of, option_of, short_words
 from gateway.cli.exits import usage
 from gateway.cli.follow import Waiting
@@ -226,7 +227,8 @@ def _parameters(row: Action) -> list[click.Parameter]:
     members = schema_of(row.parameters).fields
     if row.positional is not None:
         words = -1 if isinstance(members[row.positional], Expression) else 1
-        made.append(click.Argument(["positional"], nargs=words, required=False, metavar=f"[{row.positional.upper()}]"))
+        made.append(click.Argument(["positional"], nargs=words, required=False, metavar=f"[{row.positional.upper()}]",
+                                   shell_complete=completer_of(row, row.positional)))
     for name, field in members.items():
         made += _options(row, name, field)
     return made
@@ -241,7 +243,8 @@ def _options(row: Action, name: str, field: fields.Field) -> list[click.Paramete
     if isinstance(field, TextOrObject) and name == "file":
         return [click.Option([f"file_{name}", "--file"], metavar="FILE", help=f"{about} A file, or - for stdin.")]
     kind = int if isinstance(field, fields.Integer) else str
-    made: list[click.Parameter] = [click.Option([f"p_{name}", option], type=kind, metavar=_metavar(field), help=about)]
+    made: list[click.Parameter] = [click.Option([f"p_{name}", option], type=kind, metavar=_metavar(field), help=about,
+                                                 shell_complete=completer_of(row, name))]
     if isinstance(field, TextOrObject):
         made.append(click.Option([f"file_{name}", "--file"], metavar="FILE", help="The same from a file, or - for stdin."))
     return made

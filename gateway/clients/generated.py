@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from gateway import reference
 from gateway.clients import js, python
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -15,6 +16,10 @@ FILES: dict[str, Callable[[], str]] = {
     "gateway/clients/js/edgemere.js": js.module,
     "gateway/clients/js/edgemere.d.ts": js.types,
     "gateway/clients/python/edgemere/calls.py": python.calls,
+    "docs/generated/README.md": reference.package,
+    "docs/generated/actions.md": reference.actions,
+    "docs/generated/messages.md": reference.messages,
+    "docs/generated/nets.md": reference.nets,
 }
 
 

@@ -21,6 +21,7 @@ from gateway.problems import MEDIA_TYPE, problem
 from gateway.websocket import transport
 from gateway.websocket.calls import PLACE, Calls
 from gateway.websocket.feed import Feed, Subscription
+from gateway.websocket.names import DROPPED
 from gateway.wanted import wanted
 from gateway.wire import dumps
 from shared.kernel.context import Context
@@ -28,7 +29,6 @@ from shared.kernel.errors import EdgemereError, Invalid, Malformed, NotFound, To
 
 log = logging.getLogger(__name__)
 
-DROPPED = "edgemere.dropped"
 PING_TIMEOUT_S = 30
 _GOODBYE_S = 2.0
 _LOOK_S = 0.02

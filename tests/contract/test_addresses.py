@@ -103,7 +103,8 @@ def test_the_pages_come_from_the_tables_and_from_nowhere_else(client):
     docs = client.get("/docs", headers=HOST).text
     assert [name for name in ACTIONS if f'id="{name}"' not in docs] == []
     assert [code for code in DOCUMENTED if f'id="{code}"' not in docs] == []
-    assert "://" not in docs and "<script" not in docs
+    # The examples name this server; nothing is fetched from anywhere.
+    assert "://" not in docs.replace("http://127.0.0.1:3000", "") and "<script" not in docs
     table = client.get("/web/table.json", headers=HOST).json
     assert {row["name"] for row in table["actions"]} == set(ACTIONS)
     for row in table["actions"]:

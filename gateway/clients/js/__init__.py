@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from gateway.openapi import field_schema
+from gateway.schemas import field_schema
 from shared.contracts.action import Action, schema_of
 from shared.contracts.event import EVENTS, PUBLIC
 from shared.contracts.objects import OBJECTS

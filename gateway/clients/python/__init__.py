@@ -8,7 +8,7 @@ import keyword
 import textwrap
 from typing import Any
 
-from gateway.openapi import field_schema, status_of
+from gateway.schemas import field_schema, status_of
 from shared.contracts.action import TREES, Action, schema_of
 from shared.contracts.table import ACTIONS, ERRORS
 
@@ -140,12 +140,16 @@ def _doc(row: Action, members: dict[str, Any]) -> str:
         lines += ["", "Args:"]
         for name, field in members.items():
             notes = "required; " if field.required else ""
-            lines.append(f"    {argument(name)}: {notes}{field.metadata.get('description', '')}")
+            lines += _folded(f"{argument(name)}: {notes}{field.metadata.get('description', '')}")
         if row.wait:
             lines.append("    wait_s: seconds to wait for the end of what this begins.")
     if row.errors:
         lines += ["", "Raises:"]
         for code in row.errors:
-            lines.append(f"    {_KINDS.get(status_of(code), 'EdgemereError')}: ``{code}``: {ERRORS.get(code, '')}")
+            lines += _folded(f"{_KINDS.get(status_of(code), 'EdgemereError')}: ``{code}``: {ERRORS.get(code, '')}")
     text = "\n".join(lines).replace("\\", "\\\\").replace('"""', "'''")
     return text if len(lines) == 1 else textwrap.indent(text, "    ").lstrip() + "\n    "
+
+
+def _folded(text: str) -> list[str]:
+    return textwrap.wrap(text, 130, initial_indent=" " * 4, subsequent_indent=" " * 8, break_long_words=False, break_on_hyphens=False)

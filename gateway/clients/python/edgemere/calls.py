@@ -48,7 +48,8 @@ class DoDatarequestCalls:
             target: The source that receives copies; it needs parameters.writable: true.
             action: The action wished for.
             granularity: An instance per data or per source.
-            select: How candidates are chosen: {mode: all|best|first, count, minimum, distinct, prefer, max_cost, max_bytes, together, apart, expected_reads}.
+            select: How candidates are chosen: {mode: all|best|first, count, minimum, distinct, prefer, max_cost, max_bytes, together,
+                apart, expected_reads}.
             wait: Wait in Needed while nothing matches or there is no room.
             deadline: When to give up: a time, or a duration from now.
             lifetime: How long the instances live after they are ready.
@@ -72,7 +73,8 @@ class DoDatarequestCalls:
             Invalid: ``lock.malformed``: This is not a lock, or not a whole one.
             Invalid: ``lock.altered``: The lock was altered after it was written.
             Invalid: ``lock.other_catalogue``: The lock is of another catalogue; ids and places of it mean nothing here.
-            Invalid: ``lock.gone``: Data of the lock is gone, and nothing has the same bytes; `errors` names each with what is nearest to it.
+            Invalid: ``lock.gone``: Data of the lock is gone, and nothing has the same bytes; `errors` names each with what is nearest to
+                it.
             Conflict: ``datarequest.name_taken``: There is a request of this name already.
             Invalid: ``idempotency.mismatch``: The Idempotency-Key was used before for something else.
         """
@@ -262,7 +264,8 @@ class DoDatarequestCalls:
             target: The source that receives copies; it needs parameters.writable: true.
             action: The action wished for.
             granularity: An instance per data or per source.
-            select: How candidates are chosen: {mode: all|best|first, count, minimum, distinct, prefer, max_cost, max_bytes, together, apart, expected_reads}.
+            select: How candidates are chosen: {mode: all|best|first, count, minimum, distinct, prefer, max_cost, max_bytes, together,
+                apart, expected_reads}.
             wait: Wait in Needed while nothing matches or there is no room.
             deadline: When to give up: a time, or a duration from now.
             lifetime: How long the instances live after they are ready.
@@ -287,7 +290,8 @@ class DoDatarequestCalls:
             Invalid: ``lock.malformed``: This is not a lock, or not a whole one.
             Invalid: ``lock.altered``: The lock was altered after it was written.
             Invalid: ``lock.other_catalogue``: The lock is of another catalogue; ids and places of it mean nothing here.
-            Invalid: ``lock.gone``: Data of the lock is gone, and nothing has the same bytes; `errors` names each with what is nearest to it.
+            Invalid: ``lock.gone``: Data of the lock is gone, and nothing has the same bytes; `errors` names each with what is nearest to
+                it.
             Conflict: ``datarequest.name_taken``: There is a request of this name already.
             Invalid: ``cursor.invalid``: The cursor is not one of this list.
         """
@@ -1767,7 +1771,8 @@ class FmdmDatasourceCalls:
 
         Args:
             id: required; The id or name of the object.
-            repair: none, catalogue (it takes over what lies there), copies (lost ones are made again), all (both), dark (nobody's copies go).
+            repair: none, catalogue (it takes over what lies there), copies (lost ones are made again), all (both), dark (nobody's copies
+                go).
             wait_s: seconds to wait for the end of what this begins.
 
         Raises:

@@ -1,0 +1,3 @@
+"""The names that only this face has."""
+
+DROPPED = "edgemere.dropped"

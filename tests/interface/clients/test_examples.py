@@ -1,0 +1,275 @@
+"""The examples of the documents are run: each action's, for curl, the command line, JavaScript and Python, against a real server.
+
+What an example speaks of (a request called scans, an instance, a source) is made first, under a name of its own, and
+the example is rendered with that name by the same code that renders the documents.
+"""
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from gateway.clients.generated import ROOT
+from gateway.clients.samples import FACES, samples
+from shared.contracts.action import Action
+from shared.contracts.table import ACTIONS
+from tests.support.node import node
+from tests.support.python_client import client
+from tests.support.reaper import reaper
+from tests.support.servers import EdgemereServer, project_environment
+
+# Rows whose example can only be refused here, with the code that it is refused with: there is nothing dead to replay, and what
+# nobody holds or broke cannot be taken up again.
+REFUSED = {
+    "do.event.dead.replay": "deadletter.not_found", "do.datainstance.retry": "datainstance.illegal_move",
+    "do.datareservation.confirm": "datareservation.illegal_move", "do.datareservation.free": "datareservation.in_use",
+}
+
+
+class World:
+    """A server, and whatever an example needs there."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self.url, self.folder = url, folder
+        self._numbers = itertools.count(1)
+        self.lab = self.source()["name"]
+
+    def call(self, row: str, /, wait_s: int = 30, **parameters: Any) -> Any:
+        answer = requests.post(self.url + ACTIONS[row].address, json=parameters, headers={"Prefer": f"wait={wait_s}"}, timeout=60)
+        assert answer.status_code < 300, (row, parameters, answer.text)
+        return answer.json()
+
+    def name(self, base: str) -> str:
+        return f"{base}-{next(self._numbers)}"
+
+    def source(self) -> dict[str, Any]:
+        """A registered folder with one file of darren's."""
+        name = self.name("lab")
+        folder = self.folder / name
+        folder.mkdir()
+        (folder / "one.csv").write_text("a,b\n1,2\n")
+        (folder / "one.csv.meta.yaml").write_text("owner: darren\nfiletypes: csv\n")
+        return self.call("fmdm.datasource.create", name=name, adaptor="file", parameters={"rootdir": str(folder)})
+
+    def request(self, fulfill: bool = True) -> dict[str, Any]:
+        """A request for that one file."""
+        return self.call("do.datarequest.create", name=self.name("scans"), query={"source": self.lab, "name": "one.csv"}, fulfill=fulfill, lifetime="1h")
+
+    def instance(self) -> dict[str, Any]:
+        return self.call("do.datainstance.list", request=self.request()["id"])["items"][0]
+
+    def reservation(self) -> dict[str, Any]:
+        return self.call("do.datareservation.list", request=self.request()["id"])["items"][0]
+
+    def reference(self) -> dict[str, Any]:
+        return self.call("do.datareference.create", name=self.name("training"), query={"source": self.lab, "name": "one.csv"})
+
+    def destroyed(self) -> dict[str, Any]:
+        made = self.instance()
+        self.call("do.datainstance.destroy", attr1=made["id"])
+        return made
+
+    def pinned(self) -> dict[str, Any]:
+        made = self.instance()
+        self.call("do.datainstance.pin", id=made["id"], reason="figures")
+        return made
+
+    def suspended(self) -> dict[str, Any]:
+        made = self.source()
+        self.call("fmdm.datasource.suspend", id=made["id"])
+        return made
+
+    def failed(self) -> dict[str, Any]:
+        return self.call("do.datarequest.create", name=self.name("scans"), query="owner:nobody-at-all")
+
+    def operation(self) -> dict[str, Any]:
+        """One that is under way: a request that waits for data."""
+        waiting = self.call("do.datarequest.create", wait_s=0, name=self.name("scans"), query="owner:nobody-at-all", wait=True)
+        return {"id": waiting["id"].replace("dreq_", "oper_")}
+
+    def data(self) -> dict[str, Any]:
+        return self.call("fmdm.data.list", source=self.lab)["items"][0]
+
+    def bare(self) -> dict[str, Any]:
+        return self.call("fmdm.data.create", source=self.lab, path=self.name("by/hand"), size=1)
+
+
+def id_of(make: str) -> Callable[[World], dict[str, Any]]:
+    return lambda world: {"id": getattr(world, make)()["id"]}
+
+
+def name_of(make: str, parameter: str = "id") -> Callable[[World], dict[str, Any]]:
+    return lambda world: {parameter: getattr(world, make)()["name"]}
+
+
+# What replaces the parameters of an example; a row that is not here is called as it stands in the documents.
+NEEDED: dict[str, Callable[[World], dict[str, Any]]] = {
+    "do.datarequest.create": lambda world: {"name": world.name("scans")},
+    "do.datarequest.fulfill": lambda world: {"id": world.request(fulfill=False)["name"]},
+    "do.datarequest.cancel": lambda world: {"id": world.request(fulfill=False)["name"]},
+    "do.datarequest.retry": name_of("failed"),
+    "do.datarequest.destroy": name_of("failed"),
+    **{f"do.datarequest.{verb}": name_of("request") for verb in ("show", "explain", "complete", "lock")},
+    "do.datareference.create": lambda world: {"name": world.name("training")},
+    **{f"do.datareference.{verb}": name_of("reference") for verb in ("show", "provision", "destroy")},
+    "do.datareference.find": name_of("reference", "attr1"),
+    "do.reserve": name_of("request", "request"), "do.evaluate": name_of("request", "request"),
+    "do.datareservation.list": name_of("request", "request"),
+    **{f"do.datareservation.{verb}": id_of("reservation") for verb in ("show", "confirm", "free")},
+    "do.datainstance.create": lambda world: {"dataref": {"name": world.name("training"), "query": f"source:{world.lab} name:one.csv"}},
+    "do.datainstance.destroy": name_of("instance", "attr1"),
+    **{f"do.datainstance.{verb}": name_of("instance") for verb in ("show", "content", "retry", "pin")},
+    "do.datainstance.renew": name_of("instance"),
+    "do.datainstance.unpin": name_of("pinned"), "do.datainstance.undo": id_of("destroyed"),
+    "fmdm.datasource.create": lambda world: {"name": world.name("lab"), "parameters": {"rootdir": str(_empty(world))}},
+    "fmdm.datasource.simulate": lambda world: {"name": world.name("archive")},
+    **{f"fmdm.datasource.{verb}": name_of("source") for verb in ("show", "scan", "suspend", "shutdown", "destroy", "audit", "reap")},
+    "fmdm.datasource.resume": name_of("suspended"),
+    "fmdm.data.create": lambda world: {"source": world.lab, "path": world.name("scans/b")},
+    "fmdm.data.show": id_of("data"), "fmdm.data.destroy": id_of("bare"),
+    "do.event.send": name_of("request", "obj"),
+    "do.operation.show": id_of("operation"), "do.operation.cancel": id_of("operation"),
+}
+
+
+def _empty(world: World) -> Path:
+    folder = world.folder / world.name("empty")
+    folder.mkdir()
+    return folder
+
+
+class Curl:
+    def __init__(self, url: str, folder: Path) -> None:
+        self._folder = folder
+
+    def run(self, text: str, stream: bool) -> tuple[bool, str]:
+        program = shutil.which("curl")
+        if program is None:
+            pytest.fail("There is no curl here; the examples for it cannot be run.")
+        if stream:
+            text = text.replace("curl -sS", "curl -sS --max-time 2", 1)
+        done = subprocess.run(["/bin/sh", "-c", text + " -w '\\n%{http_code}'"], capture_output=True, text=True, timeout=60)
+        body, _, status = done.stdout.rpartition("\n")
+        # What streams for ever is cut off by curl's own clock.
+        return (done.returncode in (0, 28) if stream else done.returncode == 0) and status.startswith("2"), body + done.stderr
+
+    def close(self) -> None:
+        pass
+
+
+class CommandLine:
+    def __init__(self, url: str, folder: Path) -> None:
+        # The command that the documents call, as somebody would have it on his path.
+        command = folder / "edgemere"
+        command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m gateway "$@"\n')
+        command.chmod(command.stat().st_mode | stat.S_IXUSR)
+        path = f"{folder}:{os.environ['PATH']}"
+        self._environment = project_environment(EDGEMERE_URL=url, PATH=path)
+
+    def run(self, text: str, stream: bool) -> tuple[bool, str]:
+        if " destroy" in text or " shutdown" in text or " cancel" in text:
+            text += " --yes"
+        if stream:
+            text = f"timeout 4 {text}"
+        done = subprocess.run(["/bin/sh", "-c", text], env=self._environment, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True,
+                              text=True, timeout=90)
+        return done.returncode in ((0, 124) if stream else (0,)), done.stdout + done.stderr
+
+    def close(self) -> None:
+        pass
+
+
+class JavaScript:
+    def __init__(self, url: str, folder: Path) -> None:
+        program = f"""
+            import {{ createInterface }} from "node:readline";
+            import {{ connect }} from {json.dumps((ROOT / "gateway/clients/js/edgemere.js").as_uri())};
+            const edgemere = connect({json.dumps(url)});
+            for await (const line of createInterface({{ input: process.stdin }})) {{
+              const {{ text, stream }} = JSON.parse(line);
+              let reply = {{ done: true }};
+              try {{
+                const code = stream ? text.replace(/console.log.*$/, "break;") : text;
+                await new (async () => {{}}).constructor("edgemere", code)(edgemere);
+              }} catch (error) {{ reply = {{ done: false, said: `${{error.code}} ${{error.stack}}` }}; }}
+              process.stdout.write(JSON.stringify(reply) + "\\n");
+            }}"""
+        self._process = subprocess.Popen([*node(), "--input-type=module", "--eval", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                         text=True, start_new_session=True)
+        reaper.watch_group(self._process.pid)
+
+    def run(self, text: str, stream: bool) -> tuple[bool, str]:
+        self._process.stdin.write(json.dumps({"text": text, "stream": stream}) + "\n")
+        self._process.stdin.flush()
+        said = json.loads(self._process.stdout.readline())
+        return said["done"], said.get("said", "")
+
+    def close(self) -> None:
+        self._process.stdin.close()
+        self._process.wait(10)
+        self._process.stdout.close()
+        reaper.forget_group(self._process.pid)
+
+
+class PythonProgram:
+    def __init__(self, url: str, folder: Path) -> None:
+        self._module = client()
+        self._edgemere = self._module.connect(url)
+
+    def run(self, text: str, stream: bool) -> tuple[bool, str]:
+        if stream:
+            text += "\n    break"
+        try:
+            exec(compile(text, "example", "exec"), {"edgemere": self._edgemere, "print": lambda *_: None})  # noqa: S102
+        except self._module.EdgemereError as error:
+            return False, str(error)
+        return True, ""
+
+    def close(self) -> None:
+        pass
+
+
+RUNNERS = dict(zip(FACES, (Curl, CommandLine, JavaScript, PythonProgram)))
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("examples")
+    with EdgemereServer(folder / "server", options=("--env", "dev")) as server:
+        made = World(server.url, folder)
+        made.request()
+        yield made
+
+
+@pytest.fixture(scope="module", params=FACES)
+def runner(request, world, tmp_path_factory):
+    made = RUNNERS[request.param](world.url, tmp_path_factory.mktemp(request.param))
+    yield request.param, made
+    made.close()
+
+
+@pytest.mark.parametrize("row", ACTIONS.values(), ids=list(ACTIONS))
+def test_the_example_of_the_documents_does_what_it_says(row: Action, runner, world):
+    face, made = runner
+    parameters = {**row.example, **NEEDED.get(row.name, lambda _: {})(world)} if row.built else dict(row.example)
+    text = samples(row, parameters, world.url)[face]
+    if row.answer == "stream":
+        # There is something to be seen at once.
+        text = samples(row, {**parameters, "after": 0}, world.url)[face]
+    done, said = made.run(text, row.answer == "stream")
+    if not row.built:
+        assert not done and "not_yet" in said, f"{text}\n{said[:2000]}"
+    elif row.name in REFUSED:
+        assert done or REFUSED[row.name] in said, f"{text}\n{said[:2000]}"
+    else:
+        assert done, f"{text}\n{said[:2000]}"

@@ -1,0 +1,28 @@
+"""The pages of documents in a real browser: nothing from elsewhere, no error, and Swagger UI shows the actions."""
+from __future__ import annotations
+
+import pytest
+
+from tests.support.chromium import browser
+
+
+@pytest.fixture(scope="module")
+def running():
+    with browser() as made:
+        yield made
+
+
+@pytest.mark.parametrize(("path", "shown"), [
+    ("/docs", "h3[id='do.datarequest.create']"), ("/asyncapi", "tr[id='datarequest.needed']"), ("/docs/try", ".opblock-tag"),
+])
+def test_a_page_shows_itself_under_its_policy(running, server, path, shown):
+    page = running.new_page()
+    asked, faults = [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.goto(server.url + path)
+    page.wait_for_selector(shown, timeout=60_000)
+    assert faults == []
+    assert [url for url in asked if not url.startswith((server.url, "data:"))] == []
+    page.close()
