@@ -201,8 +201,11 @@ def locked(uses: Uses, request: str, after: str, limit: int) -> dict[str, Any]:
 
 def policy_list(uses: Uses) -> dict[str, Any]:
     """The rules in their order, and where they come from: ``{file, revision, loaded_at, problem}`` beside them."""
-    items = _policies(uses)
-    return {"items": items, "next": None, "total": len(items), **uses.parts["policies"].state()}
+    items, state = _policies(uses), uses.parts["policies"].state()
+    problem = state["problem"]
+    warnings = [{"code": problem["code"], "detail": f"The newest content of the file does not count, revision {state['revision']} does: {error['detail']}"}
+                for error in (problem["errors"] or [problem])] if problem else []
+    return {"items": items, "next": None, "total": len(items), **state, "warnings": warnings}
 
 
 def policy_health(uses: Uses) -> dict[str, Any]:
