@@ -72,26 +72,28 @@ class Parts:
 
 
 def create_app(mesh: Any, live: Live, settings: Settings, metrics: Metrics | None = None,
-               make_sockets: Callable[[Parts], Any] | None = None) -> App:
+               make_sockets: Callable[[Parts], Any] | None = None,
+               own_health: Callable[[], tuple[bool, dict[str, Any]]] | None = None) -> App:
     """The application.
 
     ``mesh.call(service, method, timeout_s=, context=, **parameters)`` asks a service and raises EdgemereErrors.
     ``live`` must be told what the bus says (see ``gateway.live``). ``metrics`` may be shared with other parts of the
     process. ``make_sockets`` makes the WSGI application of the WebSocket, with ``close()`` and ``open``, where the web
-    server can carry one.
+    server can carry one. ``own_health`` tells how this process is, beside the services.
     """
-    return App(mesh, live, settings, metrics or Metrics(), make_sockets)
+    return App(mesh, live, settings, metrics or Metrics(), make_sockets, own_health)
 
 
 class App:
     """See ``create_app``."""
 
     def __init__(self, mesh: Any, live: Live, settings: Settings, metrics: Metrics,
-                 make_sockets: Callable[[Parts], Any] | None) -> None:
+                 make_sockets: Callable[[Parts], Any] | None,
+                 own_health: Callable[[], tuple[bool, dict[str, Any]]] | None) -> None:
         self._mesh, self._live, self._settings, self._metrics = mesh, live, settings, metrics
         self._admission = Admission(settings)
         self._dispatcher = Dispatcher(mesh, live, settings)
-        self._health = Health(mesh, settings)
+        self._health = Health(mesh, settings, own_health)
         self._reader = sse.LogReader(mesh, live, settings)
         parts = Parts(self._admission, self._dispatcher, self._reader, live, settings, metrics)
         self._sockets = make_sockets(parts) if make_sockets else None

@@ -59,12 +59,13 @@ def front_of(config: Mapping[str, Any]) -> Front:
     vitals = config.get("VITALS", {}).get(Gateway.name)
     if vitals is not None:
         vitals.consumer("live feed", lambda: feeds.listening)
-    return Front(settings, application(mesh, live, settings), [feeds.start], [feeds.close, mesh.stop])
+    own_health = vitals.ready if vitals is not None else None
+    return Front(settings, application(mesh, live, settings, own_health), [feeds.start], [feeds.close, mesh.stop])
 
 
-def application(mesh: Any, live: Live, settings: Settings) -> App:
+def application(mesh: Any, live: Live, settings: Settings, own_health: Callable[[], Any] | None = None) -> App:
     """The gateway's application with its WebSocket, which only this web server can carry."""
-    return create_app(mesh, live, settings, make_sockets=create_sockets)
+    return create_app(mesh, live, settings, make_sockets=create_sockets, own_health=own_health)
 
 
 class Protocol(wsgi.HttpProtocol):

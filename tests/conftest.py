@@ -103,20 +103,19 @@ def rabbitmq_node() -> Iterator[RabbitNode]:
 def production_mesh(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[..., SupervisedMesh]]:
     """A function that starts a supervised mesh on RabbitMQ and PostgreSQL and gives it when it is ready.
 
-    Takes what ``SupervisedMesh`` takes; ``node`` and ``postgres`` stand for the servers of the run, ``wait=False`` does
-    not wait.
+    Takes what ``SupervisedMesh`` takes; ``node`` and ``postgres`` stand for the servers of the run. With ``start=False`` it
+    is made and not started.
     """
     started: list[SupervisedMesh] = []
 
-    def start(name: str = "mesh", wait: bool = True, node: RabbitNode | None = None, postgres: PostgresServer | None = None,
+    def make(name: str = "mesh", start: bool = True, node: RabbitNode | None = None, postgres: PostgresServer | None = None,
               **options: object) -> SupervisedMesh:
         started.append(SupervisedMesh(
             tmp_path / name, node or request.getfixturevalue("rabbitmq_node"),
             postgres or request.getfixturevalue("postgres_server"), **options))
-        started[-1].start(wait)
-        return started[-1]
+        return started[-1].start() if start else started[-1]
 
-    yield start
+    yield make
     for mesh in started:
         mesh.stop()
 

@@ -1,11 +1,10 @@
 """The service ``catalog``: sources, the data in them, what is claimed of them, and the query over it all."""
 from __future__ import annotations
 
-from nameko.timer import timer
-
 from services.catalog import auditing, claims as claiming, data as items, handlers, locating, reaping, scan_views, search
 from shared.hosting.entrypoints import rpc
 from shared.hosting.serving import UsesProvider, action
+from shared.hosting.timers import timer
 
 
 class Catalog:

@@ -1,12 +1,11 @@
 """The service ``events``: the event log, dead letters, and operations."""
 from __future__ import annotations
 
-from nameko.timer import timer
-
 from services.events import dead, handlers, log, operations
 from shared.bus.topology import DEAD_QUEUE
 from shared.hosting.entrypoints import batch_event, rpc
 from shared.hosting.serving import UsesProvider, action
+from shared.hosting.timers import timer
 
 
 class Events:

@@ -1,11 +1,10 @@
 """The service ``instances``: data made usable, and kept true to what was promised."""
 from __future__ import annotations
 
-from nameko.timer import timer
-
 from services.instances import breaking, handlers, inventory, lifetime, pins, provisioning, reaper, removing, repository, undoing
 from shared.hosting.entrypoints import batch_event, on_event, rpc
 from shared.hosting.serving import UsesProvider, action
+from shared.hosting.timers import timer
 
 
 class Instances:

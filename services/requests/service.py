@@ -1,11 +1,10 @@
 """The service ``requests``: references, requests, and how far they have come."""
 from __future__ import annotations
 
-from nameko.timer import timer
-
 from services.requests import explain, handlers, plan, references, standing, steps, swapping
 from shared.hosting.entrypoints import batch_event, on_event, rpc
 from shared.hosting.serving import UsesProvider, action
+from shared.hosting.timers import timer
 
 
 class Requests:

@@ -1,13 +1,12 @@
 """The service ``reservations``: which data a request takes, and what is done with each."""
 from __future__ import annotations
 
-from nameko.timer import timer
-
 from services.reservations import (
     budget, comparing, explaining, freeing, handlers, planning, rehearsing, repository, standing_by, taking_back,
 )
 from shared.hosting.entrypoints import on_event, rpc
 from shared.hosting.serving import UsesProvider, action
+from shared.hosting.timers import timer
 
 
 class Reservations:

@@ -45,7 +45,8 @@ class Broker(Protocol):
     def publish_many(self, messages: Sequence[Message], *, timeout_s: float = 10) -> list[str]:
         """Publish messages in this order; the ids of those that the broker has taken, in order.
 
-        Cheap for hundreds. What is not among the ids may have been taken or not.
+        Cheap for hundreds. What is not among the ids may have been taken or not. A message that no queue takes, though
+        one that was declared here should, is not among them: the queue is made again.
         """
 
     def declare(self, topology: Topology) -> None:

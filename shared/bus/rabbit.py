@@ -5,6 +5,7 @@ never shared between threads, because py-amqp's are not made for that.
 """
 from __future__ import annotations
 
+import logging
 import socket
 import ssl
 import threading
@@ -24,9 +25,12 @@ from shared.bus.port import KEEPALIVE, unavailable, unroutable
 from shared.bus.topology import Topology, declare
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 CONNECT_S = 3
 PROBE_S = 2
 IDLE_CONNECTIONS = 10
+# So long it is remembered that a message has no reader, in spite of everything being declared.
+WANTED_S = 60.0
 
 # How a line's messages are confirmed: each before the next, many at once, or not.
 EACH, MANY, NONE = "each", "many", "none"
@@ -45,11 +49,15 @@ class _Line:
         self.sent = 0
         self.acked: set[int] = set()
         self.refused: set[int] = set()
+        self.returned: list[tuple[str, str, str | None]] = []
         self._settled = 0
         if confirms == MANY:
             self.channel.confirm_select()
             self.channel.events["basic_ack"].add(lambda tag, multiple: self._settle(self.acked, tag, multiple))
             self.channel.events["basic_nack"].add(lambda tag, multiple: self._settle(self.refused, tag, multiple))
+            # It comes before the confirm of the same message.
+            self.channel.events["basic_return"].add(lambda error, exchange, key, message: self.returned.append(
+                (exchange, key, message.properties.get("message_id"))))
 
     def _settle(self, into: set[int], tag: int, multiple: bool) -> None:
         if multiple:
@@ -92,7 +100,8 @@ class RabbitBroker:
         self._singles: list[_Line] = []
         self._batches: list[_Line] = []
         self._unconfirmed: list[_Line] = []
-        self._queues: dict[str, None] = {}
+        self._topology = Topology()
+        self._nobodys: dict[tuple[str, str], float] = {}
         self._lock = threading.Lock()
 
     def publish(self, message: Message, *, mandatory: bool = False, timeout_s: float = 5) -> None:
@@ -133,10 +142,11 @@ class RabbitBroker:
             line._settled = line.sent
             line.acked.clear()
             line.refused.clear()
+            line.returned.clear()
             for message in messages:
                 line.sent += 1
                 line.channel.basic_publish(_amqp(message), exchange=message.exchange, routing_key=message.routing_key,
-                                           timeout=max(0.05, deadline - time.monotonic()))
+                                           mandatory=True, timeout=max(0.05, deadline - time.monotonic()))
             while len(line.acked) + len(line.refused) < len(messages):
                 left_s = deadline - time.monotonic()
                 if left_s <= 0:
@@ -145,8 +155,9 @@ class RabbitBroker:
                     line.connection.drain_events(timeout=left_s)
                 except TimeoutError:
                     break
+            homeless = self._homeless(line.returned)
             taken = [message.id for number, message in enumerate(messages, first)
-                     if number in line.acked and message.id is not None]
+                     if number in line.acked and message.id is not None and message.id not in homeless]
             if len(line.acked) + len(line.refused) < len(messages):
                 # Confirms that come later would be counted for the next batch.
                 line.close()
@@ -160,16 +171,20 @@ class RabbitBroker:
             raise unavailable(error) from error
 
     def declare(self, topology: Topology) -> None:
+        everything = self._topology + topology
         with self._asking() as channel:
-            declare(channel, topology)
-        self._queues.update(dict.fromkeys(queue.name for queue in topology.queues))
+            declare(channel, everything)
+        self._topology = everything
 
     def depths(self) -> dict[str, int]:
         found = {}
-        for queue in list(self._queues):
-            answer = self._ask(queue)
-            if answer is not None:
-                found[queue] = answer.message_count
+        with self._asking() as channel:
+            for queue in self._topology.queues:
+                try:
+                    found[queue.name] = channel.queue_declare(queue=queue.name, passive=True).message_count
+                except NotFound:
+                    # The broker answers so by closing the channel.
+                    channel = channel.connection.channel()
         return found
 
     def readers(self, queue: str) -> int:
@@ -205,6 +220,18 @@ class RabbitBroker:
                 idle.clear()
         for line in lines:
             line.close()
+
+    def _homeless(self, returned: Sequence[tuple[str, str, str | None]]) -> set[str | None]:
+        """The ids of messages that no queue took, although one should have: somebody removed it. It is made again, and
+        they are published again; where nobody wants them even then, nothing is lost.
+        """
+        now = time.monotonic()
+        fresh = [one for one in returned if now - self._nobodys.get(one[:2], -WANTED_S) >= WANTED_S]
+        if fresh:
+            log.warning("%d messages found no queue, such as %s; what should be there is declared again", len(fresh), fresh[0][1])
+            self.declare(Topology())
+            self._nobodys.update({(exchange, key): now for exchange, key, _ in fresh})
+        return {message_id for _, _, message_id in fresh}
 
     # --- inside ------------------------------------------------------------------------------------------------
 

@@ -15,7 +15,10 @@ from sqlalchemy import delete
 
 from shared.bus.pace import Pace
 from shared.bus.relay import Relay
+from shared.bus.topology import BASE, Topology
+from shared.contracts.table import SERVICES
 from shared.hosting.config import database_url
+from shared.hosting.entrypoints import topology_of
 from shared.hosting.figures import Figures
 from shared.hosting.settings import Config
 from shared.hosting.source_policy import source_policy
@@ -131,6 +134,14 @@ def _events(service: Service, config: Config, broker: Any) -> None:
 PARTS: dict[str, Callable[[Service, Config, Any], None]] = {
     "instances": _instances, "catalog": _catalog, "reservations": _reservations, "events": _events,
 }
+
+
+def whole_topology(config: Config) -> Topology:
+    """What every service needs on the broker, wherever it runs: declared before the first message of any of them."""
+    found = BASE
+    for name in SERVICES:
+        found += topology_of(_class_of(name), config.events.retry_backoff_s)
+    return found
 
 
 def nameko_config(config: Config, pace: Pace, vitals: Mapping[str, Vitals], figures: Figures) -> dict[str, Any]:

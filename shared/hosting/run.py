@@ -22,9 +22,8 @@ from nameko.runners import ServiceRunner
 from shared.bus.embedded import embedded_uri
 from shared.bus.pace import Pace
 from shared.bus.port import connect
-from shared.bus.topology import BASE
 from shared.contracts.table import SERVICES
-from shared.hosting.compose import Service, compose, nameko_config, open_database
+from shared.hosting.compose import Service, compose, nameko_config, open_database, whole_topology
 from shared.hosting.config import database_url, is_embedded
 from shared.hosting.data_folder import DataFolder
 from shared.hosting.figures import Figures
@@ -77,7 +76,10 @@ class Mesh:
             vitals.start()
         for name in self._names:
             self._compose(name)
-        self._until(lambda: self.broker.declare(BASE))
+        if self._names:
+            # Also for services that were never started yet: what is said before they are is theirs to hear.
+            topology = whole_topology(self.config)
+            self._until(lambda: self.broker.declare(topology))
         for service in self.services:
             self.runner.add_service(service.kind)
             _serve_bytes(service, self.config)

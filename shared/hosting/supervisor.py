@@ -81,6 +81,11 @@ class Keeper(threading.Thread):
         self._stopping.set()
         os.write(self._wake_writer, b"!")
 
+    @property
+    def answers(self) -> bool:
+        """Whether the process has said where it can be asked."""
+        return bool(self._health)
+
     def run(self) -> None:
         young_deaths = 0
         while not self._stopping.is_set():
@@ -187,7 +192,9 @@ class Supervisor:
         """Say when everything is ready, and while it is not, why; then when that changes."""
         told, shown, said_at = False, False, time.monotonic()
         while not self._over.wait(self._settings.probe_every_s if told else LOOK_S):
-            fault = fault_at(f"{url}/health/ready", self._settings.probe_timeout_s)
+            silent = [keeper.program.title for keeper in self.keepers if not keeper.answers]
+            fault = f"waits for the start of {', '.join(silent)}" if silent and not told else fault_at(
+                f"{url}/health/ready", self._settings.probe_timeout_s)
             if not fault and not told:
                 print(f"Ready: {url}/web  ({len(self.keepers)} processes; Ctrl-C stops)", flush=True)
                 told = True

@@ -103,10 +103,11 @@ class RabbitNode:
         reaper.forget_group(node.pid)
 
     def freeze(self) -> None:
-        """SIGSTOP: it is there, and says nothing."""
+        """SIGSTOP for the node: connections stay open, and nothing answers."""
         os.killpg(self._groups[-1].pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
+        """Let it go on."""
         os.killpg(self._groups[-1].pid, signal.SIGCONT)
 
     def stop(self) -> None:

@@ -37,6 +37,7 @@ class SupervisedMesh(EdgemereServer):
 
     def stop(self) -> None:
         super().stop()
+        self._postgres.thaw()
         self._postgres.drop_database(self.database_url)
 
     def pids(self, name: str = "") -> list[int]:

@@ -207,7 +207,7 @@ def test_readiness_asks_every_service_and_says_who_is_away():
     world = World(services=("requests", "events"))
     world.mesh.functions["requests.health"] = lambda: {"service": "requests", "ok": True}
     answer = world.ask("/health/ready")
-    assert (answer.status_code, answer.json["detail"]) == (503, "Not ready: events.")
+    assert answer.status_code == 503 and answer.json["detail"].startswith("Not ready: events.")
     world.mesh.functions["events.health"] = lambda: {"service": "events", "ok": True}
     assert world.ask("/health/ready").status_code == 200
     asked = len(world.mesh.asked("events.health"))
