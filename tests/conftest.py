@@ -99,6 +99,22 @@ def rabbitmq_node() -> Iterator[RabbitNode]:
     node.stop()
 
 
+@pytest.fixture(scope="session")
+def shared_production_mesh(rabbitmq_node: RabbitNode, postgres_server: PostgresServer,
+                           tmp_path_factory: pytest.TempPathFactory) -> Iterator[SupervisedMesh]:
+    """One supervised mesh on RabbitMQ and PostgreSQL for all tests that leave it as it is but for objects of their own."""
+    folder = tmp_path_factory.mktemp("production")
+    # Who needs rules writes them there.
+    policies = folder / "policies.yaml"
+    policies.write_text("rules: []\n")
+    mesh = SupervisedMesh(folder, rabbitmq_node, postgres_server, environment={"EDGEMERE_POLICIES": str(policies)})
+    mesh.policies = policies
+    try:
+        yield mesh.start()
+    finally:
+        mesh.stop()
+
+
 @pytest.fixture
 def production_mesh(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[..., SupervisedMesh]]:
     """A function that starts a supervised mesh on RabbitMQ and PostgreSQL and gives it when it is ready.

@@ -8,6 +8,8 @@ from sqlalchemy import update
 
 from services.instances import lifetime, moving, pins, removing, repository
 from services.instances.models import INSTANCE, access_table, entry, render, shown
+from shared.contracts.action import known_members
+from shared.contracts.table import BY_RPC
 from shared.bus.event import named_in
 from shared.hosting.uses import Uses
 from shared.kernel.errors import Conflict, Invalid, NotFound
@@ -53,7 +55,7 @@ def on_provisioning(uses: Uses, message: Any) -> None:
             # Said by us when the request began: handling it joins that request, so there is nothing to do.
             uses.mesh.call("requests", "datareference_show", id=obj["id"])
             return
-        dataref: Any = obj.get("id") or {key: value for key, value in obj.items() if key not in ("owner", "state")}
+        dataref: Any = obj.get("id") or known_members(BY_RPC["requests.datareference_create"], obj)
     else:
         dataref = obj
     uses.mesh.call("requests", "provide", dataref=dataref)

@@ -7,6 +7,8 @@ from typing import Any
 from services.reservations import budget, evaluating, freeing, keeping, repository, reserving, standing_by
 from services.reservations.models import RESERVATION, render
 from services.reservations.policy.rules_file import Policies
+from shared.contracts.action import known_members
+from shared.contracts.table import BY_RPC
 from shared.bus.event import named_in
 from shared.hosting.uses import Uses
 from shared.kernel.errors import Conflict, NotFound, located, nearest
@@ -87,7 +89,7 @@ def _of_message(uses: Uses, message: Any) -> dict[str, Any]:
         ref = obj.get("id")
         if ref is None:
             # A foreign message may describe a request that nobody made yet; whose it is, it cannot say.
-            given = {key: value for key, value in obj.items() if key not in ("owner", "state", "version")}
+            given = known_members(BY_RPC["requests.create"], obj)
             own = uses.mesh.having(idempotency_key=f"message-{message.id}") if message.id else uses.mesh
             ref = own.call("requests", "create", **given)["id"]
     else:

@@ -18,6 +18,7 @@ from shared.bus.message import Message
 from shared.bus.pace import Pace
 from shared.bus.port import Broker
 from shared.bus.topology import EXCHANGES
+from shared.contracts.event import EVENTS
 from shared.kernel.errors import EdgemereError
 from shared.kernel.ids import ALPHABET
 from shared.storage.database import Database
@@ -207,6 +208,8 @@ class Relay:
         headers["cloudEvents_source"] = f"{SOURCE}/{self._service}"
         headers["cloudEvents_subject"] = row.object_id
         headers["cloudEvents_datacontenttype"] = "application/json"
+        if row.name in EVENTS:
+            headers["cloudEvents_dataschema"] = EVENTS[row.name].schema
         body = row.body
         # The tail of the body is ours: its time is the message's, and need not be parsed to be found.
         place = body.rfind('"time":"')

@@ -110,6 +110,12 @@ def load_parameters(action: Action, given: Mapping[str, Any]) -> dict[str, Any]:
         raise invalid(action.name, error.messages, described=schema.fields) from None
 
 
+def known_members(action: Action, obj: Mapping[str, Any]) -> dict[str, Any]:
+    """Those members of an object in a message that the action takes: one from a newer program may carry more."""
+    taken = schema_of(action.parameters).fields
+    return {name: value for name, value in obj.items() if name in taken or ALIASES.get(name) in taken}
+
+
 ALIASES = {
     "shortName": "short_name", "dataReference": "data_reference", "reference": "data_reference",
     "neededBy": "needed_by", "dataref": "dataref",

@@ -18,6 +18,12 @@ class Event:
     service: str
     about: str
     exchange: str = PUBLIC
+    version: int = 1
+
+    @property
+    def schema(self) -> str:
+        """What its body is called, with its version: the ``dataschema`` of CloudEvents. A member more is no new version."""
+        return f"urn:edgemere:{self.name}:{self.version}"
 
 
 OWNERS = {

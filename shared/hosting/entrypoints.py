@@ -27,7 +27,7 @@ from shared.bus.message import Delivery, Message
 from shared.bus.topology import BASE, INTERNAL, RETRY_DELAYS_S, RPC, Topology, event_queue
 from shared.hosting.batches import BatchEvent
 from shared.hosting.receiving import Bus, Receiver, delays_in, exchange_of
-from shared.hosting.rpc import deadline_of, wire_error
+from shared.hosting.rpc import CONTRACT, deadline_of, wire_error
 from shared.kernel.errors import EdgemereError, Invalid, Malformed
 
 log = logging.getLogger(__name__)
@@ -72,6 +72,8 @@ class RpcReceiver(RpcConsumer):
         try:
             args, kwargs = self._parameters(called, message)
             provider = self._method(called)
+            if is_newer(message.headers.get("nameko.contract")):
+                kwargs = provider.known(kwargs)
             provider.check_signature(args, kwargs)
             provider.run(args, kwargs, message)
         except ContainerBeingKilled:
@@ -131,6 +133,13 @@ class Rpc(NamekoRpc):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"expected_exceptions": (EdgemereError,), **options})
+
+    def known(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Those of a newer caller's parameters that this method has; an action says itself what it does not know."""
+        taken = inspect.signature(getattr(self.container.service_cls, self.method_name)).parameters
+        if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in taken.values()):
+            return kwargs
+        return {name: value for name, value in kwargs.items() if name in taken}
 
     def run(self, args: Sequence[Any], kwargs: dict[str, Any], message: KombuMessage) -> None:
         self.container.spawn_worker(self, args, kwargs, context_data=self.unpack_message_headers(message),
@@ -251,6 +260,11 @@ def topology_of(service: type, delays_s: Sequence[float] = RETRY_DELAYS_S) -> To
             elif isinstance(entrypoint, BatchEvent):
                 found += entrypoint.topology_for(service.name, delays_s, name)
     return found
+
+
+def is_newer(contract: Any) -> bool:
+    """Whether a caller knows a later contract among the services than this process."""
+    return isinstance(contract, int) and contract > CONTRACT
 
 
 rpc = Rpc.decorator

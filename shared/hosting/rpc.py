@@ -31,6 +31,9 @@ from shared.kernel.errors import DeadlineExceeded, EdgemereError, Invalid, NotYe
 
 log = logging.getLogger(__name__)
 
+# Of the calls among the services: raised with each parameter that one of them gets. A service that is older than its
+# caller leaves out what it does not know, so that a mesh can be renewed process by process.
+CONTRACT = 1
 TIMEOUT_S = 10.0
 PATIENCE_S = 1.0
 HEARTBEAT_S = 20
@@ -44,6 +47,7 @@ _WORDS = ("owner", "request_id", "correlation_id", "causation_id", "idempotency_
 def headers_of(context: Context) -> dict[str, Any]:
     """The context as AMQP headers, as Nameko names them."""
     found: dict[str, Any] = {f"nameko.{word}": value for word in _WORDS if (value := getattr(context, word))}
+    found["nameko.contract"] = CONTRACT
     if context.roles:
         found["nameko.roles"] = list(context.roles)
     if context.deadline is not None:

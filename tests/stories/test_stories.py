@@ -39,6 +39,11 @@ def face(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.mark.parametrize("name", STORIES)
 def test_the_story_goes_as_it_is_told(name: str, face: Any, tmp_path: Path) -> None:
+    tell(name, face, tmp_path)
+
+
+def tell(name: str, face: Any, tmp_path: Path) -> None:
+    """Take every step of a story that is for this face."""
     story = STORIES[name]
     if face.name not in story.get("faces", FACES):
         return
