@@ -187,24 +187,6 @@ class PostgresServer:
         finally:
             self.drop_database(url)
 
-    def freeze(self) -> None:
-        """SIGSTOP for the server and all its processes: connections stay open, and nothing answers."""
-        self._signal_all(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        """Let it go on."""
-        self._signal_all(signal.SIGCONT)
-
-    def _signal_all(self, number: signal.Signals) -> None:
-        if self.process is None:
-            return  # A foreign server is nobody's to stop.
-        self.process.send_signal(number)
-        # Each of its processes is in a session of its own.
-        for stat in Path("/proc").glob("[0-9]*/stat"):
-            with contextlib.suppress(OSError, ValueError, IndexError):
-                if int(stat.read_text().rpartition(")")[2].split()[1]) == self.process.pid:
-                    os.kill(int(stat.parent.name), number)
-
     def stop(self) -> None:
         """End the server that ``start`` started, and remove its folder; a foreign one is left alone."""
         self._end_process()

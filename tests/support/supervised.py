@@ -48,7 +48,8 @@ class SupervisedMesh(EdgemereServer):
 
     def stop(self) -> None:
         super().stop()
-        self._postgres.thaw()
+        if self._postgres.process is not None:
+            self._postgres.thaw()
         self._postgres.drop_database(self.database_url)
 
     def pids(self, name: str = "") -> list[int]:
