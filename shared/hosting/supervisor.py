@@ -75,6 +75,7 @@ class Keeper(threading.Thread):
         self._stopping = threading.Event()
         self._wake_reader, self._wake_writer = os.pipe()
         self._health = ""
+        self._worked = False
 
     def stop(self) -> None:
         """Ask the process to end; ``join`` waits for it."""
@@ -102,7 +103,7 @@ class Keeper(threading.Thread):
             if self._stopping.is_set():
                 return
             if time.monotonic() - began > self._settings.settled_s:
-                young_deaths = 0
+                young_deaths, self._worked = 0, True
             pause_s = _step(self._settings.backoff_s, young_deaths)
             young_deaths += 1
             self.restarts += 1
@@ -142,7 +143,8 @@ class Keeper(threading.Thread):
         for line in lines:
             message = orjson.loads(line)
             self._health = message.get("health", self._health)
-            if "refused" in message:
+            if "refused" in message and not self._worked:
+                # It never will. One that worked before may be of a release that is being replaced: the others go on.
                 self._refused(from_payload(message["refused"]))
         return rest
 
