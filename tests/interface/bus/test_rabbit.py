@@ -1,6 +1,6 @@
 """The laws of a broker, and the scenarios of the entrypoints, on a RabbitMQ of the run's own.
 
-With ``--long`` only, as long as the mesh on RabbitMQ is not released: a machine that has none fetches Debian's packages.
+Those that crash the node or fill it, and the scenarios, need ``--long`` (see ``conftest``): they take minutes.
 """
 from __future__ import annotations
 
@@ -17,8 +17,6 @@ from shared.bus.message import Message
 from tests.interface.bus.test_entrypoints import NAMES, run_scenarios
 from tests.support.laws.broker import BrokerLaws
 from tests.support.rabbitmq import RabbitNode
-
-pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")

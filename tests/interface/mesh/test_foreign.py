@@ -165,7 +165,7 @@ def test_a_bare_amqp_client_listens_and_sends_the_three_handled_messages(mesh, f
             # A request object, and nothing else: it is made, and goes all the way.
             # What a newer program says besides is left out.
             send("datarequest.needed", {"name": "by-message", "query": "bare:yes", "of_the_future": {"a": 1}})
-            assert wait_for("datarequest.satisfied", name="by-message")["instances"] == 3
+            assert wait_for("datarequest.satisfied", name="by-message")["instances"]["count"] == 3
             # A reference, inline; then by its name.
             send("datareference.provisioning", {"name": "ref-by-message", "query": "bare:yes"})
             wait_for("datareference.provisioned", name="ref-by-message")

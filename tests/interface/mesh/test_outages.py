@@ -92,6 +92,7 @@ def test_a_mesh_waits_for_its_broker_and_database_and_outlives_both(production_m
     assert mesh.pids() == before, "nobody had to be started again"
 
 
+@pytest.mark.long
 def test_a_broker_that_is_frozen_costs_calls_and_no_process(production_mesh, node, database):
     mesh = production_mesh(node=node, postgres=database)
     before = mesh.pids()
