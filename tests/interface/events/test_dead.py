@@ -167,3 +167,25 @@ def test_only_what_was_replayed_is_forgotten(uses: Uses) -> None:
 def test_what_is_shown_is_json(uses: Uses) -> None:
     dead.keep(uses, [died(b'{"obj": "\\ud800"}'), died(**{"x-odd": b"\xff", "x-nan": float("nan")})])
     orjson.dumps(listed(uses))
+
+
+def test_a_dead_letter_from_before_an_upgrade_is_handed_to_its_handler(uses: Uses) -> None:
+    """The row is as release 0.1 wrote it: no version of the message's form in its headers."""
+    body = (b'{"obj":{"id":"dreq_01KAV00000000000000000000A","name":"old","version":2,"state":"Needed"},"changed":["state"],'
+            b'"event":"datarequest.needed","id":"evnt_01KAV00000000000000000000B","time":"2026-11-24T10:00:00.000000Z",'
+            b'"correlation_id":"c","causation_id":null}')
+    headers = {"nameko.correlation_id": "c", "cloudEvents_specversion": "1.0", "cloudEvents_type": "datarequest.needed",
+               "x-attempt": 5, "x-attempts": 5, "x-error": "Unavailable: …", "x-error-code": "bus.unavailable", "x-queue": "lab.scans",
+               "x-exchange": "edgemere.events", "x-routing-key": "datarequest.needed"}
+    with uses.db.transaction() as uow:
+        repository.keep_dead(uow, [{
+            "id": "dead_01KAV00000000000000000000C", "death": "d" * 40, "event": "datarequest.needed", "queue": "lab.scans",
+            "reason": "…", "code": "bus.unavailable", "attempts": 5, "time": "2026-11-24T10:00:05.000000Z", "body": body,
+            "headers": headers, "properties": {"message_id": "evnt_01KAV00000000000000000000B", "content_type": "application/json",
+                                               "content_encoding": None, "correlation_id": "c"},
+            "exchange": "edgemere.events", "replayed_at": None}])
+    assert dead.replay(uses, {"id": "dead_01KAV00000000000000000000C"})["left"] == 0
+    again, = bodies(uses, "lab.scans")
+    event = event_of(Delivery("lab.scans", "", "lab.scans", again.body if isinstance(again.body, bytes) else again.body.encode(),
+                              {"content_type": "application/json"}, again.headers))
+    assert (event.name, event.obj["name"], event.attempt) == ("datarequest.needed", "old", 1)
