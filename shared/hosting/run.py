@@ -33,7 +33,7 @@ from shared.hosting.settings import Config
 from shared.hosting.tether import Tether
 from shared.hosting.vitals import BROKER_EVERY_S, Vitals
 from shared.hosting.vitals_page import VitalsPage
-from shared.kernel.errors import EdgemereError, Invalid, did_you_mean
+from shared.kernel.errors import Conflict, EdgemereError, Invalid, did_you_mean
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -193,8 +193,10 @@ def serve(config: Config, name: str, gateway: type | None = None) -> int:
     try:
         if tether is not None:
             tether.watch(_in_a_real_thread, config.supervisor.stop_s)
+            # Several processes on one machine cannot have one port; the supervisor is told which it is.
+            config = replace(config, health=replace(config.health, port=0), instances=replace(config.instances, content_port=0))
         mesh = Mesh(config, () if name == GATEWAY else (name,), gateway if name == GATEWAY else None)
-        address = mesh.page.serve(config.health.host, config.health.port)
+        address = _listening(mesh, config)
         if tether is None:
             return _run(mesh, lambda: print(f"Ready: {name}  (health at {address}/health/ready)", flush=True))
         tether.say({"health": address})
@@ -203,6 +205,14 @@ def serve(config: Config, name: str, gateway: type | None = None) -> int:
         if tether is not None and not error.retryable:
             tether.say({"refused": error.payload()})
         raise
+
+
+def _listening(mesh: Mesh, config: Config) -> str:
+    try:
+        return mesh.page.serve(config.health.host, config.health.port)
+    except OSError as error:
+        raise Conflict("port_in_use", f"The health of this process cannot be told on {config.health.host}, port "
+                       f"{config.health.port}: {error.strerror}.", next_step="Choose another health.host or health.port.") from None
 
 
 def migrate(config: Config) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Callable
@@ -11,7 +13,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.servers import run_edgemere
+from tests.support.ports import free_port
+from tests.support.reaper import end_group, reaper
+from tests.support.servers import ROOT, project_environment, run_edgemere
 
 IMPATIENT = {"supervisor": {"probe_every_s": 0.5, "probe_timeout_s": 4, "probe_failures": 2}}
 
@@ -103,3 +107,31 @@ def _post(mesh: Any, address: str, prefer: str = "wait=20", **body: Any) -> Any:
         "Content-Type": "application/json", "Prefer": prefer})
     with urllib.request.urlopen(request, timeout=60) as answer:
         return json.load(answer)
+
+
+def test_one_service_alone_tells_of_itself_and_ends_when_it_is_told_to(shared_production_mesh, tmp_path):
+    mesh = shared_production_mesh
+    address = f"http://127.0.0.1:{free_port()}"
+    alone = subprocess.Popen(
+        [sys.executable, "-m", "gateway", "serve", "requests"], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+        env=project_environment(EDGEMERE_AMQP_URI=mesh.amqp_uri, EDGEMERE_DATABASE_URL=mesh.database_url, EDGEMERE_DATA=str(tmp_path),
+                                EDGEMERE_HEALTH_PORT=address.rpartition(":")[2]), start_new_session=True)
+    reaper.watch_group(alone.pid)
+    try:
+        assert alone.stdout.readline().startswith(f"Ready: requests  (health at {address}")
+        for path in ("live", "ready"):
+            with urllib.request.urlopen(f"{address}/health/{path}", timeout=10) as answer:
+                assert json.load(answer)["ok"]
+        until(lambda: b'edgemere_handled_total{kind="' in _get(f"{address}/metrics"))
+        assert b'edgemere_outbox_lag_seconds{service="requests"}' in _get(f"{address}/metrics")
+        alone.terminate()
+        assert alone.wait(30) == 0
+    finally:
+        end_group(alone.pid)
+        alone.wait()
+        reaper.forget_group(alone.pid)
+
+
+def _get(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        return answer.read()
