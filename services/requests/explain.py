@@ -45,7 +45,8 @@ def explain(uses: Uses, parameters: dict[str, Any]) -> dict[str, Any]:
     return {
         "request": render_request(row), "sentence": sentence(row, found), "permalink": f"{ADDRESS}?id={row['id']}&at={row['version']}",
         "frozen": ended, "attempts": _attempts(newest), "funnel": found.get("funnel"),
-        "hints": hints.with_commands(found.get("hints") or [], row), "warnings": warnings, "reservations": reservations,
+        # Of a group what the query of each member found; `funnel` is that of the one that failed.
+        "members": found.get("members"), "hints": hints.with_commands(found.get("hints") or [], row), "warnings": warnings, "reservations": reservations,
         **({"why_not": _why_not(uses, row, parameters["why_not"])} if parameters.get("why_not") else {}), "instances": instances,
         "timeline": sorted(timeline, key=lambda step: step["time"]), "blocked_by": blocked,
     }

@@ -22,7 +22,6 @@ def create(uses: Uses, parameters: Parameters) -> dict[str, Any]:
     """Create a request and, unless told otherwise, start to fulfil it."""
     from services.requests import references
 
-    rules.check_built(parameters)
     rules.said_twice(parameters)
     locked = locks.read(uses, parameters.get("lock"))
     with uses.db.reading() as connection:

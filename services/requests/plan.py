@@ -33,7 +33,8 @@ def plan(uses: Uses, parameters: dict[str, Any]) -> dict[str, Any]:
     items, total = part.pop("items"), part.pop("total")
     return {
         "sentence": sentence(row, part, outcome), "outcome": outcome, "request": shown(row), "funnel": found.get("funnel"),
-        "hints": hints.with_commands(found.get("hints") or [], row), "warnings": [*(found.get("warnings") or []), *(row["warnings"] or [])],
+        "members": found.get("members"), "hints": hints.with_commands(found.get("hints") or [], row),
+        "warnings": [*(found.get("warnings") or []), *(row["warnings"] or [])],
         **part, "items": items, "next": str(last) if last < total else None, "total": total}
 
 
@@ -47,7 +48,6 @@ def _page(parameters: Mapping[str, Any]) -> tuple[int, int]:
 
 def _row(uses: Uses, parameters: dict[str, Any]) -> Row:
     """The row that ``create`` would insert."""
-    rules.check_built(parameters)
     rules.said_twice(parameters)
     locked = locks.read(uses, parameters.get("lock"))
     with uses.db.reading() as connection:

@@ -10,24 +10,11 @@ from services.requests.selection import check_select
 from shared.contracts.action import invalid, schema_of
 from shared.contracts.requests import REASONS, RequestParameters
 from shared.kernel import clock
-from shared.kernel.errors import Invalid, NotYet, did_you_mean, located
+from shared.kernel.errors import Invalid, did_you_mean, located
 from shared.query import DATA_FIELDS, Query, parse
 
-ACTIONS_BUILT = ("leave", "mount", "copy", "move", "auto")
 DEFAULTS_ALLOWED = ("target", "action", "granularity", "select", "wait", "deadline", "needed_by", "lifetime", "workload",
                     "labels")
-
-
-def check_built(parameters: Mapping[str, Any]) -> None:
-    """Refuse what a later release builds, by name.
-
-    Raises:
-        NotYet: ``not_yet``.
-    """
-    wish = parameters.get("action")
-    if wish and wish not in ACTIONS_BUILT:
-        raise NotYet("not_yet", f"The action '{wish}' is not built yet.",
-                     next_step=f"Ask for one of: {', '.join(ACTIONS_BUILT)}.")
 
 
 def said_twice(given: Mapping[str, Any]) -> None:
@@ -64,7 +51,6 @@ def meant_by(defaults: Mapping[str, Any] | None) -> dict[str, Any]:
 
     Raises:
         Invalid: ``parameter.invalid`` with a pointer under ``/defaults``.
-        NotYet: one that a later release builds.
     """
     defaults = {key: value for key, value in (defaults or {}).items() if value is not None}
     for key in defaults:
@@ -75,7 +61,6 @@ def meant_by(defaults: Mapping[str, Any] | None) -> dict[str, Any]:
     except ValidationError as error:
         raise invalid("The defaults", error.messages, "/defaults") from None
     with located("/defaults"):
-        check_built(meant)
         check_select(meant.get("select"))
     return {key: value for key, value in meant.items() if key in defaults}
 

@@ -129,6 +129,7 @@ def _intend_member(uses: Uses, member: str, part: Mapping[str, Any], intention: 
         found.setdefault("members", {})[member] = own.found
         found["warnings"] = [*found.get("warnings", []), *(own.found.get("warnings") or [])]
         found["total"] = found.get("total", 0) + own.found.get("total", 0)
+        found["truncated"] = bool(found.get("truncated") or own.found.get("truncated"))
     intention.add(member, own)
 
 

@@ -46,8 +46,9 @@ def parts_of(request: Mapping[str, Any]) -> dict[str | None, Mapping[str, Any]]:
     group = request.get("group")
     if not group or request.get("missing"):
         return {None: request}
-    return {name: {**request, "query": member["query"], "select": member.get("select") or request.get("select") or {}}
-            for name, member in group.items()}
+    found = (request.get("found") or {}).get("members") or {}
+    return {name: {**request, "query": member["query"], "select": member.get("select") or request.get("select") or {},
+                   "found": found.get(name)} for name, member in group.items()}
 
 
 def reservation_row(request: Mapping[str, Any], data: Mapping[str, Any], decided: Decided, claim_ends: str | None) -> dict[str, Any]:
