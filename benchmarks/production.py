@@ -111,6 +111,8 @@ class Stage:
 
     def rest(self, limit_s: float = 60) -> float:
         """Wait until the outboxes are empty and the event log is still; seconds until then."""
+        # The gateway closes a connection that was idle for as long as a run lasts.
+        self.client = Client(self.mesh.url)
         began, last, since = time.monotonic(), -1, time.monotonic()
         while time.monotonic() - began < limit_s:
             head = self.client.get(f"{DO}/event/list?sort=-sequence&limit=1")["items"]
