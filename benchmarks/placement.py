@@ -173,7 +173,7 @@ class Placement:
 
         def claims(client: int) -> Callable[[int], Any]:
             own = self.client()
-            return lambda number: self.claim(own, self.ids[client * 100 + number % 100])
+            return lambda number: self.claim(own, self.ids[(client * 100 + number % 100) % len(self.ids)])
         figures: dict[str, Any] = {
             "floor ms": p50_ms(lambda: call("GET", "/"), 1), "query 10 hits ms": p50_ms(lambda: self.query(call, FEW, 1000), seconds),
             "query half, limit 50 ms": p50_ms(lambda: self.query(call, HALF, 50), seconds),
