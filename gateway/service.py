@@ -20,6 +20,7 @@ from nameko.extensions import DependencyProvider
 from gateway.app import App, create_app
 from gateway.listening import listen
 from gateway.live import Live
+from gateway.metrics import Metrics
 from gateway.problems import MEDIA_TYPE, AddressTooLong, BadHttp, HeadersTooLarge, problem
 from gateway.settings import Settings, from_config
 from gateway.websocket.server import create_sockets
@@ -60,12 +61,17 @@ def front_of(config: Mapping[str, Any]) -> Front:
     if vitals is not None:
         vitals.consumer("live feed", lambda: feeds.listening)
     own_health = vitals.ready if vitals is not None else None
-    return Front(settings, application(mesh, live, settings, own_health), [feeds.start], [feeds.close, mesh.stop])
+    app = application(mesh, live, settings, own_health, config.get("FIGURES"))
+    return Front(settings, app, [feeds.start], [feeds.close, mesh.stop])
 
 
-def application(mesh: Any, live: Live, settings: Settings, own_health: Callable[[], Any] | None = None) -> App:
-    """The gateway's application with its WebSocket, which only this web server can carry."""
-    return create_app(mesh, live, settings, make_sockets=create_sockets, own_health=own_health)
+def application(mesh: Any, live: Live, settings: Settings, own_health: Callable[[], Any] | None = None, figures: Any = None) -> App:
+    """The gateway's application with its WebSocket, which only this web server can carry.
+
+    ``figures`` are those of the services in the same process, shown with the gateway's own.
+    """
+    metrics = Metrics(figures.registry) if figures is not None else None
+    return create_app(mesh, live, settings, metrics, make_sockets=create_sockets, own_health=own_health)
 
 
 class Protocol(wsgi.HttpProtocol):

@@ -12,6 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -114,7 +115,7 @@ def run(uses: Uses, scan: Row) -> None:
     over = threading.Event()
     threading.Thread(target=_keep, args=(uses, scan["id"], over), name=f"lease of {scan['id']}", daemon=True).start()
     try:
-        kind(Uses(uses.service, uses.db, uses.config, context, uses.mesh, uses.parts), scan).to_the_end()
+        kind(replace(uses, context=context), scan).to_the_end()
     except Stopped:
         pass
     except Exception:
@@ -168,6 +169,7 @@ def resume(uses: Uses) -> list[threading.Thread]:
         with uses.db.transaction() as uow:
             taken = repository.take_scan(uow, scan, this_process(), clock.stamp_in(LEASE_S))
         if taken:
+            uses.caught("scans_resumed")
             started.append(start(uses, scan))
     return started
 

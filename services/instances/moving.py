@@ -10,6 +10,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import bindparam, update
@@ -69,24 +70,26 @@ class Movers:
             handle.cancel()
 
 
-def start(uses: Uses, request: str) -> None:
+def start(uses: Uses, request: str, caught: bool = False) -> None:
     """Work on a request's pending entries in a thread of its own, unless it is being done or there are none."""
     with uses.db.reading() as connection:
         if repository.next_retry(connection, request) is None:
             return
     if uses.parts["movers"].begin(request):
         # The thread outlives the message or call that began it, so it has no deadline of theirs.
-        free = Uses(uses.service, uses.db, uses.config, uses.context.having(deadline=None, idempotency_key="", if_match=None),
-                    uses.mesh.having(deadline=None, idempotency_key=""), uses.parts)
-        threading.Thread(target=_work, args=(free, request), daemon=True, name=f"moving {request}").start()
+        free = replace(uses, context=uses.context.having(deadline=None, idempotency_key="", if_match=None),
+                       mesh=uses.mesh.having(deadline=None, idempotency_key=""))
+        threading.Thread(target=_work, args=(free, request, caught), daemon=True, name=f"moving {request}").start()
 
 
-def _work(uses: Uses, request: str) -> None:
+def _work(uses: Uses, request: str, caught: bool) -> None:
     movers: Movers = uses.parts["movers"]
     try:
         if not uses.context.correlation_id:
             uses = of_the_call(uses, request)
         while _lease(uses, request):
+            uses.caught("moves_resumed", int(caught))
+            caught = False
             with uses.db.reading() as connection:
                 due = repository.pending(connection, request, clock.stamp(), BATCH)
                 later = repository.next_retry(connection, request)
@@ -109,8 +112,7 @@ def _work(uses: Uses, request: str) -> None:
 def of_the_call(uses: Uses, request: str) -> Uses:
     """The same, belonging to the call that set the request going: a sweep comes from none."""
     call = uses.mesh.call("requests", "plain", request=request)["correlation_id"] or ""
-    return Uses(uses.service, uses.db, uses.config, uses.context.having(correlation_id=call),
-                uses.mesh.having(correlation_id=call), uses.parts)
+    return replace(uses, context=uses.context.having(correlation_id=call), mesh=uses.mesh.having(correlation_id=call))
 
 
 def _move(uses: Uses, request: str, due: Sequence[Row]) -> None:
@@ -333,4 +335,4 @@ def resume(uses: Uses) -> None:
     with uses.db.reading() as connection:
         waiting = repository.requests_with_pending(connection, 100)
     for request in waiting:
-        start(uses, request)
+        start(uses, request, caught=True)

@@ -116,7 +116,7 @@ def _counted(uow: UnitOfWork, request: str) -> dict[str, Any]:
             "ready": repository.ready_count(uow.connection, request), "expires_at": repository.latest_end(uow.connection, request)}
 
 
-def clear(uses: Uses, request: str) -> None:
+def clear(uses: Uses, request: str, caught: bool = False) -> None:
     """Take the copies of a request's destroyed instances from their paths; those without grace for good.
 
     One at a time does it for a request, so that nothing is still on its way to the trash when an undo takes it from there;
@@ -134,6 +134,7 @@ def clear(uses: Uses, request: str) -> None:
                 return
             time.sleep(0.02)
             continue
+        uses.caught("removals_finished", int(caught))
         try:
             done = _take_off(uses, rows)
         finally:
@@ -159,7 +160,7 @@ def clear_all(uses: Uses) -> None:
     with uses.db.reading() as connection:
         requests = repository.requests_leaving(connection, 100)
     for request in requests:
-        clear(uses, request)
+        clear(uses, request, caught=True)
 
 
 def purge_due(uses: Uses) -> int:

@@ -178,6 +178,7 @@ def sweep(uses: Uses) -> int:
     """Give up the undos that died half way; returns how many."""
     with uses.db.reading() as connection:
         dead = repository.undos_before(connection, clock.stamp_in(-DEAD_S), 100)
+    uses.caught("undos_given_up", len(dead))
     for note in dead:
         log.warning("the undo of %s died half way; what it claimed is given back", note["instance_id"])
         _give_up(uses, {**note, "id": note["instance_id"]})

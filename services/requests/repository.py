@@ -113,15 +113,15 @@ def past_deadline(connection: Connection, now: str, limit: int) -> list[str]:
                                  table.c.destroyed_at.is_(None)).limit(limit)).scalars())
 
 
-def due_again(connection: Connection, now: str, quiet_since: str, limit: int) -> list[str]:
-    """Open requests that wait and are due, or of which nothing was heard for too long."""
+def due_again(connection: Connection, now: str, quiet_since: str, limit: int) -> dict[str, bool]:
+    """Open requests that wait and are due, or of which nothing was heard for too long (True)."""
     table = request_table
-    return list(connection.execute(
-        select(table.c.id).where(
+    return {row.id: row.next_retry_at is None for row in connection.execute(
+        select(table.c.id, table.c.next_retry_at).where(
             table.c.state.in_(OPEN), table.c.destroyed_at.is_(None),
             or_(table.c.next_retry_at < now,
                 (table.c.next_retry_at.is_(None)) & (table.c.announced_at < quiet_since)),
-        ).limit(limit)).scalars())
+        ).limit(limit))}
 
 
 def waiting(connection: Connection, limit: int, but_not_for: Sequence[str] = ()) -> list[str]:

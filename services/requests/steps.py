@@ -236,6 +236,7 @@ def sweep(uses: Uses) -> dict[str, int]:
             handlers.fail(uses, request, {"code": "deadline_passed"}, "The deadline passed before the data was ready.")
         except Conflict:
             continue
+    uses.caught("announced_again", sum(quiet for request, quiet in due.items() if request not in late))
     announce(uses, [request for request in due if request not in late])
     return {"deadlines": len(late), "announced": len(due), "warned": promises.sweep(uses)}
 

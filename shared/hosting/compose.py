@@ -77,7 +77,7 @@ def compose(config: Config, name: str, broker: Any, pace: Pace, vitals: Vitals, 
     db.on_commit = relay.wake
     vitals.use("database", db.look, apart=lambda: db.is_there_for_others())
     _count(figures, name, relay, db)
-    uses = Uses(name, db, config, retention=Retention(db, config.retention), vitals=vitals)
+    uses = Uses(name, db, config, retention=Retention(db, config.retention), vitals=vitals, figures=figures)
     service = Service(name, _class_of(name), uses, relay)
     parts = PARTS.get(name)
     if parts:

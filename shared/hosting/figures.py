@@ -19,12 +19,18 @@ class Figures:
                                 ("service", "method", "kind", "outcome"), registry=self.registry)
         self._seconds = Histogram("edgemere_handled_seconds", "How long handling took.", ("service", "method"),
                                   buckets=_BUCKETS, registry=self.registry)
+        self._caught = Counter("edgemere_sweeper_caught", "What was quiet for too long, or left by a crash, and taken up again.",
+                               ("service", "what"), registry=self.registry)
         self._gauges: dict[str, Gauge] = {}
 
     def handled(self, service: str, method: str, kind: str, outcome: str, seconds: float) -> None:
         """One piece of work is done. ``outcome`` is ``ok`` or the stable code of an error."""
         self._handled.labels(service, method, kind, outcome).inc()
         self._seconds.labels(service, method).observe(seconds)
+
+    def caught(self, service: str, what: str, count: int) -> None:
+        """A sweeper, which is a safety net, found work that its mechanism had not done."""
+        self._caught.labels(service, what).inc(count)
 
     def gauge(self, name: str, about: str, service: str, read: Callable[[], float]) -> None:
         """A figure of a service that is asked for when it is shown."""

@@ -15,7 +15,7 @@ class Uses:
 
     ``mesh.call(service, method, **parameters)`` asks another service in this context. ``parts`` holds what only
     this service has (worker pools, policies), by name. ``retention`` forgets what is old, a stretch at each call;
-    ``vitals`` is how the process is.
+    ``vitals`` is how the process is, ``figures`` what it counts.
     """
 
     service: str
@@ -26,6 +26,12 @@ class Uses:
     parts: Mapping[str, Any] = field(default_factory=dict)
     retention: Any = None
     vitals: Any = None
+    figures: Any = None
+
+    def caught(self, what: str, count: int = 1) -> None:
+        """Count what a sweeper took up that was quiet for too long or left by a crash; at /metrics as ``edgemere_sweeper_caught``."""
+        if count and self.figures is not None:
+            self.figures.caught(self.service, what, count)
 
     def health(self, more: Callable[[Uses], Mapping[str, Any]] | None = None) -> dict[str, Any]:
         """What the RPC ``health`` answers, at once: what was seen a moment ago; and ``more``, where all is well."""
