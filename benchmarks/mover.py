@@ -1,6 +1,7 @@
 """What a verified copy costs beside ``cp``, what a scan costs, and how soon a warm worker answers. Floors are measured in the same run.
 
-    python -m benchmarks.mover [--folder DIR] [--size-mib 1024] [--files 10000] [--scan-files 100000] [--rounds 3] [--json FILE]
+    python -m benchmarks.mover [--folder DIR] [--size-mib 1024] [--files 10000] [--scan-files 100000] [--rounds 3]
+        [--store-mib 256] [--verify cache|device] [--only large,small] [--json FILE]
 
 Rounds of floor and mover alternate, each into a fresh folder, and nothing is removed before the end: ext4 makes new inodes
 slowly for some seconds after many were freed. Sources are in the page cache before the first round. Prints a table and JSON.
@@ -36,7 +37,9 @@ def timed(work: Callable[[], Any]) -> float:
 class Bench:
     def __init__(self, folder: Path, options: argparse.Namespace) -> None:
         self.folder, self.options = folder, options
-        self.mover = WorkerPool([sys.executable, "-m", "services.instances.mover"], name="mover")
+        # As many as the product has by default.
+        self.mover = WorkerPool([sys.executable, "-m", "services.instances.mover"], size=2, name="mover",
+                                env={"EDGEMERE_SECRET_BENCH": "secret"})
         self.scanner = WorkerPool([sys.executable, "-m", "services.catalog.scanner"], name="scanner")
         self.target = folder / "target"
         self.target.mkdir()
@@ -49,8 +52,13 @@ class Bench:
     def copy(self, source: Path, names: list[str], into: str) -> None:
         items = [{"key": f"{into}:{number}", "source": "s", "path": name, "target": "t", "target_path": f"{into}/{name}",
                   "size": os.stat(source / name).st_size} for number, name in enumerate(names)]
-        done = self.mover.submit({"op": "copy", "sources": self.places(source), "items": items}).wait()
-        if done["ok"] != len(names):
+        self.run({"op": "copy", "sources": self.places(source), "verify": self.options.verify}, items)
+
+    def run(self, job: dict[str, Any], items: list[dict[str, Any]]) -> None:
+        """Shared out among the movers as the service does it."""
+        parts = [part for part in (items[0::2], items[1::2]) if part] if len(items) >= 200 else [items]
+        done = [handle.wait() for handle in [self.mover.submit({**job, "items": part}) for part in parts]]
+        if sum(one["ok"] for one in done) != len(items):
             raise SystemExit(f"the copy failed: {done}")
 
     def compare(self, what: str, floor_name: str, reach: float, floor: Callable[[int], Any], ours: Callable[[int], Any]) -> None:
@@ -72,7 +80,7 @@ class Bench:
             for number in range(self.options.size_mib):
                 stream.write(piece[number:] + piece[:number])
         os.sync()
-        self.compare(f"copy of {self.options.size_mib} MiB, verified", "cp", 4.0,
+        self.compare(f"copy of {self.options.size_mib} MiB, verified", "cp", 3.0,
                      lambda n: subprocess.run(["cp", source / "a", self.folder / f"large-cp-{n}"], check=True),
                      lambda n: self.copy(source, ["a"], f"large-{n}"))
 
@@ -83,13 +91,68 @@ class Bench:
         for name in names:
             (source / name).write_bytes(os.urandom(4096))
         os.sync()
-        self.compare(f"copy of {len(names):,} files of 4 KiB, verified", "cp -r", 2.5,
+        self.compare(f"copy of {len(names):,} files of 4 KiB, verified", "cp -r", 1.3,
                      lambda n: subprocess.run(["cp", "-r", source, self.folder / f"small-cp-{n}"], check=True),
                      lambda n: self.copy(source, names, f"small-{n}"))
         items = [{"key": str(number), "source": "s", "path": name} for number, name in enumerate(names)]
         job = {"op": "verify", "sources": self.places(source), "items": items}
         took = min(timed(lambda: self.mover.submit(job).wait()) for _ in range(self.options.rounds))
         self.figures.append({"what": f"verify of {len(names):,} files left in place", "s": round(took, 3)})
+
+    def store(self) -> None:
+        """To and from an S3 server on this machine (moto), beside plain s3fs."""
+        import s3fs
+
+        from tests.support.object_store import ObjectStore
+
+        server = ObjectStore()
+        try:
+            plain = s3fs.S3FileSystem(key="key", secret="secret", endpoint_url=server.url, skip_instance_cache=True)
+            plain.mkdir("bench")
+            source = self.folder / "store"
+            source.mkdir()
+            piece = os.urandom(1 << 20)
+            with (source / "a").open("wb") as stream:
+                for number in range(self.options.store_mib):
+                    stream.write(piece[number:] + piece[:number])
+            size = self.options.store_mib << 20
+            job = {"op": "copy", "policy": {"allowed_hosts": ["127.0.0.1"]}, "sources": {
+                **self.places(source), "b": {"adaptor": "fsspec", "parameters": {
+                    "url": "s3://bench", "writable": True,
+                    "storage_options": {"key": "key", "secret": {"secret": "BENCH"}, "endpoint_url": server.url}}}}}
+
+            def up(number: int) -> None:
+                self.run(job, [{"key": f"up{number}", "source": "s", "path": "a", "size": size, "target": "b", "target_path": f"up-{number}"}])
+
+            def down(number: int) -> None:
+                self.run(job, [{"key": f"down{number}", "source": "b", "path": "plain-0", "size": size, "target": "t", "target_path": f"down-{number}"}])
+
+            mib = self.options.store_mib
+            self.compare(f"{mib} MiB into S3, verified", "s3fs put_file", 1.11,
+                         lambda n: plain.put_file(str(source / "a"), f"bench/plain-{n}"), up)
+            self.compare(f"{mib} MiB out of S3, verified", "s3fs get_file", 1.11,
+                         lambda n: plain.get_file("bench/plain-0", str(self.folder / f"plain-{n}")), down)
+        finally:
+            server.stop()
+
+    def cancel(self) -> None:
+        source = self.folder / "large"
+        times = []
+        for number in range(self.options.rounds):
+            item = {"key": f"cancel:{number}", "source": "s", "path": "a", "target": "t", "target_path": f"cancel-{number}/a",
+                    "size": os.stat(source / "a").st_size}
+            handle = self.mover.submit({"op": "copy", "sources": self.places(source), "items": [item]})
+            while not list(self.target.glob(f"cancel-{number}/.edgemere-*.part")):
+                time.sleep(0.001)
+            time.sleep(0.1)
+            began = time.perf_counter()
+            handle.cancel()
+            ended = handle.wait()
+            times.append(time.perf_counter() - began)
+            left = (self.target / f"cancel-{number}").exists()
+            if left and ended["cancelled"] and not ended["ok"]:
+                raise SystemExit("a cancelled copy left something")
+        self.figures.append({"what": "cancel of a running copy of 1 GiB, nothing left", "s": round(max(times), 3), "reach": 1.0})
 
     def latency(self) -> None:
         source = self.folder / "one"
@@ -136,6 +199,9 @@ def main() -> None:
     parser.add_argument("--size-mib", type=int, default=1024)
     parser.add_argument("--files", type=int, default=10_000)
     parser.add_argument("--scan-files", type=int, default=100_000)
+    parser.add_argument("--store-mib", type=int, default=256)
+    parser.add_argument("--verify", choices=["cache", "device"], default="cache")
+    parser.add_argument("--only", help="some of latency, large, cancel, small, store, scan, with commas")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", help="also write the figures to this file")
     options = parser.parse_args()
@@ -143,10 +209,8 @@ def main() -> None:
     bench = Bench(folder, options)
     load = os.getloadavg()[0]
     try:
-        bench.latency()
-        bench.large()
-        bench.small()
-        bench.scan()
+        for part in (options.only or "latency,large,cancel,small,store,scan").split(","):
+            getattr(bench, part)()
     finally:
         bench.mover.stop()
         bench.scanner.stop()

@@ -32,6 +32,8 @@ BATCH = 1000
 # A job of which nothing is heard for so long is given up; its items are tried again.
 SILENCE_S = 300
 PROGRESS_S = 1.0
+# So many copies are shared out among the movers.
+SHARED_FROM = 200
 
 
 class Movers:
@@ -151,12 +153,13 @@ def run(uses: Uses, op: str, entries: Sequence[Mapping[str, Any]], sources: Mapp
     places = {place: {"adaptor": source["adaptor"], "parameters": _parameters(place, source, entries)}
               for place, source in sources.items()}
     as_item = rules.job_item if op in ("verify", "copy", "mount", "settle") else rules.given_back
-    job = {"op": op, "items": [as_item(entry) for entry in entries], "sources": places, "mounts": movers.mounts,
-           "policy": movers.policy, "verify": uses.config.instances.verify,
+    job = {"op": op, "sources": places, "mounts": movers.mounts, "policy": movers.policy, "verify": uses.config.instances.verify,
            "share": 1 / uses.config.instances.mover_workers}
-    handle = movers.pool.submit(job, on_message=heard.put)
+    handle = _Jobs([movers.pool.submit({**job, "items": [as_item(entry) for entry in part]}, on_message=heard.put)
+                    for part in _parts_of(op, entries, uses.config.instances.mover_workers)])
     if request:
         movers.working_on(request, handle)
+    under_way = len(handle.handles)
     results: dict[str, Mapping[str, Any]] = {}
     quiet = 0.0
     seen = _Progress(uses, {rules.key_of(entry): entry for entry in entries})
@@ -180,9 +183,30 @@ def run(uses: Uses, op: str, entries: Sequence[Mapping[str, Any]], sources: Mapp
         elif "progress" in message:
             seen.tell(message["progress"])
         elif "done" in message:
-            return results
+            under_way -= 1
+            if not under_way:
+                return results
         elif "failed" in message:
+            handle.cancel()
             raise from_payload(message["failed"])
+
+
+def _parts_of(op: str, entries: Sequence[Mapping[str, Any]], workers: int) -> list[Sequence[Mapping[str, Any]]]:
+    """Many copies go to all movers at once: of small files a process can do no more than its processor."""
+    if op != "copy" or len(entries) < SHARED_FROM:
+        return [entries]
+    return [part for part in (entries[first::workers] for first in range(workers)) if part]
+
+
+class _Jobs:
+    """Jobs that are waited for and cancelled together."""
+
+    def __init__(self, handles: Sequence[Any]) -> None:
+        self.handles = handles
+
+    def cancel(self) -> None:
+        for handle in self.handles:
+            handle.cancel()
 
 
 def _parameters(place: str, source: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:

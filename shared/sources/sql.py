@@ -194,7 +194,7 @@ class SqlSource:
             with self._reading() as connection:
                 mark = self._mark(connection, statement, table)
                 write = _write_parquet if self.parameters["format"] == "parquet" else _write_csv
-                write(connection.execution_options(stream_results=True, max_row_buffer=ROWS).execute(statement), file)
+                write(connection.execution_options(stream_results=True, max_row_buffer=ROWS).execute(statement), file, table)
             file.flush()
             size = file.tell()
             file.seek(offset)
@@ -259,39 +259,75 @@ class Exported(io.RawIOBase):
         super().close()
 
 
-def _write_parquet(result: Any, file: Any) -> None:
+def _write_parquet(result: Any, file: Any, table: Any) -> None:
     import pyarrow
     import pyarrow.parquet
 
-    writer, names = None, list(result.keys())
+    names = list(result.keys())
+    types = {column.name: _arrow_type(column.type) for column in table.columns} if table is not None else {}
+    writer = None
     try:
         for rows in _some(result):
-            columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
-            table = pyarrow.table({name: _column(values) for name, values in zip(names, columns, strict=True)})
+            columns = dict(zip(names, zip(*rows, strict=True) if rows else [()] * len(names), strict=True))
             if writer is None:
-                writer = pyarrow.parquet.ParquetWriter(file, table.schema)
-            elif table.schema != writer.schema:
-                # A column that held nothing so far, or numbers of another kind: the first rows decided.
-                table = table.cast(writer.schema)
-            writer.write_table(table)
-    except pyarrow.ArrowException as error:
-        raise Invalid("source.unreadable", f"The rows do not fit one Parquet schema: {str(error)[:200]}.",
+                # The columns of a query say nothing of their types: its first rows do.
+                types = {name: types.get(name) or _seen_type(columns[name]) for name in names}
+                writer = pyarrow.parquet.ParquetWriter(file, pyarrow.schema(list(types.items())))
+            writer.write_table(pyarrow.table({name: _column(columns[name], types[name]) for name in names}))
+    except (pyarrow.ArrowException, ValueError, TypeError, OverflowError) as error:
+        raise Invalid("source.unreadable", f"A value does not fit the type of its column: {str(error)[:200]}.",
                       next_step="Write a query that casts the column, or use format: csv.") from None
     finally:
         if writer is not None:
             writer.close()
 
 
-def _column(values: Any) -> Any:
+def _arrow_type(kind: Any) -> Any:
+    """The Arrow type of a column; what Arrow has no type for is text. A number without a precision is a double."""
+    import pyarrow
+    from sqlalchemy import types
+
+    if isinstance(kind, types.Numeric) and not isinstance(kind, types.Float):
+        exact = kind.precision and kind.precision <= 38
+        return pyarrow.decimal128(kind.precision, kind.scale or 0) if exact else pyarrow.float64()
+    for known, arrow in ((types.Boolean, pyarrow.bool_()), (types.Integer, pyarrow.int64()), (types.Float, pyarrow.float64()),
+                         (types.LargeBinary, pyarrow.binary()), (types.Date, pyarrow.date32()), (types.Time, pyarrow.time64("us"))):
+        if isinstance(kind, known):
+            return arrow
+    if isinstance(kind, types.DateTime):
+        return pyarrow.timestamp("us", tz="UTC" if kind.timezone else None)
+    return pyarrow.string()
+
+
+def _seen_type(values: Any) -> Any:
+    import decimal
+
     import pyarrow
 
+    seen = [value for value in values if value is not None]
+    if any(isinstance(value, decimal.Decimal) for value in seen):
+        return pyarrow.float64()
     try:
-        return pyarrow.array(values)
+        found = pyarrow.array(seen).type
     except pyarrow.ArrowException:
-        return pyarrow.array([None if value is None else str(value) for value in values])
+        return pyarrow.string()
+    return pyarrow.string() if pyarrow.types.is_null(found) else found
 
 
-def _write_csv(result: Any, file: Any) -> None:
+def _column(values: Any, kind: Any) -> Any:
+    import json
+
+    import pyarrow
+
+    if pyarrow.types.is_floating(kind):
+        values = [None if value is None else float(value) for value in values]
+    elif pyarrow.types.is_string(kind):
+        values = [value if value is None or isinstance(value, str) else
+                  json.dumps(value, default=str) if isinstance(value, (dict, list)) else str(value) for value in values]
+    return pyarrow.array(values, type=kind)
+
+
+def _write_csv(result: Any, file: Any, table: Any) -> None:
     import csv
 
     text = io.TextIOWrapper(file, "utf-8", newline="")

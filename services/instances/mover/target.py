@@ -39,7 +39,7 @@ class Spot:
         self.key, self.root = key.encode(), root
         self.native = to_bytes(target_path)
         self.folder_path, _, self.name = self.native.rpartition(b"/")
-        if any(step.startswith(OWN_PREFIX.encode()) for step in self.native.split(b"/")):
+        if OWN_PREFIX in target_path and any(step.startswith(OWN_PREFIX.encode()) for step in self.native.split(b"/")):
             raise bad_path(target_path, f"begins with {OWN_PREFIX}, which is kept for unfinished copies")
         self.part = OWN_PREFIX.encode() + hashlib.blake2b(self.key, digest_size=12).hexdigest().encode() + b".part"
 
