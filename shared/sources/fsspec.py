@@ -132,6 +132,7 @@ class FsspecSource:
                     raise object_error(error, self.base) from None
                 raise bad_parameters("storage_options", f"does not fit {self.scheme}: {str(error)[:200]}") from None
             if self.is_s3:
+                # The one who tries again here: botocore under it would multiply the attempts, and the mover begins again by itself.
                 self._fs.retries = 3
         return self._fs
 
@@ -144,7 +145,7 @@ class FsspecSource:
             client["region_name"] = region
         if not any(given.get(name) for name in ("key", "secret", "token", "anon")):
             given["anon"] = True
-        config = {"connect_timeout": 5, "read_timeout": 20, "retries": {"max_attempts": 2, "mode": "standard"},
+        config = {"connect_timeout": 5, "read_timeout": 15, "retries": {"max_attempts": 1, "mode": "standard"},
                   "max_pool_connections": 16, **(given.pop("config_kwargs", None) or {})}
         return {**given, "client_kwargs": client, "config_kwargs": config}
 

@@ -167,6 +167,42 @@ def test_a_replica_takes_the_place_of_data_that_cannot_be_made_ready(lab: Lab, a
     assert near.exists() == (harm == "lies")
 
 
+def test_data_on_which_another_request_stands_is_not_moved_away_from_it(lab: Lab) -> None:
+    root = lab.files("shared", {"x.bin": BODY}, deletable=True)
+    target = lab.files("elsewhere", {}, writable=True)
+    assert lab.request("reader", query="source:shared", action="leave")["state"] == "Satisfied"
+    refused = lab.request("mover", query="source:shared", action="move", target="elsewhere")
+    assert refused["state"] == "Failed" and "reader" in refused["message"] or "in use" in refused["message"], refused
+    assert (root / "x.bin").read_bytes() == BODY
+    until = time.monotonic() + 20
+    while list(target.rglob("x.bin")) and time.monotonic() < until:
+        time.sleep(0.2)
+    assert not list(target.rglob("x.bin"))
+    lab.call(f"{DO}/datarequest/complete", id="reader")
+    assert lab.request("later", query="source:shared", action="move", target="elsewhere")["state"] == "Satisfied"
+    assert (target / "x.bin").read_bytes() == BODY and not (root / "x.bin").exists()
+
+
+def test_progress_tells_bytes_speed_and_the_time_left_and_cancel_leaves_nothing(lab: Lab) -> None:
+    lab.files("slow", {"x.bin": BODY}, limits={"mib_per_s": 4})
+    target = lab.files("slowly", {}, writable=True)
+    request = urllib.request.Request(f"{lab.server.url}{DO}/datarequest/create", json.dumps(
+        {"name": "slow", "query": "source:slow", "action": "copy", "target": "slowly"}).encode(),
+        {"Content-Type": "application/json", "Prefer": "wait=0"})
+    urllib.request.urlopen(request, timeout=30).close()
+    ref, = [one["id"] for one in lab.call(f"{DO}/operation/list?status=running")["items"] if (one["subject"] or {}).get("name") == "slow"]
+    until, told = time.monotonic() + 30, {}
+    while "seconds_left" not in told and time.monotonic() < until:
+        told = lab.call(f"{DO}/operation/show?id={ref}").get("progress") or {}
+        time.sleep(0.2)
+    assert 0 < told["bytes_done"] < told["bytes_total"] == len(BODY) and told["phase"] == "copying" and told["seconds_left"] > 0
+    began = time.monotonic()
+    lab.call(f"{DO}/datarequest/cancel", id="slow")
+    while [path for path in target.rglob("*") if path.name != ".keep"] and time.monotonic() < began + 20:
+        time.sleep(0.05)
+    assert not [path for path in target.rglob("*") if path.name != ".keep"]
+
+
 def test_no_secret_was_said_or_logged(lab: Lab) -> None:
     lab.call(f"{FMDM}/datasource/show?id=vault")
     lab.call(f"{DO}/event/list?limit=1000")
