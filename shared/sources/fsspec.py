@@ -37,11 +37,21 @@ from shared.sources.vault import resolved
 PARAMETERS = ("url", "storage_options", "writable", "deletable", "include", "exclude")
 S3 = ("s3", "s3a")
 # Schemes that name a server. What reads this machine's disk, or wraps another URL, is not among them.
-SCHEMES = (*S3, "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "sftp", "ssh", "ftp", "smb", "hdfs", "webhdfs", "hf", "github", "memory")
+SCHEMES = (*S3, "gs", "gcs", "abfs", "abfss", "az", "sftp", "ssh", "ftp", "smb", "memory")
+# What a client takes that is neither an address nor a credential of the source's own: it would use those of this machine.
+S3_OPTIONS = ("key", "secret", "token", "endpoint_url", "region", "anon", "use_ssl", "requester_pays", "client_kwargs", "config_kwargs",
+              "s3_additional_kwargs")
+CLIENT_OPTIONS = ("endpoint_url", "region_name", "verify", "use_ssl")
+REFUSED = ("profile", "session", "credential", "key_filename", "gss_auth", "gss_kex", "sock", "pkey", "allow_agent", "look_for_keys", "fs",
+           "asynchronous", "loop", "skip_instance_cache", "use_listings_cache", "default_cache_type", "cache_regions")
+# As whom a store is asked when no credential is given: as nobody, never as this machine.
+NOBODY: dict[str, dict[str, Any]] = {
+    "gs": {"token": "anon"}, "gcs": {"token": "anon"}, "abfs": {"anon": True}, "abfss": {"anon": True}, "az": {"anon": True},
+    "sftp": {"look_for_keys": False, "allow_agent": False}, "ssh": {"look_for_keys": False, "allow_agent": False}}
 MARK = "edgemere-key"
 PIECE = 8 << 20
 AHEAD = 4
-_HOSTED = ("sftp", "ssh", "ftp", "smb", "hdfs", "webhdfs")
+_HOSTED = ("sftp", "ssh", "ftp", "smb")
 _ADDRESSES = ("endpoint_url", "host", "account_host", "base_url", "gateway")
 
 
@@ -60,6 +70,7 @@ def check(parameters: Mapping[str, Any], policy: SourcePolicy) -> dict[str, Any]
     if any(part in (".", "..") for part in rest.split("/")) or any(ord(c) < 32 or ord(c) == 127 for c in url):
         raise bad_parameters("url", "holds '..' or characters that no address has")
     options = optional(parameters, "storage_options", dict, {})
+    _check_options(scheme, options)
     for name, address in _addresses(scheme, rest, options):
         host, port = _host_of(address)
         if not literal_allowed(host, port, policy):
@@ -72,6 +83,17 @@ def check(parameters: Mapping[str, Any], policy: SourcePolicy) -> dict[str, Any]
     return {"url": url.rstrip("/"), "storage_options": options, "writable": writable,
             "deletable": optional(parameters, "deletable", bool, writable),
             "include": texts(parameters, "include"), "exclude": texts(parameters, "exclude")}
+
+
+def _check_options(scheme: str, options: Mapping[str, Any]) -> None:
+    for name in options:
+        if scheme in S3 and name not in S3_OPTIONS or name in REFUSED:
+            raise bad_parameters(f"storage_options/{name}", "is not taken here",
+                                 f"S3 takes: {', '.join(S3_OPTIONS)}." if scheme in S3 else "Leave it out.")
+    client = options.get("client_kwargs") or {}
+    for name in client if scheme in S3 and isinstance(client, Mapping) else ():
+        if name not in CLIENT_OPTIONS or name == "verify" and not isinstance(client[name], bool):
+            raise bad_parameters(f"storage_options/client_kwargs/{name}", "is not taken here", f"It takes: {', '.join(CLIENT_OPTIONS)}.")
 
 
 def _addresses(scheme: str, rest: str, options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -139,7 +161,7 @@ class FsspecSource:
     def _given(self) -> dict[str, Any]:
         given = {**self._options, "skip_instance_cache": True, "use_listings_cache": False}
         if not self.is_s3:
-            return given
+            return {**NOBODY.get(self.scheme, {}), **({"host": self.base.split("/")[0]} if self.scheme in _HOSTED else {}), **given}
         client = {**(given.pop("client_kwargs", None) or {})}
         if region := given.pop("region", None):
             client["region_name"] = region

@@ -64,6 +64,17 @@ def bucket(tmp_path: Path, request: pytest.FixtureRequest) -> World:
                  lambda: store.fs.rm_file(f"{name}/lab/a/one.csv"), set(BODIES), "a/one.csv")
 
 
+def other(tmp_path: Path, request: pytest.FixtureRequest) -> World:
+    """Another file system of fsspec: the way that all but S3 go."""
+    import fsspec
+
+    name, memory = f"laws-{next(_buckets)}", fsspec.filesystem("memory")
+    for path, body in BODIES.items():
+        memory.pipe_file(f"/{name}/{path}", body)
+    return World("fsspec", {"url": f"memory://{name}"}, lambda: memory.pipe_file(f"/{name}/a/one.csv", b"new"),
+                 lambda: memory.rm_file(f"/{name}/a/one.csv"), set(BODIES), "a/one.csv")
+
+
 def database(tmp_path: Path, request: pytest.FixtureRequest) -> World:
     file = tmp_path / "lab.db"
 
@@ -77,7 +88,7 @@ def database(tmp_path: Path, request: pytest.FixtureRequest) -> World:
                  lambda: run("DROP TABLE one"), {"one.csv", "two.csv", "none.csv"}, "one.csv")
 
 
-@pytest.fixture(params=[folder, site, bucket, database], ids=lambda made: made.__name__)
+@pytest.fixture(params=[folder, site, bucket, other, database], ids=lambda made: made.__name__)
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
     return request.param(tmp_path, request)
 
@@ -179,9 +190,12 @@ def test_an_unknown_parameter_is_refused_with_its_place(adaptor: str) -> None:
     ("fsspec", {"url": "s3://b", "storage_options": {"endpoint_url": "http://169.254.169.254/"}}, "source.address_not_allowed"),
     ("fsspec", {"url": "s3://b", "storage_options": {"client_kwargs": {"endpoint_url": "http://localhost:9"}}}, "source.address_not_allowed"),
     ("fsspec", {"url": "sftp://10.0.0.1/x"}, "source.address_not_allowed"),
+    ("fsspec", {"url": "s3://b", "storage_options": {"profile": "admin"}}, "source.bad_parameters"),
+    ("fsspec", {"url": "s3://b", "storage_options": {"client_kwargs": {"verify": "/etc/shadow"}}}, "source.bad_parameters"),
+    ("fsspec", {"url": "sftp://example.org/x", "storage_options": {"key_filename": "/root/.ssh/id"}}, "source.bad_parameters"),
     ("fsspec", {"url": "gs://b", "writable": True}, "source.bad_parameters"),
     ("sql", {"url": "sqlite:///relative.db"}, "source.bad_parameters"),
-    ("sql", {"url": "postgresql://u:secret@db/x"}, "source.bad_parameters"),
+    ("sql", {"url": "postgresql://u:hunter2@db/x"}, "source.bad_parameters"),
     ("sql", {"url": "postgresql://u@127.0.0.2/x"}, "source.address_not_allowed"),
     ("sql", {"url": "sqlite:////tmp/x.db", "queries": {"q": "DELETE FROM x"}}, "source.bad_parameters"),
     ("sql", {"url": "sqlite:////tmp/x.db", "queries": {"q": "SELECT 1; DROP TABLE x"}}, "source.bad_parameters"),
@@ -191,7 +205,7 @@ def test_what_no_source_may_be_is_refused_with_its_place(adaptor: str, parameter
     with pytest.raises(EdgemereError) as refused:
         check_parameters(adaptor, parameters, SourcePolicy())
     assert refused.value.code == code and refused.value.errors[0]["pointer"].startswith("/parameters/")
-    assert "secret" not in str(refused.value).replace('"secret"', "")
+    assert "hunter2" not in str(refused.value)
 
 
 def test_a_database_outside_the_allowed_roots_is_refused(tmp_path: Path) -> None:
