@@ -192,7 +192,7 @@ def test_an_unknown_parameter_is_refused_with_its_place(adaptor: str) -> None:
     ("fsspec", {"url": "sftp://10.0.0.1/x"}, "source.address_not_allowed"),
     ("fsspec", {"url": "s3://b", "storage_options": {"profile": "admin"}}, "source.bad_parameters"),
     ("fsspec", {"url": "s3://b", "storage_options": {"client_kwargs": {"verify": "/etc/shadow"}}}, "source.bad_parameters"),
-    ("fsspec", {"url": "sftp://example.org/x", "storage_options": {"key_filename": "/root/.ssh/id"}}, "source.bad_parameters"),
+    ("fsspec", {"url": "sftp://example.org/x", "storage_options": {"key_filename": "/srv/keys/id"}}, "source.bad_parameters"),
     ("fsspec", {"url": "gs://b", "writable": True}, "source.bad_parameters"),
     ("sql", {"url": "sqlite:///relative.db"}, "source.bad_parameters"),
     ("sql", {"url": "postgresql://u:hunter2@db/x"}, "source.bad_parameters"),
