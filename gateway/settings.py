@@ -17,7 +17,7 @@ class Settings:
     pages may change something. ``services`` must answer ``health`` before the gateway is ready; empty means every
     service of the action table. ``wait_s`` replaces the wait of the rows that wait without being asked to.
     For a WebSocket, ``socket_calls`` is how many calls it may have under way, ``max_waiting_*`` what may lie unread for
-    it, and ``slow_s`` how long it may take to read half of that before it is dropped.
+    it, ``slow_s`` how long it may take to read half of that before it is dropped, and ``goodbye_s`` how long to hear why.
     """
 
     owner: str
@@ -50,6 +50,7 @@ class Settings:
     max_waiting_messages: int = 1000
     max_waiting_bytes: int = 4 * 1024 * 1024
     slow_s: float = 15
+    goodbye_s: float = 5
     ping_s: float = 60
     stop_s: float = 3
 

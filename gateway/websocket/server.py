@@ -30,7 +30,8 @@ from shared.kernel.errors import EdgemereError, Invalid, Malformed, NotFound, To
 log = logging.getLogger(__name__)
 
 PING_TIMEOUT_S = 30
-_GOODBYE_S = 2.0
+# How long a gateway that stops waits for its clients to hear it.
+_CLOSING_S = 1.0
 _LOOK_S = 0.02
 _STRIKES = 200
 _REASONS = {
@@ -132,7 +133,7 @@ class Client:
 
     def hang_up(self) -> None:
         """Close the connection, gently if it still reads."""
-        end = time.monotonic() + _GOODBYE_S
+        end = time.monotonic() + self._server.settings.goodbye_s
         while self._connection.queue.qsize() and not self._connection.closed and time.monotonic() < end:
             time.sleep(_LOOK_S)
         self._connection.close(wait=False)
@@ -235,7 +236,7 @@ class Sockets:
         clients = list(self._clients.values())
         for client in clients:
             client.drop("closing", "The server stops.")
-        end = time.monotonic() + _GOODBYE_S / 2
+        end = time.monotonic() + _CLOSING_S
         while any(client.connected or not client._connection.closed for client in clients) and time.monotonic() < end:
             time.sleep(_LOOK_S)
 

@@ -59,7 +59,11 @@ def read_placed(text: str) -> Placed:
     Raises:
         Misplaced: it is not YAML, refers to itself, or names a member twice.
     """
-    loader = _Loader(text)
+    try:
+        loader = _Loader(text)
+    except yaml.YAMLError as error:
+        # A character that YAML does not have.
+        raise Misplaced(f"Not valid YAML: {str(error).splitlines()[0]}.") from None
     try:
         node = loader.get_single_node()
         if node is None:

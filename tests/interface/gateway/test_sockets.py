@@ -315,7 +315,7 @@ def test_who_floods_is_refused_then_told_and_dropped(serve):
 
 
 def test_who_reads_too_slowly_is_dropped_and_the_others_are_not_held_up(serve):
-    world = serve(max_waiting_messages=50, slow_s=1.5)
+    world = serve(max_waiting_messages=50, slow_s=4, goodbye_s=20)
     lazy = raw(world, sockopt=((socket.SOL_SOCKET, socket.SO_RCVBUF, 4096),))
     lazy.send('420["subscribe",{"class":"datarequest"}]')
     assert lazy.recv().startswith("430")
@@ -325,7 +325,7 @@ def test_who_reads_too_slowly_is_dropped_and_the_others_are_not_held_up(serve):
         last = world.do("say", event="datarequest.updated", obj={"id": "r", "name": "x" * 20_000})
     one.until(400)
     assert one.sequences == list(range(1, last + 1))
-    end = time.monotonic() + 15
+    end = time.monotonic() + 40
     while "edgemere_sockets_dropped_slow_consumer 1.0" not in (figures := requests.get(f"{world.url}/metrics", timeout=10).text):
         assert time.monotonic() < end, figures
         time.sleep(0.1)
@@ -335,7 +335,7 @@ def test_who_reads_too_slowly_is_dropped_and_the_others_are_not_held_up(serve):
         said = lazy.recv()
         assert said, "the connection ended without a reason"
     assert '"slow_consumer"' in said and "after" in said
-    end = time.monotonic() + 10
+    end = time.monotonic() + 40
     while "edgemere_sockets 1.0" not in requests.get(f"{world.url}/metrics", timeout=10).text:
         assert time.monotonic() < end, "the slow one still holds its place"
         time.sleep(0.1)
