@@ -63,9 +63,10 @@ class Vitals:
         self.name = name
         self.phase: str | None = "It is starting."
         self._stuck_s = stuck_s
-        self._parts: dict[str, Part] = {}
+        self._parts: dict[str, Part] = {"consumers": Part(self._look_at_consumers)}
         self._apart: dict[str, Callable[[], bool]] = {}
         self._consumers: list[tuple[str, Callable[[], bool]]] = []
+        self._cut_off: set[str] = set()
         self._looked = time.monotonic()
         self._over = threading.Event()
 
@@ -84,7 +85,6 @@ class Vitals:
         self._consumers.append((title, is_connected))
 
     def start(self) -> None:
-        self._parts["consumers"] = Part(self._look_at_consumers)
         threading.Thread(target=self._run, name=f"vitals of {self.name}", daemon=True).start()
 
     def begin(self) -> None:
@@ -125,10 +125,8 @@ class Vitals:
         consumers = self._parts["consumers"]
         if broker is not None and min(consumers.lasts_s(True), broker.lasts_s(False)) > self._stuck_s:
             return f"The broker is there, and yet: {consumers.fault}"
-        for name, is_there in tuple(self._apart.items()):
-            part = self._parts[name]
-            if part.lasts_s(True) > self._stuck_s and is_there():
-                return f"For others it is there, and yet: {part.fault}"
+        for name in tuple(self._cut_off):
+            return f"For others it is there, and yet: {self._parts[name].fault}"
         return None
 
     def _look_at_consumers(self) -> str | None:
@@ -142,4 +140,7 @@ class Vitals:
     def _look(self) -> None:
         for part in tuple(self._parts.values()):
             part.see()
+        # Asked here and not by whoever wants to know: a server that is frozen is slow to be found away.
+        self._cut_off = {name for name, is_there in self._apart.items()
+                         if self._parts[name].lasts_s(True) > self._stuck_s and is_there()}
         self._looked = time.monotonic()
