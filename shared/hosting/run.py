@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import logging
 import os
 import signal
@@ -22,6 +23,7 @@ from nameko.runners import ServiceRunner
 from shared.bus.embedded import embedded_uri
 from shared.bus.pace import Pace
 from shared.bus.port import connect
+from shared.bus.topology import Topology
 from shared.contracts.table import SERVICES
 from shared.hosting.compose import Service, compose, nameko_config, open_database, whole_topology
 from shared.hosting.config import database_url, is_embedded
@@ -59,11 +61,18 @@ class Mesh:
         self._names = names
         self._gateway = gateway
         self._stopping = threading.Event()
+        self._topology: Topology | None = None
         self.settings: dict[str, Any] = nameko_config(config, Pace(), self.vitals, self.figures)
         self.runner = ServiceRunner(self.settings)
         if gateway is not None:
             # Before anything else has begun, so that an address in use is refused in one sentence.
             gateway.prepare(self.settings)
+
+    def prepare(self) -> None:
+        """Import everything that the services need, and migrations, too."""
+        if self._names:
+            self._topology = whole_topology(self.config)
+            importlib.import_module("alembic.runtime.environment")
 
     def start(self) -> None:
         """Open the databases, declare the topology, then start services, gateway and relays.
@@ -78,7 +87,7 @@ class Mesh:
             self._compose(name)
         if self._names:
             # Also for services that were never started yet: what is said before they are is theirs to hear.
-            topology = whole_topology(self.config)
+            topology = self._topology or whole_topology(self.config)
             self._until(lambda: self.broker.declare(topology))
         for service in self.services:
             self.runner.add_service(service.kind)
@@ -196,11 +205,13 @@ def serve(config: Config, name: str, gateway: type | None = None) -> int:
             # Several processes on one machine cannot have one port; the supervisor is told which it is.
             config = replace(config, health=replace(config.health, port=0), instances=replace(config.instances, content_port=0))
         mesh = Mesh(config, () if name == GATEWAY else (name,), gateway if name == GATEWAY else None)
+        # What is imported from here on would keep the process from answering.
+        mesh.prepare()
         address = _listening(mesh, config)
         if tether is None:
             return _run(mesh, lambda: print(f"Ready: {name}  (health at {address}/health/ready)", flush=True))
         tether.say({"health": address})
-        return _run(mesh, lambda: None)
+        return _run(mesh, lambda: tether.say({"running": True}))
     except EdgemereError as error:
         if tether is not None and not error.retryable:
             tether.say({"refused": error.payload()})

@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -33,6 +34,9 @@ GATEWAY = "gateway"
 NAMES = (*SERVICES, GATEWAY)
 LOOK_S = 0.3
 SAY_EVERY_S = 10.0
+# Processor time between probes that makes a silent process a busy one, and how much longer a busy one may be silent.
+WORKS_S = 0.5
+BUSY_FACTOR = 4
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,7 @@ class Keeper(threading.Thread):
         self._stopping = threading.Event()
         self._wake_reader, self._wake_writer = os.pipe()
         self._health = ""
+        self._running = False
         self._worked = False
 
     def stop(self) -> None:
@@ -95,7 +100,7 @@ class Keeper(threading.Thread):
             with ours:
                 with theirs:
                     process = self.program.start(theirs)
-                self.pid, self._health = process.pid, ""
+                self.pid, self._health, self._running = process.pid, "", False
                 why = self._watch(process, ours)
                 # One that hangs is not going to hear a request to end.
                 self._end(process, self._settings.stop_s if self._stopping.is_set() else 2)
@@ -112,7 +117,7 @@ class Keeper(threading.Thread):
 
     def _watch(self, process: subprocess.Popen, line: socket.socket) -> str:
         """Wait until the process has ended, hangs, or is to be stopped; why, as the rest of a sentence."""
-        settings, failures, heard = self._settings, 0, b""
+        settings, failures, heard, worked_s = self._settings, 0, b"", 0.0
         began = next_probe = time.monotonic()
         while not self._stopping.is_set():
             ready, _, _ = select.select([self._wake_reader, line], [], [], max(0.0, next_probe - time.monotonic()))
@@ -134,15 +139,24 @@ class Keeper(threading.Thread):
                 continue
             fault = fault_at(f"{self._health}/health/live", settings.probe_timeout_s)
             failures = failures + 1 if fault else 0
-            if failures >= settings.probe_failures:
+            if failures < 2:
+                worked_s = _worked_s(process.pid)
+            if failures >= settings.probe_failures and self._is_overdue(failures, began, _worked_s(process.pid) - worked_s):
                 return f"is ended, because {failures} times in a row it {fault}"
         return "is to stop"
+
+    def _is_overdue(self, failures: int, began: float, worked_s: float) -> bool:
+        """Whether a process that fails its probes is given up: one that works is slow, and its restart would be slower."""
+        if not self._running and time.monotonic() - began < self._settings.start_s:
+            return False
+        return worked_s < WORKS_S or failures >= self._settings.probe_failures * BUSY_FACTOR
 
     def _hear(self, heard: bytes) -> bytes:
         *lines, rest = heard.split(b"\n")
         for line in lines:
             message = orjson.loads(line)
             self._health = message.get("health", self._health)
+            self._running = message.get("running", self._running)
             if "refused" in message and not self._worked:
                 # It never will. One that worked before may be of a release that is being replaced: the others go on.
                 self._refused(from_payload(message["refused"]))
@@ -259,6 +273,15 @@ def fault_at(url: str, timeout_s: float) -> str:
     except (ValueError, AttributeError):
         detail = None
     return f"says: {detail or answer.status}"
+
+
+def _worked_s(pid: int) -> float:
+    """The processor time that a process has used; 0 where the system does not say."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return 0.0
 
 
 def _ended(code: int) -> str:

@@ -42,7 +42,9 @@ class Tether:
         return tether
 
     def say(self, message: Mapping[str, Any]) -> None:
-        """Tell the supervisor: ``{"health": url}`` when there is one to ask, ``{"refused": payload}`` at a start in vain."""
+        """Tell the supervisor: ``{"health": url}`` when there is one to ask, ``{"running": true}`` when it works,
+        ``{"refused": payload}`` at a start in vain.
+        """
         try:
             self._line.sendall(orjson.dumps(message) + b"\n")
         except OSError:

@@ -17,7 +17,7 @@ from tests.support.ports import free_port
 from tests.support.reaper import end_group, reaper
 from tests.support.servers import ROOT, project_environment, run_edgemere
 
-IMPATIENT = {"supervisor": {"probe_every_s": 0.5, "probe_timeout_s": 4, "probe_failures": 2}}
+IMPATIENT = {"supervisor": {"probe_every_s": 0.5, "probe_timeout_s": 6, "probe_failures": 2}}
 
 
 def until(condition: Callable[[], Any], limit_s: float = 40) -> Any:
