@@ -25,7 +25,7 @@ TABLE = Table(
     Column("reference_id", Id), Column("reference_name", Word),
     Column("request_id", Id), Column("request_name", Word),
     Column("at_id", Id), Column("at_name", Word),
-    Column("workload", Word),
+    Column("workload", Word), Column("member", Word),
     Column("access", Json),
     Column("bytes_total", BigInteger),
     Column("pinned", Boolean),
@@ -40,7 +40,7 @@ def render(row: Any) -> dict[str, Any]:
         "id": row["id"], "name": row["name"], "version": row["version"], "state": row["state"],
         "reference": {"id": row["reference_id"], "name": row["reference_name"]} if row["reference_id"] else None,
         "request": {"id": row["request_id"], "name": row["request_name"]},
-        "source": {"id": row["at_id"], "name": row["at_name"]}, "workload": row["workload"], "access": row["access"],
+        "source": {"id": row["at_id"], "name": row["at_name"]}, "workload": row["workload"], "member": row["member"], "access": row["access"],
         "bytes_total": row["bytes_total"], "pinned": row["pinned"], "expires_at": row["expires_at"],
         "created_at": row["created_at"], "updated_at": row["updated_at"], "owner": row["owner"], "attempt": 3,
     }
