@@ -20,7 +20,7 @@ from tests.chaos import faults
 from tests.chaos.storm import Storm, until
 
 SHORT = (faults.kill_9_at_a_step, faults.broker_unreachable, faults.database_restarted, faults.old_messages_again,
-         faults.disk_full, faults.kill_9_of_everything)
+         faults.kill_9_of_everything)
 LONG_SEEDS, ROUNDS = range(10), 10
 
 
@@ -54,7 +54,7 @@ def storm(tmp_path_factory: pytest.TempPathFactory):
         made.stop()
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_a_few_faults_of_each_kind_lose_and_double_nothing(storm):
     seed = int(os.environ.get("EDGEMERE_CHAOS_SEED", "1"))
     named = os.environ.get("EDGEMERE_CHAOS_FAULT")
@@ -62,7 +62,7 @@ def test_a_few_faults_of_each_kind_lose_and_double_nothing(storm):
     run_rounds(storm, seed, wanted, requests=5)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_a_handler_that_always_fails_ends_with_the_dead_letters_and_blocks_nobody(storm):
     victims = storm.mesh.of("reservations")
     for victim in victims:
@@ -87,7 +87,7 @@ def test_a_handler_that_always_fails_ends_with_the_dead_letters_and_blocks_nobod
     storm.dead_allowed = False
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_a_callee_that_never_answers_is_told_of_in_time_and_costs_nothing(storm):
     frozen = storm.mesh.of("catalog")[0]
     frozen.freeze()
@@ -104,7 +104,7 @@ def test_a_callee_that_never_answers_is_told_of_in_time_and_costs_nothing(storm)
     storm.rest()
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_two_replicas_that_get_one_message_do_its_work_once(storm):
     message_id = f"foreign-both-{time.monotonic_ns()}"
     storm.sent.append(message_id)
@@ -116,7 +116,7 @@ def test_two_replicas_that_get_one_message_do_its_work_once(storm):
     storm.rest()
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_kill_9_of_the_mover_in_the_middle_of_a_file_costs_nothing_but_time(storm):
     large = storm.lab / "large.raw"
     with open(large, "wb") as file:
