@@ -45,6 +45,7 @@ class Movers:
         # The folder of the links of what is mounted.
         self.mounts = mounts
         self.holder = new_id("operation")
+        self.since = clock.stamp()
         self._running: dict[str, Any] = {}
         self._lock = threading.Lock()
 

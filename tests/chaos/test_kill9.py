@@ -108,6 +108,8 @@ def run_rounds(mesh: Mesh, seed: int, rounds: int) -> None:
         key = f"seed-{seed}-round-{number}"
         mesh.start(die_at=dice.randint(1, 90))
         if mesh.insist(path, body, key) is not None:
+            if dice.random() < 0.5:
+                brought_back(mesh)
             # The rest of the flow goes on for a moment, then it is killed wherever it is.
             time.sleep(dice.random() * 0.4)
         if mesh.server.process.poll() is None:
@@ -122,6 +124,16 @@ def run_rounds(mesh: Mesh, seed: int, rounds: int) -> None:
         found = broken_promises(mesh.server.data)
         assert not found, f"seed {seed}, round {number}: {found}"
         mesh.server.kill9(everything=True)
+
+
+def brought_back(mesh: Mesh) -> None:
+    """A user destroys an instance and brings it back at once; the server may die at any point of it."""
+    try:
+        for instance in mesh.call(f"{DO}/datainstance/list?state=Ready&limit=1")["items"]:
+            mesh.call(f"{DO}/datainstance/destroy", {"attr1": instance["id"]})
+            mesh.call(f"{DO}/datainstance/undo", {"id": instance["id"]})
+    except (OSError, ValueError):
+        pass
 
 
 def ended(mesh: Mesh, number: int, dice: random.Random) -> None:
