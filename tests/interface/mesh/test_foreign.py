@@ -36,6 +36,8 @@ MAY_BE_REFUSED = {
     "events.dead_replay": "NotFound", "catalog.data_destroy": "Conflict", "catalog.datasource_destroy": "Conflict",
     "catalog.datasource_reap": None, "requests.datareference_destroy": "Conflict", "instances.undo": "Conflict",
     "instances.content": "Invalid", "instances.renew": "Conflict", "requests.plan": None, "requests.destroy": "Conflict", "catalog.datasource_scan": "Conflict",
+    # The scan before it may not be over.
+    "catalog.datasource_audit": "Conflict",
 }
 
 
@@ -113,6 +115,8 @@ def test_plain_nameko_calls_every_row_of_the_contract(foreigner, tmp_path):
         if rpc == "catalog.datasource_simulate":
             # An RPC answers at its commit; only the gateway waits.
             until(lambda: foreigner.call("catalog.query", expression="filetypes:csv")["result"]["total"] == 3)
+        if rpc == "catalog.datasource_scan":
+            until(lambda: (foreigner.call("catalog.datasource_show", id="lab")["result"].get("scan") or {}).get("state") != "running")
         if rpc == "reservations.evaluate":
             until(lambda: foreigner.call("requests.show", id="scans")["result"]["state"] == "Satisfied")
         if rpc == "instances.create":
