@@ -22,9 +22,8 @@ export function linesOf(row, given, origin = location.origin) {
   const parameters = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined && value !== null && value !== ""));
   const entries = Object.entries(parameters);
   const javascript = entries.map(([name, value]) => `${name}: ${JSON.stringify(value)}`).join(", ");
-  const arguments_ = entries.every(([name]) => !WORDS.has(name))
-    ? entries.map(([name, value]) => `${name}=${python(value)}`).join(", ")
-    : `**${python(parameters)}`;
+  // A parameter that is a word of Python itself is called with an underscore behind it.
+  const arguments_ = entries.map(([name, value]) => `${WORDS.has(name) ? `${name}_` : name}=${python(value)}`).join(", ");
   const call = ["edgemere", row.tree === "do" ? "diml.dml.do" : "diml.dml.fmdm", ...row.path].join(".");
   return {
     curl: `curl -X POST ${shell(origin + row.address)} -H 'Content-Type: application/json' -d ${shell(JSON.stringify(parameters))}`,
