@@ -4,7 +4,6 @@ Without a server, or with one that takes its time, there are no names: whoever t
 """
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +11,8 @@ import click
 from click.shell_completion import CompletionItem
 from marshmallow import fields
 
-from gateway.cli.client import DEFAULT_URL, Server
+from gateway.cli import profiles
+from gateway.cli.client import Server
 from gateway.cli.exits import Failure
 from shared.contracts import table
 from shared.contracts.action import Action, schema_of
@@ -53,11 +53,11 @@ def _among(words: tuple[str, ...]) -> Completer:
 
 def _named(lists: Action) -> Completer:
     def names(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
-        url = context.params.get("url") or os.environ.get("EDGEMERE_URL") or DEFAULT_URL
         asked: dict[str, Any] = {"limit": _MOST, "sort": "-updated_at"} if "sort" in schema_of(lists.parameters).fields else {}
         if typed:
             asked["attr1"] = {"name": {"$prefix": typed}}
         try:
+            url = profiles.settings(context.params.get("url"), context.params.get("profile"))["url"]
             found = Server(url, PATIENCE_S).call(lists, asked).body["items"]
         except (Failure, KeyError, TypeError):
             return []

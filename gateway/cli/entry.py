@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import click
 
-from gateway.cli import exits
+from gateway.cli import exits, profiles
 from gateway.cli.exits import Failure
 from gateway.cli.find import Find
 from gateway.cli.machine import COMMANDS
@@ -36,7 +36,7 @@ class Root(Words):
 
     def __init__(self) -> None:
         diml = Words(("diml",), {"find": Find()})
-        more: dict[str, click.Command] = {"diml": diml, "do": of_tree("do"), "fmdm": of_tree("fmdm"), **COMMANDS}
+        more: dict[str, click.Command] = {"diml": diml, "do": of_tree("do"), "fmdm": of_tree("fmdm"), **COMMANDS, "profile": profiles.GROUP}
         super().__init__((), more, help=ABOUT, epilog=FIRST_STEPS, params=general_options(), callback=_keep)
 
     def list_commands(self, ctx: click.Context) -> list[str]:

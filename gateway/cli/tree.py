@@ -1,7 +1,6 @@
 """The action table as click's groups and commands. A command is made when it is asked for, not before."""
 from __future__ import annotations
 
-import os
 import re
 import shlex
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from typing import Any
 import click
 from marshmallow import fields, missing
 
+from gateway.cli import profiles
 from gateway.cli.client import DEFAULT_URL, TIMEOUT_S
 from gateway.cli.completing import completer_of
 from gateway.cli.example import RENAMED, command_of, option_of, short_words
@@ -92,7 +92,8 @@ def general_options(row: Action | None = None) -> list[click.Parameter]:
     """The options that every command has, and those that this row's kind needs."""
     options: list[click.Parameter] = [
         click.Option(["output", "-o", "--output"], type=click.Choice(FORMS), help="The form of the answer; a table by default."),
-        click.Option(["url", "--url"], help=f"The server's address; EDGEMERE_URL, else {DEFAULT_URL}."),
+        click.Option(["url", "--url"], help=f"The server's address; EDGEMERE_URL, the profile in use, else {DEFAULT_URL}."),
+        click.Option(["profile", "--profile"], metavar="NAME", help="The server of this name; see: edgemere profile."),
         click.Option(["timeout", "--timeout"], type=click.FloatRange(0.1), help=f"Seconds that the server may take to answer; {TIMEOUT_S:g} by default."),
         click.Option(["verbose", "-v", "--verbose"], is_flag=True, help="Say on stderr what is sent and what comes back."),
     ]
@@ -203,8 +204,9 @@ def options_of(given: Mapping[str, Any]) -> Options:
         waiting = Waiting(wanted=False, said=True)
     elif given.get("wait") is not None:
         waiting = Waiting(wanted=True, limit_s=_seconds(given["wait"]), said=True)
+    server = profiles.settings(chosen("url"), chosen("profile"))
     return Options(
-        url=chosen("url") or os.environ.get("EDGEMERE_URL") or DEFAULT_URL, output=chosen("output") or "",
+        url=server["url"], output=chosen("output") or server.get("output", ""),
         timeout_s=chosen("timeout") or TIMEOUT_S, verbose=bool(chosen("verbose")), wait=waiting,
         watch=bool(given.get("watch")), dry_run=bool(given.get("dry_run")), yes=bool(given.get("yes")),
         curl=bool(given.get("curl")), every_page=bool(given.get("every_page")), save_to=given.get("save_to") or "", graph=given.get("graph") or "",
