@@ -160,10 +160,13 @@ def test_a_target_without_room_by_its_capacity_takes_nothing(server, tmp_path):
     refused = scene.request("both", patience_s=PATIENCE_S)
     assert (refused["state"], refused["reason"]["code"]) == ("Failed", "no_capacity"), refused
     assert not scene.files()
-    waits = scene.request("waits", wait=True)
-    until(lambda: (scene.caller.ask("datarequest show", id=waits["id"])["blocked_by"] or {}).get("code") == "no_capacity")
+    # What is more than the target can ever hold does not wait for room either.
+    never = scene.request("never", wait=True, patience_s=PATIENCE_S)
+    assert (never["state"], never["reason"]["code"]) == ("Failed", "no_capacity"), never
     one = scene.request("one", "name:a.bin", patience_s=PATIENCE_S)
     assert one["state"] == "Satisfied"
+    waits = scene.request("waits", "name:b.bin", wait=True)
+    until(lambda: (scene.caller.ask("datarequest show", id=waits["id"])["blocked_by"] or {}).get("code") == "no_capacity")
     assert scene.caller.call("datarequest cancel", id=waits["id"]).status == 200
     scene.rest()
 

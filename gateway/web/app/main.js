@@ -1,6 +1,6 @@
 // The beginning: the table, the connection, the shell.
 import { html } from "./parts.js";
-import { render } from "../vendor/preact-htm/standalone.js";
+import { render } from "./view.js";
 import { loadTable } from "./api.js";
 import { start } from "./live.js";
 import { Shell } from "./shell.js";

@@ -1,5 +1,5 @@
 // Small parts that many views use: states, refs, problems, progress, copying, loading.
-import { html, useEffect, useRef, useState, useCallback } from "../vendor/preact-htm/standalone.js";
+import { html, useEffect, useRef, useState, useCallback } from "./view.js";
 import { bytes, ago, date, ref as refName } from "./format.js";
 import { call, theTable } from "./api.js";
 import { onMessage, onConnection } from "./live.js";

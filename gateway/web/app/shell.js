@@ -1,6 +1,6 @@
 // The frame around every view: where one can go, whether the page is connected, and the view of the present address.
 import { html, useEffect, useState, Empty, Refusal } from "./parts.js";
-import { Component } from "../vendor/preact-htm/standalone.js";
+import { Component } from "./view.js";
 import { onConnection, connection } from "./live.js";
 import { here, onChange, to } from "./router.js";
 import { readiness } from "./api.js";
