@@ -89,6 +89,18 @@ class World:
         self.call("fmdm.datasource.suspend", id=made["id"])
         return made
 
+    def audited(self) -> dict[str, Any]:
+        made = self.source()
+        self.call("fmdm.datasource.audit", id=made["id"])
+        return made
+
+    def target(self) -> dict[str, Any]:
+        """A folder that receives copies, and is bounded."""
+        name = self.name("results")
+        (self.folder / name).mkdir()
+        return self.call("fmdm.datasource.create", name=name, adaptor="file", capacity={"bytes": 10**12},
+                         parameters={"rootdir": str(self.folder / name), "writable": True})
+
     def failed(self) -> dict[str, Any]:
         return self.call("do.datarequest.create", name=self.name("scans"), query="owner:nobody-at-all")
 
@@ -133,7 +145,8 @@ NEEDED: dict[str, Callable[[World], dict[str, Any]]] = {
     "do.datainstance.unpin": name_of("pinned"), "do.datainstance.undo": id_of("destroyed"),
     "fmdm.datasource.create": lambda world: {"name": world.name("lab"), "parameters": {"rootdir": str(_empty(world))}},
     "fmdm.datasource.simulate": lambda world: {"name": world.name("archive")},
-    **{f"fmdm.datasource.{verb}": name_of("source") for verb in ("show", "scan", "suspend", "shutdown", "destroy", "audit", "reap")},
+    **{f"fmdm.datasource.{verb}": name_of("source") for verb in ("show", "scan", "suspend", "shutdown", "destroy", "audit")},
+    "fmdm.datasource.findings": name_of("audited"), "fmdm.datasource.reap": name_of("target"),
     "fmdm.datasource.resume": name_of("suspended"),
     "fmdm.data.create": lambda world: {"source": world.lab, "path": world.name("scans/b")},
     "fmdm.data.show": id_of("data"), "fmdm.data.destroy": id_of("bare"),
