@@ -1,9 +1,11 @@
-"""One large copy, as a pipeline of windows: read and written here, hashed in a second thread, verified in a third.
+"""One large copy, as a pipeline of windows: read, written and verified here, hashed in a second thread.
 
-The verifying thread reads a window back and compares it byte by byte with what was read from the source and hashed. So the
-sha256 of the source is that of the copy, and is computed once. Where the job says ``verify: device``, it waits before that until
-the device has the window, and drops it from the page cache, so that the device answers.
-Memory: WINDOWS x WINDOW bytes and one more, for at most COPIES files at a time.
+To verify, a window is read back and compared byte by byte with the memory that was read from the source and is hashed. So the
+sha256 of the source, which is compared with the catalogue's, is that of the copy, and is computed once. Where the job says
+``verify: device``, a third thread does that: it waits until the device has the window, and drops it from the page cache, so that
+the device answers; it also waits for the device with a remote source, whose part is believed by a later attempt.
+Whatever was verified where, the copy gets its final name after an fsync.
+Memory: MEMORY bytes and one window more, for at most COPIES files at a time.
 """
 from __future__ import annotations
 
@@ -24,8 +26,14 @@ from shared.kernel.errors import Unavailable
 from shared.sources.beneath import Folder, source_error
 from shared.sources.port import Source, Stat
 
-WINDOW = 4 << 20
-WINDOWS = 6
+WINDOW = 1 << 20
+WINDOW_AWAITED = 4 << 20  # Where each window is waited for on the device: a larger one waits less often.
+MEMORY = 16 << 20
+# Linux keeps what one write brings in pieces of memory about as large as the write. Large pieces are seldom ones that were in use before:
+# on a virtual machine the host has to provide them first, which took two thirds of the time of 1 GiB.
+PIECE = 256 << 10
+# The device begins with what is written while the rest is copied, in few calls; the fsync at the end finds less to do.
+BEGIN_EVERY = 32 << 20
 COPIES = 2
 _places = threading.Semaphore(COPIES)
 
@@ -173,8 +181,8 @@ def _fill(work: Work, item: Mapping[str, Any], source: Source, part: _Part) -> t
 class _Window:
     __slots__ = ("address", "buffer", "count", "start", "users")
 
-    def __init__(self) -> None:
-        self.buffer = bytearray(WINDOW)
+    def __init__(self, room: int) -> None:
+        self.buffer = bytearray(room)
         self.address = address_of(self.buffer)
         self.count = self.start = self.users = 0
 
@@ -187,12 +195,13 @@ class _Pipeline:
         self._still = still
         self.digest = hashlib.sha256()
         self._work, self._item, self._part, self._before, self._remote = work, item, part, before, remote
-        self._free: queue.SimpleQueue[_Window] = queue.SimpleQueue()
-        for _ in range(WINDOWS if (before.size or WINDOW * 2) > WINDOW else 1):
-            self._free.put(_Window())
-        self._made = self._free.qsize()
         self._device = work.verifies_device
-        self._back = Readback(part.fd, WINDOW, self._device)
+        self._awaits = self._device or remote
+        self._room = WINDOW_AWAITED if self._awaits else WINDOW
+        self._free: queue.SimpleQueue[_Window] = queue.SimpleQueue()
+        for _ in range(MEMORY // self._room if before.size is None or before.size > self._room else 1):
+            self._free.put(_Window(self._room))
+        self._back = Readback(part.fd, self._room, self._device)
         self._lock = threading.Lock()
         self._error: BaseException | None = None
         self._to_hash: queue.SimpleQueue[_Window | None] = queue.SimpleQueue()
@@ -200,7 +209,9 @@ class _Pipeline:
 
     def run(self, stream: Any) -> int:
         """The number of bytes copied. Raises what any of the threads met, first come."""
-        lines = ((self._to_hash, self._hash), (self._to_verify, self._verify))
+        lines = [(self._to_hash, self._hash)]
+        if self._awaits:
+            lines.append((self._to_verify, self._verify))
         threads = [threading.Thread(target=self._serve, args=line, daemon=True) for line in lines]
         for thread in threads:
             thread.start()
@@ -225,22 +236,32 @@ class _Pipeline:
                     do(window)
             except BaseException as error:
                 self._error = self._error or error
-            with self._lock:
-                window.users -= 1
-                if window.users == 0:
-                    self._free.put(window)
+            self._used(window)
+
+    def _used(self, window: _Window) -> None:
+        with self._lock:
+            window.users -= 1
+            if window.users == 0:
+                self._free.put(window)
 
     def _copy(self, stream: Any) -> int:
-        position = 0
+        position = begun = 0
+        begin_every = self._room if self._awaits else BEGIN_EVERY
         while self._error is None:
             window = self._free.get()
             window.start, window.count, window.users = position, 0, 2
             ended = self._fill(window, stream)
             position += window.count
+            if position - begun >= begin_every or ended and self._awaits:
+                start_writing(self._part.fd, begun, position - begun)
+                begun = position
             if window.count:
-                start_writing(self._part.fd, window.start, window.count)
                 self._to_hash.put(window)
-                self._to_verify.put(window)
+                if self._awaits:
+                    self._to_verify.put(window)
+                else:
+                    self._verify(window)
+                    self._used(window)
                 self._work.progress(self._item["key"], position, self._before.size, "copying")
             if self._still is not None:
                 self._still()  # A source that changes early need not be copied to its end to be refused.
@@ -251,10 +272,10 @@ class _Pipeline:
     def _fill(self, window: _Window, stream: Any) -> bool:
         """Read a window from the source and write it to the part; True at the source's end."""
         view = memoryview(window.buffer)
-        while window.count < WINDOW and self._error is None:
+        while window.count < self._room and self._error is None:
             self._work.check()
             at = window.start + window.count
-            piece = view[window.count:min(WINDOW, window.count + (1 << 20))]
+            piece = view[window.count:min(self._room, window.count + PIECE)]
             if self._remote and at < self._part.length:
                 got = os.preadv(self._part.fd, [piece[:self._part.length - at]], at)
                 self._part.resumed += got
@@ -281,7 +302,7 @@ class _Pipeline:
 
     def _verify(self, window: _Window) -> None:
         start, count = window.start, window.count
-        if self._device or self._remote:
+        if self._awaits:
             # What is kept of a remote part is believed later, so the device must have it.
             to_device(self._part.fd, start, count)
         if not self._back.equals(start, count, window.address):
