@@ -123,8 +123,9 @@ def already_there(work: Work, item: Mapping[str, Any], spot: Spot) -> tuple[int,
 
     try:
         folder = spot.folder()
-        os.stat(spot.name, dir_fd=folder.fd, follow_symlinks=False)
     except FileNotFoundError:
+        return None
+    if not os.access(spot.name, os.F_OK, dir_fd=folder.fd, follow_symlinks=False):
         return None
     if not spot.is_ours(folder, spot.name):
         raise exists(spot.shown())

@@ -17,6 +17,9 @@ from services.instances.mover.looking import as_known, read, same_checksum, sour
 from services.instances.mover.target import Spot, exists, mark, remove_empty, rename_new, sync_file_system, sync_folders, target_error
 from services.instances.mover.work import Work
 from shared.kernel.errors import Conflict, Invalid, Unavailable
+from shared.sources.beneath import source_error
+from shared.sources.file import FileSource, stat_of
+from shared.sources.port import Source, Stat
 
 THREADS = 1  # Of local files: a second thread waits for the interpreter more than it gains (10,000 files on tmpfs: 1.4 s with one, 1.8 s with two).
 THREADS_REMOTE = 8
@@ -106,27 +109,60 @@ def _width(work: Work, items: Sequence[Mapping[str, Any]]) -> int:
 
 def _write(work: Work, item: Mapping[str, Any], alone: bool) -> _Written | None:
     """Read, write, read back, compare; None when an earlier attempt had put the copy in place (and its result is said)."""
-    source, path = source_of(work, item), item["path"]
+    source = source_of(work, item)
     spot = Spot(work.place(item, "target"), item["key"], item["target_path"])
     try:
         there = already_there(work, item, spot)
         if there is not None:
             finish(work, item, *there, 0)
             return None
-        with source.open(path) as stream:
-            before = stream.stat
-            as_known(item, before)
-            content = _whole(stream, LARGE if before.size is None else before.size, path)
-        if before.size is not None and len(content) != before.size or len(content) > LARGE:
-            raise changed(path)
+        before, content = _content_of_file(item, source) if isinstance(source, FileSource) else _content(item, source)
         work.pace(item, len(content))
-        unchanged(source, path, before)
         checksum = "sha256:" + hashlib.sha256(content).hexdigest()
         same_checksum(item, checksum)
         _write_part(spot, content, alone, lambda fd: keep_time(item, fd, before))
         return _Written(item, spot, len(content), checksum)
     except OSError as error:
         raise target_error(error, spot.shown()) from None
+
+
+def _content(item: Mapping[str, Any], source: Source) -> tuple[Stat, bytes]:
+    """What the source says of the item, and its bytes. Raises ``source.changed_during_copy`` and what the source says."""
+    path = item["path"]
+    with source.open(path) as stream:
+        before: Stat = stream.stat  # type: ignore[attr-defined]
+        as_known(item, before)
+        content = _whole(stream, LARGE if before.size is None else before.size, path)
+    if before.size is not None and len(content) != before.size or len(content) > LARGE:
+        raise changed(path)
+    unchanged(source, path, before)
+    return before, content
+
+
+def _content_of_file(item: Mapping[str, Any], source: FileSource) -> tuple[Stat, bytes]:
+    """The same of a local file with half the calls: the open file tells whether anybody touched it, by ctime also if it was renamed or removed."""
+    path = item["path"]
+    fd, found = source.root.open_file(path)
+    try:
+        before = stat_of(found)
+        as_known(item, before)
+        size = found.st_size
+        if size > LARGE:
+            raise changed(path)
+        try:
+            content = os.read(fd, size + 1)
+            while len(content) < size and (more := os.read(fd, size + 1 - len(content))):
+                content += more
+        except OSError as error:
+            raise source_error(error, path) from None
+        now = os.fstat(fd)
+    finally:
+        os.close(fd)
+    if len(content) != size:
+        raise changed(path)
+    if (now.st_ctime_ns, now.st_mtime_ns, now.st_size) != (found.st_ctime_ns, found.st_mtime_ns, size):
+        unchanged(source, path, before)
+    return before, content
 
 
 def _whole(stream: Any, expected: int, path: str) -> bytes:
