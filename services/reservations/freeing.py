@@ -100,7 +100,7 @@ def free_rows(uses: Uses, find: Callable[[Connection], list[Row]]) -> None:
     release(uses, uses.db.retrying(work))
 
 
-def release(uses: Uses, rows: Sequence[Row]) -> None:
+def release(uses: Uses, rows: Sequence[Mapping[str, Any]]) -> None:
     """Release the claims of these reservations."""
     if rows:
         uses.mesh.call("catalog", "release", ids=[f"{row['id']}.{kind}" for row in rows for kind in "rb"])

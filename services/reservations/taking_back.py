@@ -35,10 +35,12 @@ def take_back(uses: Uses, request: str, attempt: int, data: Sequence[str], versi
 
 
 def give_back(uses: Uses, request: str, attempt: int, data: Sequence[str], version: int) -> dict[str, int]:
-    """Free what ``take_back`` reserved for this version. ``{"freed": n}``; none of it there is no error."""
+    """Free what ``take_back`` reserved or only claimed for this version. ``{"freed": n}``; none of it there is no error."""
     ids = [rules.reservation_id(request, attempt, one, version) for one in data]
     for part in _parts(ids):
         freeing.free_rows(uses, lambda connection, part=part: repository.by_ids(connection, part))
+        # What died between its claims and its reservations has only claims.
+        freeing.release(uses, [{"id": one} for one in part])
     return {"freed": len(ids)}
 
 
