@@ -53,10 +53,8 @@ def test_the_methods_of_a_row_are_those_of_its_kind(client, row):
             assert answer.status_code in (422, 501, 503)
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if not row.built], ids=ids)
-def test_a_row_that_is_not_built_says_so(client, row):
-    answer = client.post(row.address, json={}, headers=HOST)
-    assert (answer.status_code, code_of(answer)) == (501, "not_yet")
+def test_every_row_is_built():
+    assert [row.name for row in ROWS if not row.built] == []
 
 
 @pytest.mark.parametrize("row", BUILT, ids=ids)
