@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, literal_column, or_, select, text, update
 
-from services.events.models import DEADLETTER, METADATA, deadletter_table, event_table
+from services.events.models import DEADLETTER, deadletter_table, event_table
 from services.events.rules import is_pattern, patterns
 from shared.kernel.ids import is_id
 from shared.lists import Estimate, Lister
@@ -134,15 +134,6 @@ def forget_before(uow: UnitOfWork, moment: str, most: int) -> int:
     if old:
         uow.connection.execute(delete(table).where(table.c.sequence.in_(old)))
     return len(old)
-
-
-def sent(connection: Connection, message_id: str) -> str | None:
-    """The name of a message that was sent from here, whether it is still to be published or logged already."""
-    for table in (METADATA.tables["outbox"], event_table):
-        name = connection.execute(select(table.c.name).where(table.c.id == message_id)).scalar()
-        if name is not None:
-            return name
-    return None
 
 
 # --- dead letters --------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ class Reservations:
     name = "reservations"
     uses = UsesProvider()
     replays = {"datareservation": handlers.show,
-               "datarequest": lambda uses, parameters: uses.mesh.call("requests", "show", **parameters)}
+               "datarequest": lambda uses, parameters: uses.mesh.call("requests", "show", id=parameters["id"])}
 
     @action
     def reserve(self, parameters):

@@ -114,7 +114,7 @@ def _once(row: Action, uses: Uses, parameters: Mapping[str, Any], work: Callable
     try:
         found = _remembered(uses)
         if found is not None:
-            return service.replays[found["noun"]](uses, {"id": found["object_id"]})
+            return _replayed(service, uses, found, parameters)
         answer = work()
         object_id = _id_of(row, answer)
         if row.noun in service.replays and object_id and _remembered(uses) is None:
@@ -126,7 +126,12 @@ def _once(row: Action, uses: Uses, parameters: Mapping[str, Any], work: Callable
         found = _remembered(uses)
         if found is None:
             raise
-        return service.replays[found["noun"]](uses, {"id": found["object_id"]})
+        return _replayed(service, uses, found, parameters)
+
+
+def _replayed(service: Any, uses: Uses, found: Mapping[str, Any], parameters: Mapping[str, Any]) -> Any:
+    """The answer to a repeated call: what it said, which the fingerprint shows to be the same, about the object of the first one."""
+    return service.replays[found["noun"]](uses, {**parameters, "id": found["object_id"]})
 
 
 def _id_of(row: Action, answer: Any) -> str | None:

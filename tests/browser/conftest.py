@@ -80,8 +80,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         yield made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Any]:
+    # Not for the whole run: Playwright drives one browser at a time in a thread, and other tests start their own.
     with running_browser() as running:
         yield running
 

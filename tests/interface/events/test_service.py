@@ -53,8 +53,8 @@ def test_a_message_that_is_sent_reaches_its_handler_and_the_log(world: Callable[
     assert one.call("events.send", event="datarequest.needed", obj={"name": "lab", "owner": "eve"}, context=key) == first
     found, = until(lambda: whole_log(one))
     assert (found["id"], found["event"], found["obj"]) == (first["id"], "datarequest.needed", {"name": "lab"})
-    until(lambda: (one.folder / "handled").exists())
-    assert (one.folder / "handled").read_text() == "lab 1\n"
+    handled = one.folder / "handled"
+    assert until(lambda: handled.exists() and handled.read_text()) == "lab 1\n"
     with pytest.raises(Invalid) as refusal:
         one.call("events.send", event="datarequest.created", obj="lab")
     assert refusal.value.code == "event.not_handled"
