@@ -16,8 +16,6 @@ from shared.kernel.errors import Conflict, EdgemereError, Malformed, NoCapacity
 
 CHUNK = 2000
 PAGE = 5000
-# A query that finds fewer gets hints.
-FEW = 3
 HINTS_LIMIT_S = 8
 Data = Mapping[str, Any]
 
@@ -143,9 +141,12 @@ def _heal_members(uses: Uses, request: Mapping[str, Any], intention: Intention) 
 
 
 def _hint(uses: Uses, request: Mapping[str, Any], found: dict[str, Any]) -> None:
-    """Note what to change in a query that finds too little. Asked once while the catalogue says the same."""
-    least = (request.get("select") or {}).get("minimum", 1)
-    if found["total"] >= max(least, FEW) or request.get("missing"):
+    """Note what to change in a query that finds too little for its request. Asked once while the catalogue says the same.
+
+    Where there is enough nothing is noted: over a large catalogue hints take longer than all the rest of a small request.
+    """
+    least = max(1, (request.get("select") or {}).get("minimum", 1))
+    if found["total"] >= least or request.get("missing"):
         return
     before = request.get("found") or {}
     if before.get("hints") is not None and before.get("funnel") == found["funnel"]:
