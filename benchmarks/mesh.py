@@ -306,7 +306,7 @@ def main() -> int:
     try:
         client = Client(server.url)
         for name in names:
-            if name == "query" or (name in ("small_request", "show", "events", "many") and not (folder / "many").exists()):
+            if name in ("query", "small_request", "show", "events", "many") and not (folder / "many").exists():
                 (folder / "many").mkdir()
                 make_files(folder / "many", 20_000 if given.quick else 100_000)
                 results["scan_s"] = round(timed(lambda: register(client, "many", folder / "many")), 2)

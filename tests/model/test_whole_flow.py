@@ -195,7 +195,7 @@ class WholeFlow(InstanceRules):
         else:
             answer = caller.call(f"datarequest {move}", id=name)
         if answer.status != 200:
-            assert answer.status == 409 or (answer.status == 404 and name in self.destroyed), answer
+            assert answer.status == 409 or (answer.status == 404 and name in self.destroyed | self.going), answer
             if answer.status == 409:
                 self.refused("datarequest", move, answer)
         elif move == "destroy":
@@ -204,6 +204,8 @@ class WholeFlow(InstanceRules):
             assert answer["state"] == "Failed" and answer["reason"]["code"] == "cancelled", answer
 
     crowded = False
+    # Of the requests that are moved from several sides, the ones that somebody destroys: gone before whoever destroyed has heard so.
+    going: frozenset[str] = frozenset()
 
     @property
     def destroyed(self) -> set[str]:
@@ -218,8 +220,9 @@ class WholeFlow(InstanceRules):
     def move_a_request_from_several_sides(self, which: int, moves: list[str]) -> None:
         self.crowded = True
         for name in one_of(self.requests, which):
+            self.going = frozenset({name}) if "destroy" in moves else frozenset()
             self.at_once([lambda caller, move=move, name=name: self.move_request(caller, name, move) for move in moves])
-        self.crowded = False
+        self.crowded, self.going = False, frozenset()
 
     def at_once(self, works: list[Any]) -> None:
         failures: list[BaseException] = []

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from services.events import dead, log, repository
+from services.events import dead, log, models, repository
 from shared.bus.event import attempt_of, event_of
 from shared.bus.failures import dead_letter
 from shared.bus.message import Delivery
@@ -144,7 +144,7 @@ def test_a_repeated_call_answers_with_the_replay_of_the_first(uses: Uses) -> Non
     keyed = replace(uses, context=Context(idempotency_key="k", fingerprint="f"))
     first = dead.replay(keyed, {"all": True})
     with uses.db.reading() as connection:
-        kept = connection.execute(repository.METADATA.tables["idempotency"].select()).mappings().one()
+        kept = connection.execute(models.METADATA.tables["idempotency"].select()).mappings().one()
     assert kept["noun"] == "deadletter"
     again = dead.replayed(uses, {"id": kept["object_id"]})
     assert again["items"] == first["items"]

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from services.events import handlers, log, repository
+from services.events import handlers, log, models, repository
 from services.events.models import event_table
 from shared.hosting.uses import Uses
 from shared.kernel import clock
@@ -218,12 +218,12 @@ def test_a_handled_message_is_sent_through_the_outbox_and_never_says_whose_it_is
     given = {**obj, "owner": "eve"} if isinstance(obj, dict) else obj
     answer = handlers.send(replace(uses, context=Context(owner="ann", correlation_id="c")), {"event": event, "obj": given})
     with uses.db.reading() as connection:
-        row, = connection.execute(handlers.repository.METADATA.tables["outbox"].select()).mappings()
+        row, = connection.execute(models.METADATA.tables["outbox"].select()).mappings()
     body = orjson.loads(row["body"])
     assert answer == {"event": event, "id": row["id"], "sent": True}
     assert (row["name"], row["exchange"], body["event"], body["correlation_id"]) == (event, "public", event, "c")
     assert body["obj"] == (json.loads(obj) if isinstance(obj, str) and obj.startswith("{") else obj)
-    assert handlers.sent(uses, {"id": answer["id"]}) == answer
+    assert handlers.sent(uses, {"event": event, "obj": obj, "id": answer["id"]}) == answer
 
 
 @pytest.mark.parametrize(("event", "obj", "code"), [
@@ -242,4 +242,4 @@ def test_nothing_else_is_sent(uses: Uses, event: str, obj: Any, code: str) -> No
     if event == "datarequest.neded":
         assert "datarequest.needed" in refusal.value.extra["nearest"]
     with uses.db.reading() as connection:
-        assert connection.execute(handlers.repository.METADATA.tables["outbox"].select()).first() is None
+        assert connection.execute(models.METADATA.tables["outbox"].select()).first() is None
