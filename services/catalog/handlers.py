@@ -272,9 +272,13 @@ def _nobody_watched(uses: Uses) -> bool:
 
 
 def scan_all(uses: Uses) -> None:
-    """Scan every Ready source that can have changed while nobody looked."""
+    """Scan every Ready source that can have changed while nobody looked.
+
+    What was registered or scanned since this start is left alone: between a caller's change and his audit there would
+    be a scan that nobody asked for.
+    """
     with uses.db.reading() as connection:
-        ids = repository.ready_to_scan(connection)
+        ids = repository.ready_to_scan(connection, uses.began)
     for source_id in ids:
         try:
             scan(uses, {"id": source_id})

@@ -91,11 +91,13 @@ def left_behind(connection: Connection) -> list[str]:
         source_table.c.destroyed_at.is_not(None), source_table.c.data_count > 0)).scalars())
 
 
-def ready_to_scan(connection: Connection) -> list[str]:
-    """Ready sources that can have changed since they were last looked at."""
+def ready_to_scan(connection: Connection, since: str) -> list[str]:
+    """Ready sources that can have changed while nobody looked: those of which no scan has begun since ``since``."""
+    scanned = select(scan_table.c.id).where(
+        scan_table.c.source_id == source_table.c.id, scan_table.c.kind == "scan", scan_table.c.started_at >= since).exists()
     return list(connection.execute(select(source_table.c.id).where(
-        source_table.c.state == "Ready", source_table.c.destroyed_at.is_(None),
-        source_table.c.adaptor != "simulated").order_by(source_table.c.id)).scalars())
+        source_table.c.state == "Ready", source_table.c.destroyed_at.is_(None), source_table.c.adaptor != "simulated",
+        ~scanned).order_by(source_table.c.id)).scalars())
 
 
 def nothing_left(uow: UnitOfWork, source_id: str) -> None:

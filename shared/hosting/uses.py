@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from shared.kernel.clock import stamp
 from shared.kernel.context import Context
 from shared.storage.database import Database
 
@@ -15,7 +16,7 @@ class Uses:
 
     ``mesh.call(service, method, **parameters)`` asks another service in this context. ``parts`` holds what only
     this service has (worker pools, policies), by name. ``retention`` forgets what is old, a stretch at each call;
-    ``vitals`` is how the process is, ``figures`` what it counts.
+    ``vitals`` is how the process is, ``figures`` what it counts. ``began`` is the stamp of the service's start.
     """
 
     service: str
@@ -27,6 +28,7 @@ class Uses:
     retention: Any = None
     vitals: Any = None
     figures: Any = None
+    began: str = field(default_factory=stamp)
 
     def caught(self, what: str, count: int = 1) -> None:
         """Count what a sweeper took up that was quiet for too long or left by a crash; at /metrics as ``edgemere_sweeper_caught``."""

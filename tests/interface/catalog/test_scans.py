@@ -278,11 +278,15 @@ def test_a_listing_that_cannot_be_read_is_refused_whole(catalogue: Catalogue, li
     assert catalogue.call("datasource_list")["total"] == 0
 
 
-def test_sources_are_looked_at_when_the_service_was_down(catalogue: Catalogue, folder: Path) -> None:
-    catalogue.folder(folder)
+def test_a_start_looks_at_what_changed_meanwhile_and_leaves_alone_what_was_registered_since(catalogue: Catalogue, folder: Path) -> None:
+    registered = catalogue.folder(folder)["scan"]["id"]
     (folder / "new.txt").write_text("n")
     handlers.sweep(catalogue.uses)
-    assert catalogue.scanned("lab")["scan"]["added"] == 1
-    first = catalogue.call("datasource_show", id="lab")["scan"]["id"]
+    assert catalogue.scanned("lab")["scan"]["id"] == registered, "nobody asked for a scan, and nobody was away"
+    scans.this_process.cache_clear()
+    catalogue.uses.began = clock.stamp()
     handlers.sweep(catalogue.uses)
-    assert catalogue.scanned("lab")["scan"]["id"] == first
+    scanned = catalogue.scanned("lab")["scan"]
+    assert scanned["added"] == 1
+    handlers.sweep(catalogue.uses)
+    assert catalogue.scanned("lab")["scan"]["id"] == scanned["id"]
