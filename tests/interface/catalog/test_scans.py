@@ -283,10 +283,17 @@ def test_a_start_looks_at_what_changed_meanwhile_and_leaves_alone_what_was_regis
     (folder / "new.txt").write_text("n")
     handlers.sweep(catalogue.uses)
     assert catalogue.scanned("lab")["scan"]["id"] == registered, "nobody asked for a scan, and nobody was away"
-    scans.this_process.cache_clear()
-    catalogue.uses.began = clock.stamp()
+    began_anew_after_a_while(catalogue)
     handlers.sweep(catalogue.uses)
     scanned = catalogue.scanned("lab")["scan"]
     assert scanned["added"] == 1
     handlers.sweep(catalogue.uses)
     assert catalogue.scanned("lab")["scan"]["id"] == scanned["id"]
+
+
+def began_anew_after_a_while(catalogue: Catalogue) -> None:
+    """The service is another process, and the one before was gone for long enough that nobody believes it alive."""
+    scans.this_process.cache_clear()
+    catalogue.uses.began = clock.stamp()
+    with catalogue.db.transaction() as uow:
+        uow.connection.execute(update(models.METADATA.tables["lease"]).values(until=clock.stamp_in(-1)))
