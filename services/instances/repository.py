@@ -36,7 +36,8 @@ def live_of_request(connection: Connection, request: str, limit: int, up_to: int
 def _due(connection: Connection, ids: Sequence[str] | None, limit: int, *conditions: Any) -> list[Row]:
     if ids is not None:
         conditions = (*conditions, table.c.id.in_(list(ids)))
-    return _rows(connection, select(table).where(table.c.state.in_(LIVE), *conditions).limit(limit))
+    # Few are due of the many that live: the state is kept from being looked up, so that the index of the time is.
+    return _rows(connection, select(table).where(func.coalesce(table.c.state, "").in_(LIVE), *conditions).limit(limit))
 
 
 def _free(now: str) -> Any:
