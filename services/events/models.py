@@ -1,4 +1,4 @@
-"""The event log and the dead letters as rows, and as the objects of the contract."""
+"""The event log, the dead letters, keys and the audit log as rows, and as the objects of the contract."""
 from __future__ import annotations
 
 import base64
@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
-from sqlalchemy import Column, Index, Integer, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import Column, Index, Integer, LargeBinary, MetaData, String, Table, Text, text
 
 from shared.bus.encoding import decode
+from shared.kernel import clock
 from shared.kernel.secrets import redacted
 from shared.query.values import storable
 from shared.storage.record import Record
-from shared.storage.schema import Id, Json, Serial, Stamp, Word, service_tables
+from shared.storage.schema import Id, Json, Serial, Stamp, Word, object_columns, service_tables
 
 METADATA = MetaData()
 service_tables(METADATA)
@@ -64,6 +65,62 @@ deadletter_table = Table(
     Index("deadletter_by_replay", "replayed_at"),
 )
 
+_ACTIVE = text("state = 'Active'")
+
+apikey_table = Table(
+    "apikey", METADATA, *object_columns(),
+    Column("name", Word, nullable=False),
+    # key, or session
+    Column("kind", String(16), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("roles", Json, nullable=False),
+    # Of the secret, digested twice: see keyring.kept.
+    Column("digest", String(64), nullable=False),
+    Column("old_digest", String(64)),
+    Column("overlap_until", Stamp),
+    Column("expires_at", Stamp),
+    Column("last_used_at", Stamp),
+    Column("revoked_at", Stamp),
+    Column("made_by", Word, nullable=False),
+    # The key that a session was opened with; with it the session ends.
+    Column("parent_id", Id),
+    Index("apikey_active_name", "owner", "name", unique=True, sqlite_where=_ACTIVE, postgresql_where=_ACTIVE),
+    Index("apikey_by_owner", "owner", "id"),
+    Index("apikey_by_parent", "parent_id"),
+    Index("apikey_by_end", "state", "expires_at"),
+)
+
+audit_table = Table(
+    "audit", METADATA,
+    # Given out by the service under a lock, without a gap: a gap is a line that was taken out.
+    Column("sequence", Serial, primary_key=True, autoincrement=False),
+    Column("id", Id, nullable=False, unique=True),
+    Column("kind", String(16), nullable=False),
+    Column("time", Stamp, nullable=False),
+    Column("owner", Word, nullable=False),
+    Column("credential", Word, nullable=False),
+    Column("address", Word, nullable=False),
+    Column("action", Word, nullable=False),
+    Column("outcome", Word, nullable=False),
+    Column("status", Integer),
+    Column("objects", Json, nullable=False),
+    Column("count", Integer, nullable=False),
+    Column("correlation_id", Word, nullable=False),
+    Column("hash", String(64), nullable=False),
+    Index("audit_by_owner", "owner", "sequence"),
+    Index("audit_by_action", "action", "sequence"),
+    Index("audit_by_correlation", "correlation_id", "sequence"),
+    Index("audit_by_time", "time"),
+)
+
+audit_floor_table = Table(
+    "audit_floor", METADATA,
+    # Up to here, and no further, triggers let lines be forgotten; the hash is that of the last one that went.
+    Column("sequence", Serial, primary_key=True, autoincrement=False),
+    Column("hash", String(64), nullable=False),
+    Column("at", Stamp, nullable=False),
+)
+
 SHOWN_BYTES = 64 * 1024
 
 
@@ -95,4 +152,23 @@ def shown_body(body: bytes) -> tuple[Any, str]:
         return base64.b64encode(body).decode(), "base64"
 
 
+def render_apikey(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A key without what is kept of its secret; one whose time is over says so before anybody has noticed."""
+    state, end = row["state"], row["expires_at"]
+    shown = {name: row[name] for name in (
+        "id", "name", "version", "created_at", "updated_at", "kind", "roles", "expires_at", "last_used_at", "overlap_until",
+        "revoked_at", "made_by", "owner")}
+    return {**shown, "state": "Expired" if state == "Active" and end and end <= clock.stamp() else state, "key": None}
+
+
+AUDITED = ("sequence", "id", "kind", "time", "owner", "credential", "address", "action", "outcome", "status", "objects", "count",
+           "correlation_id", "hash")
+
+
+def render_audit(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in AUDITED}
+
+
+APIKEY = Record("apikey", apikey_table, render_apikey)
+AUDIT = Record("auditentry", audit_table, render_audit)
 DEADLETTER = Record("deadletter", deadletter_table, render_deadletter)

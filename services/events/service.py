@@ -1,7 +1,7 @@
-"""The service ``events``: the event log, dead letters, and operations."""
+"""The service ``events``: the event log, dead letters, operations, keys, and the audit log."""
 from __future__ import annotations
 
-from services.events import dead, handlers, log, operations
+from services.events import auditing, dead, handlers, identities, log, operations
 from shared.bus.topology import DEAD_QUEUE
 from shared.hosting.entrypoints import batch_event, rpc
 from shared.hosting.serving import UsesProvider, action
@@ -11,7 +11,8 @@ from shared.hosting.timers import timer
 class Events:
     name = "events"
     uses = UsesProvider()
-    replays = {"event": handlers.sent, "deadletter": dead.replayed, "operation": operations.show}
+    replays = {"event": handlers.sent, "deadletter": dead.replayed, "operation": operations.show,
+               **identities.REPLAYS}
 
     # --- the event log
     @action
@@ -57,6 +58,56 @@ class Events:
     def operation_cancel(self, parameters):
         return operations.cancel(self.uses, parameters)
 
+    # --- keys, and who is calling
+    @action
+    def apikey_create(self, parameters):
+        return identities.create(self.uses, parameters)
+
+    @action
+    def apikey_list(self, parameters):
+        return identities.find(self.uses, parameters)
+
+    @action
+    def apikey_show(self, parameters):
+        return identities.show(self.uses, parameters)
+
+    @action
+    def apikey_rotate(self, parameters):
+        return identities.rotate(self.uses, parameters)
+
+    @action
+    def apikey_revoke(self, parameters):
+        return identities.revoke(self.uses, parameters)
+
+    @action
+    def identity_show(self, parameters):
+        return identities.whoami(self.uses)
+
+    @rpc
+    def identify(self, id, digest):
+        return identities.identify(self.uses, id, digest)
+
+    @rpc
+    def session_open(self, lifetime_s, until=None):
+        return identities.open_session(self.uses, lifetime_s, until)
+
+    @rpc
+    def session_close(self):
+        return identities.close_session(self.uses)
+
+    # --- the audit log
+    @action
+    def audit_list(self, parameters):
+        return auditing.find(self.uses, parameters)
+
+    @action
+    def audit_verify(self, parameters):
+        return auditing.verify(self.uses, parameters)
+
+    @rpc
+    def audit_told(self, entries):
+        return auditing.told(self.uses, entries)
+
     @rpc
     def health(self):
         return self.uses.health(handlers.health)
@@ -65,6 +116,10 @@ class Events:
     def logged(self, messages):
         log.append(self.uses, messages)
 
+    @batch_event("edgemere", ["audit.changed"], queue="events.audit", internal=True)
+    def audited(self, messages):
+        auditing.changed(self.uses, messages)
+
     @batch_event(queue=DEAD_QUEUE, raw=True)
     def died(self, messages):
         dead.keep(self.uses, messages)
@@ -72,4 +127,6 @@ class Events:
     @timer(interval=60)
     def sweep(self):
         log.forget(self.uses)
+        identities.sweep(self.uses)
+        auditing.forget(self.uses)
         self.uses.retention.sweep()

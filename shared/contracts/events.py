@@ -1,8 +1,9 @@
-"""What the service ``events`` answers: the event log, dead letters and operations."""
+"""What the service ``events`` answers: the event log, dead letters and operations; and the rows of ``identities``."""
 from __future__ import annotations
 
 from marshmallow import Schema, fields
 
+from shared.contracts import identities
 from shared.contracts.action import Action
 from shared.contracts.fields import Expression, between
 from shared.contracts.parameters import One, about, listing
@@ -82,6 +83,7 @@ ACTIONS = (
     Action(path=("operation", "cancel"), method="operation_cancel", kind="command", parameters=One,
            summary="Stop something long.", noun="operation", positional="id",
            errors=("operation.not_found", "operation.over", "datarequest.illegal_move"), example={"id": "oper_…"}, confirm=True, **_DO),
+    *identities.ACTIONS,
 )
 
 ERRORS = {
@@ -90,4 +92,5 @@ ERRORS = {
     "deadletter.unnamed": "No dead letter was named.",
     "operation.not_found": "There is no such operation.",
     "operation.over": "The operation is over; there is nothing left to stop.",
+    **identities.ERRORS,
 }

@@ -226,7 +226,38 @@ FINDING = ObjectType("finding", "One thing in which catalogue and storage differ
     Attribute("detail", "text", "What is different, in a sentence."),
     Attribute("repaired", "boolean", "Whether the audit repaired it."),
 ), "path")
+APIKEY = _type(
+    "apikey", "A key that speaks for its owner; the secret in it is shown once and kept nowhere.",
+    ("name", "text", "What it is for; unique for its owner.", True),
+    ("kind", "text", "key, or session: what a login on the page made of a key or token.", True),
+    ("state", "text", "Active, Expired or Revoked.", True),
+    ("roles", "list", "What it may do."),
+    ("expires_at", "time", "When it ends by itself; null never."),
+    ("last_used_at", "time", "When it was last used, within about ten minutes."),
+    ("overlap_until", "time", "Until when the secret before the last rotation works."),
+    ("revoked_at", "time", "When it was revoked."),
+    ("made_by", "text", "Who made it."),
+    ("key", "text", "The key itself; in the one answer that makes it, null ever after."),
+    ("owner", "text", "Whom it speaks for.", True),
+)
+AUDITENTRY = ObjectType("auditentry", "One line of the audit log: who did what, and what came of it.", (
+    Attribute("sequence", "number", "Its position; only rises."),
+    Attribute("id", "text", "Its id.", True),
+    Attribute("kind", "text", "changed (written with the change), answered (what the caller was told), refused (a login), or forgotten.", True),
+    Attribute("time", "time", "When it happened."),
+    Attribute("owner", "text", "On whose behalf.", True),
+    Attribute("credential", "text", "The id of the key, or the subject of the token.", True),
+    Attribute("address", "text", "Where the call came from.", True),
+    Attribute("action", "text", "The action of the table.", True),
+    Attribute("outcome", "text", "ok, or the stable code of the error.", True),
+    Attribute("status", "number", "The HTTP status of the answer."),
+    Attribute("objects", "list", "The ids of what was changed, at most 20."),
+    Attribute("count", "number", "How many were changed; of refused logins, how many of this kind in a minute."),
+    Attribute("correlation_id", "text", "The call that it belongs to.", True),
+    Attribute("hash", "text", "The digest of this line and the one before."),
+), "sequence")
 
 OBJECTS = {kind.noun: kind for kind in (
     DATAREFERENCE, DATAREQUEST, DATARESERVATION, DATAINSTANCE, DATASOURCE, DATA, POLICY, EVENT, DEADLETTER, OPERATION, FINDING,
+    APIKEY, AUDITENTRY,
 )}

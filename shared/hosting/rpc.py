@@ -39,7 +39,8 @@ PATIENCE_S = 1.0
 HEARTBEAT_S = 20
 DRAIN_S = 1.0
 RECONNECT_S = (0.2, 0.5, 1.0, 2.0, 5.0)
-_WORDS = ("owner", "request_id", "correlation_id", "causation_id", "idempotency_key")
+_WORDS = ("owner", "request_id", "correlation_id", "causation_id", "idempotency_key", "credential", "address",
+          "action")
 
 
 # --- context -------------------------------------------------------------------------------------------------------

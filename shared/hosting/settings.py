@@ -7,27 +7,55 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
 from marshmallow import ValidationError, fields
 from marshmallow.validate import OneOf, Range
 
+from shared.contracts.identities import ROLES
 from shared.kernel.clock import parse_duration
 
 ENVIRONMENTS = ("dev", "test", "prod")
 
 
 class Words(fields.List):
-    """A list of texts, written as a list or, as environment variables must, separated by commas."""
+    """A list of texts, written as a list or, as environment variables must, separated by commas; each one of ``known``, if any."""
 
-    def __init__(self) -> None:
-        super().__init__(fields.String())
+    def __init__(self, *known: str) -> None:
+        super().__init__(fields.String(validate=OneOf(known) if known else None))
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **more: Any) -> tuple[str, ...]:
         if isinstance(value, str):
             value = [part.strip() for part in value.split(",") if part.strip()]
         return tuple(super()._deserialize(value, attr, data, **more))
+
+
+class Networks(Words):
+    """Addresses and networks, such as 10.0.0.0/8."""
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **more: Any) -> tuple[str, ...]:
+        found = super()._deserialize(value, attr, data, **more)
+        for text in found:
+            try:
+                ip_network(text, strict=False)
+            except ValueError:
+                raise ValidationError(f"'{text}' is no address or network such as 10.0.0.0/8.") from None
+        return found
+
+
+class Rates(Words):
+    """How often something may be done: ``100/second``, ``6000/minute``, ``20 per 5 minutes``; none is no bound."""
+
+    _RATE = re.compile(r"[1-9]\d{0,8}\s*(/|per)\s*(\d+\s*)?(second|minute|hour|day)s?", re.IGNORECASE)
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **more: Any) -> tuple[str, ...]:
+        found = super()._deserialize(value, attr, data, **more)
+        for text in found:
+            if not self._RATE.fullmatch(text.strip()):
+                raise ValidationError(f"'{text}' is no rate such as 100/second or 6000/minute.")
+        return found
 
 
 class Seconds(fields.Field):
@@ -136,6 +164,43 @@ class Web:
     socket_timeout_s: float = key(Seconds(1))
     allowed_hosts: tuple[str, ...] = key(Words())
     allowed_origins: tuple[str, ...] = key(Words())
+    trusted_proxies: tuple[str, ...] = key(Networks())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Jwt:
+    issuer: str = key(fields.String())
+    audience: str = key(fields.String())
+    jwks: str = key(fields.String())
+    algorithms: tuple[str, ...] = key(Words("RS256", "ES256"))
+    leeway_s: float = key(Seconds(0, 300))
+    owner_claim: str = key(fields.String())
+    roles_claim: str = key(fields.String())
+    roles: Mapping[str, str] = key(fields.Dict(keys=fields.String(), values=fields.String(validate=OneOf(ROLES))))
+    refetch_s: float = key(Seconds(1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Auth:
+    mode: str = key(fields.String(validate=OneOf(["none", "required"])))
+    cache_s: float = key(Seconds(0, 60))
+    session_s: float = key(Seconds(60, 30 * 86400))
+    bootstrap_key_file: str = key(fields.String())
+    bootstrap_owner: str = key(fields.String())
+    jwt: Jwt
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    owner: tuple[str, ...] = key(Rates())
+    address: tuple[str, ...] = key(Rates())
+    wrong_credentials: tuple[str, ...] = key(Rates())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audit:
+    retention_days: float = key(fields.Float(validate=Range(min=1)))
+    key: str = key(fields.String(), secret=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -267,6 +332,9 @@ class Config:
     environment: str = key(fields.String(validate=OneOf(ENVIRONMENTS)))
     data_dir: str = key(fields.String())
     web: Web
+    auth: Auth
+    limits: Limits
+    audit: Audit
     broker: Broker
     database: DatabaseSettings
     health: HealthSettings

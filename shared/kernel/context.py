@@ -12,7 +12,9 @@ class Context:
     ``correlation_id`` ties everything to the first call, ``causation_id`` names the message that caused this
     work. ``deadline`` is absolute, in seconds since the epoch. ``if_match`` is the version that the caller saw.
     ``idempotency_key`` makes a repeated call find what its first run did; ``fingerprint`` tells whether it is
-    the same call, and ``answers`` is the class of object that the call is answered with.
+    the same call, and ``answers`` is the class of object that the call is answered with. ``credential`` (the id of a
+    key, or the subject of a token), ``address`` and ``action`` say who began it, from where and with which row of the
+    table: what is written in the audit log. They are empty where nobody has to log in.
     """
 
     owner: str = ""
@@ -23,6 +25,9 @@ class Context:
     idempotency_key: str = ""
     fingerprint: str = ""
     answers: str = ""
+    credential: str = ""
+    address: str = ""
+    action: str = ""
     deadline: float | None = None
     if_match: int | None = None
 

@@ -63,6 +63,12 @@ class Malformed(EdgemereError):
     next_step = "Correct what was sent."
 
 
+class Unauthenticated(EdgemereError):
+    """Who is calling is not known, or not believed."""
+    status, code = 401, "unauthenticated"
+    next_step = "Send 'Authorization: Bearer <key>', or log in with: edgemere login"
+
+
 class Denied(EdgemereError):
     """The caller may not do this."""
     status, code = 403, "denied"
@@ -168,7 +174,7 @@ def _under(pointer: str, error: Mapping[str, str]) -> dict[str, str]:
 KINDS: dict[str, type[EdgemereError]] = {
     kind.__name__: kind
     for kind in (
-        EdgemereError, Malformed, Denied, NotFound, MethodNotAllowed, Conflict, VersionConflict, NoCapacity,
+        EdgemereError, Malformed, Unauthenticated, Denied, NotFound, MethodNotAllowed, Conflict, VersionConflict, NoCapacity,
         PreconditionFailed, TooLarge, Invalid, TooMany, NotYet, Unavailable, DeadlineExceeded,
     )
 }

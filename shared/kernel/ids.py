@@ -27,6 +27,8 @@ PREFIXES = {
     "event": "evnt",
     "deadletter": "dead",
     "policy": "dpol",
+    "apikey": "akey",
+    "auditentry": "audt",
 }
 NOUNS = {prefix: noun for noun, prefix in PREFIXES.items()}
 

@@ -21,6 +21,9 @@ from shared.storage.bulk import insert_rows, insert_together, insert_unless_ther
 from shared.storage.record import Record, Row
 from shared.storage.schema import INTERNAL_SHARDS, SHARDS
 
+# So many ids of what one transaction changed are in its line of the audit log; the number of all is there, too.
+AUDITED = 20
+
 Changes = Mapping[str, Any] | Callable[[Row], Mapping[str, Any]] | None
 
 
@@ -37,6 +40,7 @@ class UnitOfWork:
         self._history: list[dict[str, Any]] = []
         self._updated: dict[str, tuple[Record, Row, dict[str, None]]] = {}
         self._made: set[str] = set()
+        self._touched: dict[str, None] = {}
         self._remembered = not context.idempotency_key
         self._unmatched = context.if_match
 
@@ -81,6 +85,7 @@ class UnitOfWork:
         if not made:
             return []
         self._record_history(record, made, states, now)
+        self.audited(*(row["id"] for row in made))
         for row in made:
             self._made.add(row["id"])
             names = [f"{record.noun}.create", *(f"{record.noun}.{to.lower()}" for _, _, to in states)]
@@ -166,6 +171,14 @@ class UnitOfWork:
         """
         return self._append(name, object_id, orjson.dumps(body).decode(), [])
 
+    def audited(self, *object_ids: str) -> None:
+        """Note that the call changes these objects: the audit log says so with the commit. Rows changed here do it by themselves.
+
+        Nothing is noted for work that no action of a logged-in caller began, such as that of a message.
+        """
+        if self.context.action:
+            self._touched.update(dict.fromkeys(object_ids))
+
     def first_time(self, consumer: str, message_id: str | None) -> bool:
         """Whether ``consumer`` has not handled this message yet; remembers it with this transaction."""
         if not message_id:
@@ -180,11 +193,21 @@ class UnitOfWork:
             if changed := record.changed(columns):
                 self._append(f"{record.noun}.updated", row["id"], orjson.dumps(record.render(row)).decode(), changed)
         self._updated.clear()
+        if self._touched:
+            self._say_audited()
         insert_together(self.connection, [(self._table("history"), self._history), (self._table("outbox"), self._messages)])
         self.said += len(self._messages)
         self._history, self._messages = [], []
 
     # --- inside ------------------------------------------------------------------------------------------------
+
+    def _say_audited(self) -> None:
+        touched, context = list(self._touched), self.context
+        self._touched.clear()
+        line = {"owner": context.owner, "credential": context.credential, "address": context.address, "action": context.action,
+                "outcome": "ok", "objects": touched[:AUDITED], "count": len(touched), "correlation_id": context.correlation_id,
+                "time": self._now or clock.stamp()}
+        self._append("audit.changed", touched[0], orjson.dumps(line).decode(), [])
 
     def _table(self, name: str) -> Any:
         return self._tables[name]
@@ -230,6 +253,7 @@ class UnitOfWork:
                 f"{len(rows) - count} of {len(rows)} {record.noun} objects were changed by somebody else meanwhile.",
                 next_step="Read the object again and repeat.")
         self.remember(record.noun, rows[0]["id"])
+        self.audited(*(row["id"] for row in rows))
         return moved
 
     def _check_match(self, record: Record, rows: Sequence[Row]) -> None:

@@ -447,6 +447,74 @@ export interface Finding {
   [name: string]: any;
 }
 
+/** A key that speaks for its owner; the secret in it is shown once and kept nowhere. */
+export interface Apikey {
+  /** The id: a ULID with the prefix of its class. */
+  id: string | null;
+  /** Rises with every change; also the ETag. */
+  version: number | null;
+  /** When it was made. */
+  created_at: string | null;
+  /** When it last changed. */
+  updated_at: string | null;
+  /** What it is for; unique for its owner. */
+  name: string | null;
+  /** key, or session: what a login on the page made of a key or token. */
+  kind: string | null;
+  /** Active, Expired or Revoked. */
+  state: string | null;
+  /** What it may do. */
+  roles: any[] | null;
+  /** When it ends by itself; null never. */
+  expires_at: string | null;
+  /** When it was last used, within about ten minutes. */
+  last_used_at: string | null;
+  /** Until when the secret before the last rotation works. */
+  overlap_until: string | null;
+  /** When it was revoked. */
+  revoked_at: string | null;
+  /** Who made it. */
+  made_by: string | null;
+  /** The key itself; in the one answer that makes it, null ever after. */
+  key: string | null;
+  /** Whom it speaks for. */
+  owner: string | null;
+  [name: string]: any;
+}
+
+/** One line of the audit log: who did what, and what came of it. */
+export interface Auditentry {
+  /** Its position; only rises. */
+  sequence: number | null;
+  /** Its id. */
+  id: string | null;
+  /** changed (written with the change), answered (what the caller was told), refused (a login), or forgotten. */
+  kind: string | null;
+  /** When it happened. */
+  time: string | null;
+  /** On whose behalf. */
+  owner: string | null;
+  /** The id of the key, or the subject of the token. */
+  credential: string | null;
+  /** Where the call came from. */
+  address: string | null;
+  /** The action of the table. */
+  action: string | null;
+  /** ok, or the stable code of the error. */
+  outcome: string | null;
+  /** The HTTP status of the answer. */
+  status: number | null;
+  /** The ids of what was changed, at most 20. */
+  objects: any[] | null;
+  /** How many were changed; of refused logins, how many of this kind in a minute. */
+  count: number | null;
+  /** The call that it belongs to. */
+  correlation_id: string | null;
+  /** The digest of this line and the one before. */
+  hash: string | null;
+  [name: string]: any;
+}
+
 /** The names of the messages. */
 export type EventName = "datareference.create" | "datareference.updated" | "datareference.destroy" | "datareference.provisioned" | "datareference.failedprovision" | "datareference.provisioning" | "datarequest.create" | "datarequest.updated" | "datarequest.destroy" | "datarequest.needed" | "datarequest.selected" | "datarequest.evaluated" | "datarequest.satisfied" | "datarequest.completed" | "datarequest.failed" | "datareservation.create" | "datareservation.updated" | "datareservation.destroy" | "datareservation.created" | "datareservation.confirmed" | "datareservation.rejected" | "datainstance.create" | "datainstance.updated" | "datainstance.destroy" | "datainstance.provisioning" | "datainstance.ready" | "datainstance.broken" | "datasource.create" | "datasource.updated" | "datasource.destroy" | "datasource.ready" | "datasource.suspended" | "datasource.shutdown" | "data.create" | "data.updated" | "data.destroy" | "datarequest.waiting" | "datainstance.expiring" | "datareference.better_available";
 
@@ -1302,8 +1370,105 @@ export interface DoOperationCancelParameters {
   id: string;
 }
 
+/** The parameters of `do.apikey.create`. */
+export interface DoApikeyCreateParameters {
+  /** What the key is for: a label, unique for its owner. Without one it is called apikey-<n>. */
+  name?: string;
+  /** Whom the key speaks for; another than oneself needs an Administrator. */
+  owner?: string;
+  /** What the key may do: no more than whoever makes it. Without it the same. */
+  roles?: any;
+  /** When the key ends by itself: 90d, 12h. Without it never. */
+  lifetime?: string | number;
+}
+
+/** The parameters of `do.apikey.list`. */
+export interface DoApikeyListParameters {
+  /** An id, a name, or a query over the object's fields. */
+  attr1?: string | Record<string, any>;
+  /** The id: a ULID with the prefix of its class. */
+  id?: string;
+  /** What it is for; unique for its owner. */
+  name?: string;
+  /** key, or session: what a login on the page made of a key or token. */
+  kind?: string;
+  /** Active, Expired or Revoked. */
+  state?: string;
+  /** Whom it speaks for. */
+  owner?: string;
+  /** How many at most in one page. */
+  limit?: number;
+  /** Where to go on: the `next` of the page before. */
+  cursor?: string;
+  /** A field, or several with commas; a minus before it turns it round. */
+  sort?: string;
+}
+
+/** The parameters of `do.apikey.show`. */
+export interface DoApikeyShowParameters {
+  /** The id or name of the object. */
+  id: string;
+}
+
+/** The parameters of `do.apikey.rotate`. */
+export interface DoApikeyRotateParameters {
+  /** The id or name of the object. */
+  id: string;
+  /** How long the secret before goes on working, at most 30d. Without it, it ends at once. */
+  overlap?: string | number;
+}
+
+/** The parameters of `do.apikey.revoke`. */
+export interface DoApikeyRevokeParameters {
+  /** The id or name of the object. */
+  id: string;
+}
+
+/** The parameters of `do.identity.show`. */
+export interface DoIdentityShowParameters {
+}
+
+/** The parameters of `do.audit.list`. */
+export interface DoAuditListParameters {
+  /** An id, a name, or a query over the object's fields. */
+  attr1?: string | Record<string, any>;
+  /** Its id. */
+  id?: string;
+  /** changed (written with the change), answered (what the caller was told), refused (a login), or forgotten. */
+  kind?: string;
+  /** On whose behalf. */
+  owner?: string;
+  /** The id of the key, or the subject of the token. */
+  credential?: string;
+  /** Where the call came from. */
+  address?: string;
+  /** The action of the table. */
+  action?: string;
+  /** ok, or the stable code of the error. */
+  outcome?: string;
+  /** The call that it belongs to. */
+  correlation_id?: string;
+  /** How many at most in one page. */
+  limit?: number;
+  /** Where to go on: the `next` of the page before. */
+  cursor?: string;
+  /** A field, or several with commas; a minus before it turns it round. */
+  sort?: string;
+}
+
+/** The parameters of `do.audit.verify`. */
+export interface DoAuditVerifyParameters {
+  /** The position that was noted. */
+  sequence?: number;
+  /** The hash that was noted with it: shows whether the end was cut off since. */
+  hash?: string;
+}
+
 /** It cannot be parsed. */
 export class Malformed extends EdgemereError {}
+
+/** Who is calling is not known, or not believed. */
+export class Unauthenticated extends EdgemereError {}
 
 /** The caller may not do this. */
 export class Denied extends EdgemereError {}
@@ -1454,6 +1619,28 @@ export interface DoTree {
     show: (parameters: DoOperationShowParameters, options?: Options) => Promise<Operation>;
     /** Stop something long. */
     cancel: (parameters: DoOperationCancelParameters, options?: Options) => Promise<Operation>;
+  };
+  apikey: {
+    /** Make a key for a program or a person; its secret is shown this once. */
+    create: (parameters?: DoApikeyCreateParameters, options?: Options) => Promise<Apikey>;
+    /** List keys: one's own; an Administrator sees everybody's. */
+    list: (parameters?: DoApikeyListParameters, options?: Options) => Promise<Page<Apikey>>;
+    /** Show what a key may do, and when it was last used; never its secret. */
+    show: (parameters: DoApikeyShowParameters, options?: Options) => Promise<Apikey>;
+    /** Give a key a new secret, shown this once; the one before may work on for a while. */
+    rotate: (parameters: DoApikeyRotateParameters, options?: Options) => Promise<Apikey>;
+    /** End a key at once, everywhere, with the sessions that were opened with it. */
+    revoke: (parameters: DoApikeyRevokeParameters, options?: Options) => Promise<Apikey>;
+  };
+  identity: {
+    /** Show who is calling: the owner, the roles, and the credential that says so. */
+    show: (parameters?: DoIdentityShowParameters, options?: Options) => Promise<any>;
+  };
+  audit: {
+    /** List who changed what, with which outcome, and whose login was refused. */
+    list: (parameters?: DoAuditListParameters, options?: Options) => Promise<Page<Auditentry>>;
+    /** Look whether anything in the audit log was changed, taken out or put in since it was written. */
+    verify: (parameters?: DoAuditVerifyParameters, options?: Options) => Promise<any>;
   };
 }
 

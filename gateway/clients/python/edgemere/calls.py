@@ -1429,6 +1429,212 @@ class DoOperationCalls:
         )
 
 
+class DoApikeyCalls:
+    """The actions of apikey."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def create(
+            self,
+            name: str | None = None,
+            *,
+            owner: str | None = None,
+            roles: Any = None,
+            lifetime: str | float | None = None,
+            idempotency_key: str | None = None,
+            if_match: int | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """Make a key for a program or a person; its secret is shown this once.
+
+        Args:
+            name: What the key is for: a label, unique for its owner. Without one it is called apikey-<n>.
+            owner: Whom the key speaks for; another than oneself needs an Administrator.
+            roles: What the key may do: no more than whoever makes it. Without it the same.
+            lifetime: When the key ends by itself: 90d, 12h. Without it never.
+
+        Raises:
+            Conflict: ``apikey.name_taken``: The owner has a living key of this name.
+            Denied: ``apikey.roles``: A key cannot have a role that its maker does not have.
+            Denied: ``apikey.denied``: Only an Administrator may do this with keys of others.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/do/apikey/create", True, "object", 0),
+            {"name": name, "owner": owner, "roles": roles, "lifetime": lifetime},
+            idempotency_key=idempotency_key, if_match=if_match, timeout_s=timeout_s,
+        )
+
+    def list(
+            self,
+            *,
+            attr1: str | Mapping[str, Any] | None = None,
+            id: str | None = None,
+            name: str | None = None,
+            kind: str | None = None,
+            state: str | None = None,
+            owner: str | None = None,
+            limit: int | None = None,
+            cursor: str | None = None,
+            sort: str | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """List keys: one's own; an Administrator sees everybody's.
+
+        Args:
+            attr1: An id, a name, or a query over the object's fields.
+            id: The id: a ULID with the prefix of its class.
+            name: What it is for; unique for its owner.
+            kind: key, or session: what a login on the page made of a key or token.
+            state: Active, Expired or Revoked.
+            owner: Whom it speaks for.
+            limit: How many at most in one page.
+            cursor: Where to go on: the `next` of the page before.
+            sort: A field, or several with commas; a minus before it turns it round.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/do/apikey/list", False, "page", 0),
+            {"attr1": attr1, "id": id, "name": name, "kind": kind, "state": state, "owner": owner, "limit": limit, "cursor":
+             cursor, "sort": sort},
+            timeout_s=timeout_s,
+        )
+
+    def show(self, id: str | Mapping[str, Any], *, timeout_s: float | None = None) -> Any:
+        """Show what a key may do, and when it was last used; never its secret.
+
+        Args:
+            id: required; The id or name of the object.
+
+        Raises:
+            NotFound: ``apikey.not_found``: There is no such key among those that the caller may see.
+        """
+        return self._server.call(("/edgemere/diml/dml/do/apikey/show", False, "object", 0), {"id": id}, timeout_s=timeout_s)
+
+    def rotate(
+            self,
+            id: str | Mapping[str, Any],
+            *,
+            overlap: str | float | None = None,
+            idempotency_key: str | None = None,
+            if_match: int | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """Give a key a new secret, shown this once; the one before may work on for a while.
+
+        Args:
+            id: required; The id or name of the object.
+            overlap: How long the secret before goes on working, at most 30d. Without it, it ends at once.
+
+        Raises:
+            NotFound: ``apikey.not_found``: There is no such key among those that the caller may see.
+            Invalid: ``apikey.over``: The key has ended; it gets no new secret.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/do/apikey/rotate", True, "object", 0),
+            {"id": id, "overlap": overlap},
+            idempotency_key=idempotency_key, if_match=if_match, timeout_s=timeout_s,
+        )
+
+    def revoke(
+            self,
+            id: str | Mapping[str, Any],
+            *,
+            idempotency_key: str | None = None,
+            if_match: int | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """End a key at once, everywhere, with the sessions that were opened with it.
+
+        Args:
+            id: required; The id or name of the object.
+
+        Raises:
+            NotFound: ``apikey.not_found``: There is no such key among those that the caller may see.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/do/apikey/revoke", True, "object", 0),
+            {"id": id},
+            idempotency_key=idempotency_key, if_match=if_match, timeout_s=timeout_s,
+        )
+
+
+class DoIdentityCalls:
+    """The actions of identity."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def show(self, *, timeout_s: float | None = None) -> Any:
+        """Show who is calling: the owner, the roles, and the credential that says so."""
+        return self._server.call(("/edgemere/diml/dml/do/identity/show", False, "document", 0), {}, timeout_s=timeout_s)
+
+
+class DoAuditCalls:
+    """The actions of audit."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def list(
+            self,
+            *,
+            attr1: str | Mapping[str, Any] | None = None,
+            id: str | None = None,
+            kind: str | None = None,
+            owner: str | None = None,
+            credential: str | None = None,
+            address: str | None = None,
+            action: str | None = None,
+            outcome: str | None = None,
+            correlation_id: str | None = None,
+            limit: int | None = None,
+            cursor: str | None = None,
+            sort: str | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """List who changed what, with which outcome, and whose login was refused.
+
+        Args:
+            attr1: An id, a name, or a query over the object's fields.
+            id: Its id.
+            kind: changed (written with the change), answered (what the caller was told), refused (a login), or forgotten.
+            owner: On whose behalf.
+            credential: The id of the key, or the subject of the token.
+            address: Where the call came from.
+            action: The action of the table.
+            outcome: ok, or the stable code of the error.
+            correlation_id: The call that it belongs to.
+            limit: How many at most in one page.
+            cursor: Where to go on: the `next` of the page before.
+            sort: A field, or several with commas; a minus before it turns it round.
+
+        Raises:
+            Denied: ``audit.denied``: Only an Administrator may read the audit log.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/do/audit/list", False, "page", 0),
+            {"attr1": attr1, "id": id, "kind": kind, "owner": owner, "credential": credential, "address": address, "action":
+             action, "outcome": outcome, "correlation_id": correlation_id, "limit": limit, "cursor": cursor, "sort": sort},
+            timeout_s=timeout_s,
+        )
+
+    def verify(self, *, sequence: int | None = None, hash: str | None = None, timeout_s: float | None = None) -> Any:
+        """Look whether anything in the audit log was changed, taken out or put in since it was written.
+
+        Args:
+            sequence: The position that was noted.
+            hash: The hash that was noted with it: shows whether the end was cut off since.
+
+        Raises:
+            Denied: ``audit.denied``: Only an Administrator may read the audit log.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/do/audit/verify", False, "document", 0),
+            {"sequence": sequence, "hash": hash},
+            timeout_s=timeout_s,
+        )
+
+
 class DoCalls:
     """The actions of ``diml dml do``."""
 
@@ -1441,6 +1647,9 @@ class DoCalls:
         self.datainstance = DoDatainstanceCalls(server)
         self.event = DoEventCalls(server)
         self.operation = DoOperationCalls(server)
+        self.apikey = DoApikeyCalls(server)
+        self.identity = DoIdentityCalls(server)
+        self.audit = DoAuditCalls(server)
 
     def reserve(
             self,

@@ -1,0 +1,127 @@
+"""The keys as rows: what is kept of a secret, and the queries over keys, each with a name and a sentence.
+
+Decides nothing about who may do what.
+"""
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import os
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, and_, func, or_, select, update
+
+from services.events.models import APIKEY, apikey_table
+from shared.lists import Lister
+from shared.storage.bulk import insert_unless_there
+from shared.storage.record import Row
+from shared.storage.unit_of_work import UnitOfWork
+
+keys = Lister(APIKEY)
+
+ACTIVE, EXPIRED, REVOKED = "Active", "Expired", "Revoked"
+KEY, SESSION = "key", "session"
+FORM = re.compile(r"edk_([0-7][0-9A-HJKMNP-TV-Z]{25})_([a-z2-7]{52})", re.ASCII)
+"""A key: a mark that scanners of leaked secrets can look for, the ULID of its row, 256 random bits in base 32."""
+# A use is noted when the last one that was noted lies so far back: nobody needs it to the second, and each costs a write.
+NOTED_EVERY_S = 600
+
+
+def new_secret() -> str:
+    """256 bits from the system's generator, as 52 characters."""
+    return base64.b32encode(os.urandom(32)).decode().rstrip("=").lower()
+
+
+def key_of(key_id: str, secret: str) -> str:
+    """The key as its owner gets it."""
+    return f"edk_{key_id.split('_', 1)[1]}_{secret}"
+
+
+def digest_of(secret: str) -> str:
+    """What the gateway sends of a secret: the secret itself is on no bus and in no log."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def kept(digest: str) -> str:
+    """What the table keeps: the digest, digested once more.
+
+    SHA-256 and no slow function for passwords, because there is nothing to guess: the secret is 256 random bits, and
+    10^18 tries a second would take longer than the universe has. Twice, so that who has read the table cannot send what
+    stands in it: what is sent is the digest before.
+    """
+    return hashlib.sha256(f"edgemere key {digest}".encode()).hexdigest()
+
+
+def fits(row: Row, digest: str, now: str) -> bool:
+    """Whether a digest is that of the key's secret, or of the one before while both work; takes as long either way."""
+    wanted = kept(digest)
+    fits_now = hmac.compare_digest(row["digest"], wanted)
+    fits_before = hmac.compare_digest(row["old_digest"] or "", wanted)
+    return fits_now or (fits_before and (row["overlap_until"] or "") > now)
+
+
+def by_id(connection: Connection, key_id: str) -> Row | None:
+    """A key by its id, in any state."""
+    found = connection.execute(select(apikey_table).where(apikey_table.c.id == key_id)).mappings().first()
+    return dict(found) if found else None
+
+
+def by_name(connection: Connection, name: str, owner: str | None) -> list[Row]:
+    """The keys of this name among those of ``owner`` (None: of all), the working ones before those that ended, the newest first."""
+    table = apikey_table
+    mine = [] if owner is None else [table.c.owner == owner]
+    rows = [dict(row) for row in connection.execute(
+        select(table).where(table.c.name == name, *mine).order_by(table.c.id.desc()).limit(100)).mappings()]
+    return sorted(rows, key=lambda row: row["state"] != ACTIVE)
+
+
+def count_of(connection: Connection, owner: str) -> int:
+    """How many keys an owner has had."""
+    return connection.execute(select(func.count()).select_from(apikey_table).where(apikey_table.c.owner == owner)).scalar_one()
+
+
+def add(uow: UnitOfWork, row: Row) -> bool:
+    """Write a new key down; False where its id, or a working one's name, is there already."""
+    return row["id"] in insert_unless_there(uow.connection, apikey_table, [row])
+
+
+def change(uow: UnitOfWork, row: Row, now: str, **values: Any) -> Row:
+    """Change a key; its version rises."""
+    new = {**values, "version": row["version"] + 1, "updated_at": now}
+    uow.connection.execute(update(apikey_table).where(apikey_table.c.id == row["id"]).values(**new))
+    return {**row, **new}
+
+
+def sessions_of(uow: UnitOfWork, key_id: str) -> list[Row]:
+    """The working sessions that were opened with a key."""
+    table = apikey_table
+    return uow.rows(select(table).where(table.c.parent_id == key_id, table.c.state == ACTIVE).with_for_update())
+
+
+def note_use(connection: Connection, key_id: str, now: str, before: str) -> None:
+    """Note that a key was used, unless that was noted since ``before``."""
+    table = apikey_table
+    connection.execute(update(table).where(
+        table.c.id == key_id, or_(table.c.last_used_at.is_(None), table.c.last_used_at < before)).values(last_used_at=now))
+
+
+def end_old(uow: UnitOfWork, now: str) -> int:
+    """Mark the keys whose time is over; how many."""
+    table = apikey_table
+    return uow.connection.execute(update(table).where(
+        table.c.state == ACTIVE, table.c.expires_at <= now).values(state=EXPIRED, version=table.c.version + 1, updated_at=now)).rowcount
+
+
+def forget_sessions(uow: UnitOfWork, before: str) -> int:
+    """Drop sessions that ended before a moment; keys are kept, because the audit log names them."""
+    table = apikey_table
+    return uow.connection.execute(table.delete().where(
+        and_(table.c.kind == SESSION, table.c.state != ACTIVE, table.c.updated_at < before))).rowcount
+
+
+def revoked_of(rows: Sequence[Row]) -> dict[str, Any]:
+    """What the gateways are told: which keys to look up anew."""
+    return {"ids": [row["id"] for row in rows]}
