@@ -11,10 +11,9 @@ from sqlalchemy import delete, insert
 from sqlalchemy.exc import IntegrityError
 
 from services.catalog import claims, intake, naming, repository, rules, scans
-from services.catalog.models import SOURCE, claim_table, listing_table, ref, render_source, scan_table
+from services.catalog.models import SOURCE, claim_table, listing_table, ref, render_source
 from services.catalog.search import plain_source
 from shared.hosting.uses import Uses
-from shared.kernel import clock
 from shared.kernel.context import Context
 from shared.kernel.errors import Conflict, EdgemereError, Invalid
 from shared.kernel.ids import new_id
@@ -69,7 +68,7 @@ def _create(uses: Uses, parameters: Parameters, adaptor: str, given: Mapping[str
         with uses.db.transaction(uses.context) as uow:
             _check_free(uow.connection, uses.context.owner, row["name"])
             made, = uow.create(SOURCE, [row], "create")
-            uow.connection.execute(insert(scan_table).values(**scan))
+            scans.insert(uow, scan)
             if listing is not None:
                 uow.connection.execute(insert(listing_table).values(source_id=source_id, body=orjson.dumps(listing).decode()))
     except IntegrityError:
@@ -260,13 +259,13 @@ def _nobody_watched(uses: Uses) -> bool:
     """Whether the service was down until now: then sources can have changed. One replica gets the answer True."""
     me = scans.this_process()
     with uses.db.reading() as connection:
-        before = repository.watching_since(connection)
+        before = repository.watching_since(connection, scans.LEASE_S * 0.75)
     mine = before is not None and before["holder"] == me
-    alive = before is not None and before["until"] > clock.stamp()
-    if mine and alive and before["until"] > clock.stamp_in(scans.LEASE_S * 0.75):
+    alive = before is not None and before["is_alive"]
+    if mine and before["lasts"]:
         return False
     with uses.db.transaction() as uow:
-        taken = repository.watch(uow, before, me, clock.stamp_in(scans.LEASE_S))
+        taken = repository.watch(uow, before, me, scans.LEASE_S)
     # On files whoever watched before was the process before this one; else a replica has stood in for another in time.
     return taken and not mine and (uses.db.is_sqlite or not alive)
 

@@ -15,6 +15,7 @@ from shared.kernel import clock
 from shared.lists import Lister
 from shared.query.mapping import Tags
 from shared.query.tag_index import iter_tag_rows
+from shared.storage import leases
 from shared.storage.bulk import insert_rows
 from shared.storage.record import Row
 from shared.storage.unit_of_work import UnitOfWork
@@ -234,35 +235,38 @@ def scans_under_way(connection: Connection) -> int:
     return connection.execute(select(func.count()).select_from(scan_table).where(scan_table.c.state == "running")).scalar_one()
 
 
-def deserted_scans(connection: Connection, now: str, holder: str, alone: bool) -> list[Row]:
+def deserted_scans(connection: Connection, holder: str, alone: bool) -> list[Row]:
     """Scans under way whose holder is gone: its lease is over or, where this process is ``alone``, it is another one."""
     table = scan_table
-    gone: ColumnElement[bool] = or_(table.c.until.is_(None), table.c.until < now)
+    gone: ColumnElement[bool] = or_(table.c.until.is_(None), table.c.until < leases.moment(connection))
     if alone:
         gone = or_(gone, table.c.holder != holder)
     return [dict(row) for row in connection.execute(
         select(table).where(table.c.state == "running", gone).order_by(table.c.id)).mappings()]
 
 
-def take_scan(uow: UnitOfWork, scan: Row, holder: str, until: str) -> bool:
-    """Become the holder of a deserted scan, unless somebody else was faster."""
+def take_scan(uow: UnitOfWork, scan: Row, holder: str, ttl_s: float) -> bool:
+    """Become the holder of a deserted scan for ``ttl_s``, unless somebody else was faster."""
     table = scan_table
     same = table.c.holder.is_(None) if scan["holder"] is None else table.c.holder == scan["holder"]
     lease = table.c.until.is_(None) if scan["until"] is None else table.c.until == scan["until"]
     return uow.connection.execute(update(table).where(
-        table.c.id == scan["id"], table.c.state == "running", same, lease).values(holder=holder, until=until)).rowcount == 1
+        table.c.id == scan["id"], table.c.state == "running", same, lease).values(
+            holder=holder, until=leases.moment(uow.connection, ttl_s))).rowcount == 1
 
 
-def watching_since(connection: Connection) -> Row | None:
-    """Who watches over the sources, and until when he is believed to be alive."""
+def watching_since(connection: Connection, lasts_s: float) -> Row | None:
+    """Who watches over the sources, until when he is believed to be alive, whether he ``is_alive`` and still ``lasts`` so long."""
     table = METADATA.tables["lease"]
-    found = connection.execute(select(table).where(table.c.name == "sources")).mappings().first()
+    found = connection.execute(select(
+        table, (table.c.until > leases.moment(connection)).label("is_alive"), (table.c.until > leases.moment(connection, lasts_s)).label("lasts"),
+    ).where(table.c.name == "sources")).mappings().first()
     return dict(found) if found else None
 
 
-def watch(uow: UnitOfWork, before: Row | None, holder: str, until: str) -> bool:
-    """Watch over the sources, unless somebody else began to since ``before`` was read."""
-    table = METADATA.tables["lease"]
+def watch(uow: UnitOfWork, before: Row | None, holder: str, ttl_s: float) -> bool:
+    """Watch over the sources for ``ttl_s``, unless somebody else began to since ``before`` was read."""
+    table, until = METADATA.tables["lease"], leases.moment(uow.connection, ttl_s)
     if before is None:
         dialect = postgresql if uow.connection.dialect.name == "postgresql" else sqlite
         return uow.connection.execute(dialect.insert(table).values(name="sources", holder=holder, until=until)

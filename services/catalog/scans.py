@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Any
 
 import orjson
-from sqlalchemy import insert, update
+from sqlalchemy import update
 
 from services.catalog import intake, repository
 from services.catalog.models import SOURCE, ref, scan_table
@@ -26,6 +26,7 @@ from shared.kernel import clock
 from shared.kernel.context import Context
 from shared.kernel.errors import EdgemereError
 from shared.kernel.ids import new_id
+from shared.storage import leases
 from shared.storage.record import Row
 from shared.storage.unit_of_work import UnitOfWork
 
@@ -75,7 +76,7 @@ def begun(uses: Uses, source_id: str, kind: str = "scan", **more: Any) -> Row:
     return {
         "id": new_id("scan"), "source_id": source_id, "state": "running", "files": 0, "bytes": 0, "added": 0, "changed": 0,
         "vanished": 0, "problems": [], "problem_count": 0, "message": "The scan is under way.",
-        "started_at": clock.stamp(), "ended_at": None, "holder": this_process(), "until": clock.stamp_in(LEASE_S),
+        "started_at": clock.stamp(), "ended_at": None, "holder": this_process(),
         "owner": uses.context.owner, "correlation_id": uses.context.correlation_id or None,
         "kind": kind, "repair": None, "found": None, **more,
     }
@@ -94,9 +95,14 @@ def begin(uses: Uses, uow: UnitOfWork, source: Row) -> tuple[Row, Row | None]:
 
 def write(uow: UnitOfWork, source: Row, scan: Row) -> Row:
     """Write that a scan or audit has begun, and show it."""
-    uow.connection.execute(insert(scan_table).values(**scan))
+    insert(uow, scan)
     moved, = uow.change(SOURCE, [source], shown(scan))
     return moved
+
+
+def insert(uow: UnitOfWork, scan: Row) -> None:
+    """Write the row of a scan that begins, held by this process until its lease is over by the database's clock."""
+    uow.connection.execute(scan_table.insert().values(**scan, until=leases.moment(uow.connection, LEASE_S)))
 
 
 def start(uses: Uses, scan: Row) -> threading.Thread:
@@ -131,7 +137,7 @@ def _keep(uses: Uses, scan_id: str, over: threading.Event) -> None:
     while not over.wait(LEASE_S / 4):
         try:
             with uses.db.at_once() as connection:
-                connection.execute(update(scan_table).where(mine).values(until=clock.stamp_in(LEASE_S)))
+                connection.execute(update(scan_table).where(mine).values(until=leases.moment(connection, LEASE_S)))
         except EdgemereError as error:
             _log.warning("the lease of scan %s was not kept: %s", scan_id, error)
 
@@ -153,8 +159,8 @@ def end(uow: UnitOfWork, source: Row, scan: Row, state: str, message: str) -> Ro
     """Write the end of a running scan, on its row and on the source, whose row the caller holds."""
     if scan["state"] != "running":
         return scan
-    ended = {**scan, "state": state, "message": message, "ended_at": clock.stamp(), "holder": None, "until": None}
-    uow.connection.execute(update(scan_table).where(scan_table.c.id == scan["id"]).values(**_kept(ended)))
+    ended = {**scan, "state": state, "message": message, "ended_at": clock.stamp(), "holder": None}
+    uow.connection.execute(update(scan_table).where(scan_table.c.id == scan["id"]).values(**_kept(ended), until=None))
     if source and not source["destroyed_at"]:
         uow.change(SOURCE, [source], shown(ended))
     return ended
@@ -163,11 +169,11 @@ def end(uow: UnitOfWork, source: Row, scan: Row, state: str, message: str) -> Ro
 def resume(uses: Uses) -> list[threading.Thread]:
     """Take up the scans whose holder is gone."""
     with uses.db.reading() as connection:
-        deserted = repository.deserted_scans(connection, clock.stamp(), this_process(), alone=uses.db.is_sqlite)
+        deserted = repository.deserted_scans(connection, this_process(), alone=uses.db.is_sqlite)
     started = []
     for scan in deserted:
         with uses.db.transaction() as uow:
-            taken = repository.take_scan(uow, scan, this_process(), clock.stamp_in(LEASE_S))
+            taken = repository.take_scan(uow, scan, this_process(), LEASE_S)
         if taken:
             uses.caught("scans_resumed")
             started.append(start(uses, scan))
@@ -176,7 +182,7 @@ def resume(uses: Uses) -> list[threading.Thread]:
 
 def _kept(scan: Row) -> Row:
     return {name: scan[name] for name in ("state", "files", "bytes", "added", "changed", "vanished", "problems",
-                                          "problem_count", "message", "ended_at", "holder", "until", "found")}
+                                          "problem_count", "message", "ended_at", "holder", "found")}
 
 
 class Run:
@@ -284,10 +290,11 @@ class Run:
             with self.uses.db.transaction(self.uses.context) as uow:
                 source = self._held(uow)
                 done = work(uow, source)
-                scan = {**self.scan, "until": clock.stamp_in(LEASE_S), "holder": this_process()}
+                scan = {**self.scan, "holder": this_process()}
                 for name in ("added", "changed", "vanished"):
                     scan[name] += getattr(done, name)
-                uow.connection.execute(update(scan_table).where(scan_table.c.id == scan["id"]).values(**_kept(scan)))
+                uow.connection.execute(update(scan_table).where(scan_table.c.id == scan["id"]).values(
+                    **_kept(scan), until=leases.moment(uow.connection, LEASE_S)))
                 if time.monotonic() - self._said >= SAID_EVERY_S:
                     # Counted in this transaction, so read again for the message.
                     uow.change(SOURCE, [uow.get(SOURCE, self.source_id) or source], shown(scan))

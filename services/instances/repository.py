@@ -1,14 +1,15 @@
 """The queries of the service, each with a name and a sentence."""
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, func, or_, select, update
 
 from services.instances.models import INSTANCE, METADATA, access_table as access, instance_table as table, made_table, undoing_table
-from shared.kernel import clock
 from shared.lists import Lister
+from shared.storage import leases
 from shared.storage.record import Row
 
 instances = Lister(INSTANCE, {
@@ -38,6 +39,18 @@ def _due(connection: Connection, ids: Sequence[str] | None, limit: int, *conditi
         conditions = (*conditions, table.c.id.in_(list(ids)))
     # Few are due of the many that live: the state is kept from being looked up, so that the index of the time is.
     return _rows(connection, select(table).where(func.coalesce(table.c.state, "").in_(LIVE), *conditions).limit(limit))
+
+
+@functools.cache
+def _any_due() -> Any:
+    now = bindparam("now")
+    return select(table.c.id).where(table.c.state.in_(LIVE), or_(
+        table.c.expires_at <= now, table.c.warn_at <= now, table.c.pinned_until <= now)).limit(1)
+
+
+def any_due(connection: Connection, now: str) -> bool:
+    """Whether time has brought anything at all: the end of a pin or an instance, or the moment to warn of one."""
+    return connection.execute(_any_due(), {"now": now}).first() is not None
 
 
 def _free(now: str) -> Any:
@@ -309,7 +322,7 @@ def set_step(connection: Connection, keys: Sequence[tuple[str, str]], step: str)
 def leased(connection: Connection, names: Iterable[str]) -> set[str]:
     """Those of these leases that somebody holds now."""
     lease = METADATA.tables["lease"]
-    return set(connection.execute(select(lease.c.name).where(lease.c.name.in_(list(names)), lease.c.until >= clock.stamp())).scalars())
+    return set(connection.execute(select(lease.c.name).where(lease.c.name.in_(list(names)), lease.c.until >= leases.moment(connection))).scalars())
 
 
 def by_ids(connection: Connection, ids: Iterable[str]) -> list[Row]:

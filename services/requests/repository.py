@@ -1,10 +1,11 @@
 """The queries of the service, each with a name and a sentence."""
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import Connection, bindparam, func, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from services.requests.models import METADATA, REFERENCE, REQUEST, counter_table, reference_table, request_table
@@ -103,6 +104,21 @@ def live_instances_of_reference(connection: Connection, reference_id: str) -> in
     table = request_table
     return connection.execute(select(func.coalesce(func.sum(table.c.instances), 0)).where(
         table.c.reference_id == reference_id, table.c.destroyed_at.is_(None))).scalar_one()
+
+
+@functools.cache
+def _any_due() -> Any:
+    table, now = request_table, bindparam("now")
+    open_still = table.c.state.in_(OPEN) & or_(
+        table.c.next_retry_at < now, table.c.next_retry_at.is_(None) & (table.c.announced_at < bindparam("quiet_since")),
+        table.c.needed_by.is_not(None) & (func.coalesce(table.c.expected_at, table.c.needed_by) < now))
+    return select(table.c.id).where(table.c.state.in_(("Init", *OPEN)), table.c.destroyed_at.is_(None),
+                                    or_(table.c.deadline < now, open_still)).limit(1)
+
+
+def any_due(connection: Connection, now: str, quiet_since: str) -> bool:
+    """Whether ``past_deadline``, ``due_again`` or ``overdue`` would find anything: almost always it is nothing."""
+    return connection.execute(_any_due(), {"now": now, "quiet_since": quiet_since}).first() is not None
 
 
 def past_deadline(connection: Connection, now: str, limit: int) -> list[str]:

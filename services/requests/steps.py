@@ -229,6 +229,8 @@ def sweep(uses: Uses) -> dict[str, int]:
     now = clock.stamp()
     quiet = clock.stamp_in(-uses.config.requests.quiet_s)
     with uses.db.reading() as connection:
+        if not repository.any_due(connection, now, quiet):
+            return {"deadlines": 0, "announced": 0, "warned": 0}
         late = repository.past_deadline(connection, now, 200)
         due = repository.due_again(connection, now, quiet, 200)
     for request in late:

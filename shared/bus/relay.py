@@ -32,6 +32,8 @@ FEW = 100
 GATHER_S = 0.008
 BATCH_BYTES = 8 * 1024 * 1024
 IDLE_S = 1.0
+# A file has one process: each commit wakes its relay, and nobody else writes.
+IDLE_ALONE_S = 10.0
 # Where a relay died, its shards wait until this is over.
 LEASE_S = 15.0
 PUBLISH_S = 5.0
@@ -40,14 +42,14 @@ SOURCE = "/edgemere/diml/dml/do"
 
 
 class Relay:
-    """Publishes the outbox of the service ``name``. ``wake`` at each commit; looks by itself once a second besides.
+    """Publishes the outbox of the service ``name``. ``wake`` at each commit; looks by itself every ``idle_s`` besides.
 
     Several relays may serve one outbox: a shard belongs to one at a time, by a lease.
     Counters: ``published`` messages, ``lag_s`` age of the oldest that waits, ``failures`` of the broker or database.
     """
 
     def __init__(self, database: Database, outbox: Outbox, broker: Broker, *, name: str, holder: str | None = None,
-                 pace: Pace | None = None, batch: int = BATCH, idle_s: float = IDLE_S, lease_s: float = LEASE_S) -> None:
+                 pace: Pace | None = None, batch: int = BATCH, idle_s: float | None = None, lease_s: float = LEASE_S) -> None:
         self._database = database
         self._outbox = outbox
         self._broker = broker
@@ -55,7 +57,7 @@ class Relay:
         self._pace = pace or Pace()
         self._holder = holder or f"{name}-{uuid.uuid4().hex[:12]}"
         self._batch = batch
-        self._idle_s = idle_s
+        self._idle_s = idle_s if idle_s is not None else IDLE_ALONE_S if database.is_sqlite else IDLE_S
         self._lease_s = lease_s
         self._held: dict[int, float] = {}
         self._first = 0

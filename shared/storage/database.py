@@ -44,6 +44,8 @@ def make_engine(url: str, service: str, *, pool_size: int = 25, statement_timeou
     options = f"-csearch_path={service} -cstatement_timeout={int(statement_timeout_s * 1000)} -clock_timeout=10000"
     engine = create_engine(
         url, json_serializer=to_json, json_deserializer=orjson.loads, pool_size=pool_size, max_overflow=5, pool_timeout=5,
+        # Those used last come first: they are known to be alive, and the others may rest.
+        pool_use_lifo=True,
         connect_args={"options": options, "connect_timeout": 5, "keepalives_idle": 10, "tcp_user_timeout": 15000},
     )
     _look_before_use(engine)

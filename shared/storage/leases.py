@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, literal, text
+from sqlalchemy import Connection, String, Table, delete, literal, literal_column
 from sqlalchemy.dialects import postgresql, sqlite
 
 from shared.kernel import clock
@@ -17,7 +17,7 @@ _NOW = """to_char(clock_timestamp() AT TIME ZONE 'UTC' {more}, 'YYYY-MM-DD"T"HH2
 
 def take(connection: Connection, table: Table, name: str, holder: str, ttl_s: float) -> bool:
     """Take a lease that is free or over, or keep one's own, for ``ttl_s`` from now; whether it is the holder's."""
-    now, until = _moments(connection, ttl_s)
+    now, until = moment(connection), moment(connection, ttl_s)
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     statement = dialect.insert(table).values(name=name, holder=holder, until=until)
     statement = statement.on_conflict_do_update(
@@ -31,8 +31,8 @@ def give_back(connection: Connection, table: Table, name: str, holder: str) -> N
     connection.execute(delete(table).where(table.c.name == name, table.c.holder == holder))
 
 
-def _moments(connection: Connection, ttl_s: float) -> tuple[Any, Any]:
+def moment(connection: Connection, in_s: float = 0.0) -> Any:
+    """The moment ``in_s`` seconds from now by the database's clock: a stamp as an expression, to compare with and to write."""
     if connection.dialect.name != "postgresql":
-        return literal(clock.stamp()), literal(clock.stamp_in(ttl_s))
-    return (text(_NOW.format(more="")),
-            text(_NOW.format(more=f"+ interval '{float(ttl_s)} seconds'")))
+        return literal(clock.stamp_in(in_s))
+    return literal_column(_NOW.format(more=f"+ interval '{float(in_s)} seconds'" if in_s else ""), String)
