@@ -36,6 +36,7 @@ from shared.contracts.table import BY_ADDRESS
 from shared.kernel.context import Context
 from shared.kernel.errors import EdgemereError, Malformed, MethodNotAllowed, NotFound, did_you_mean
 from shared.kernel.errors import PreconditionFailed
+from shared.kernel.trace import NO_TRACER, Tracer, traceparent_of
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ class Parts:
 
 def create_app(mesh: Any, live: Live, settings: Settings, metrics: Metrics | None = None,
                make_sockets: Callable[[Parts], Any] | None = None,
-               own_health: Callable[[], tuple[bool, dict[str, Any]]] | None = None) -> App:
+               own_health: Callable[[], tuple[bool, dict[str, Any]]] | None = None, tracer: Tracer = NO_TRACER) -> App:
     """The application.
 
     ``mesh.call(service, method, timeout_s=, context=, **parameters)`` asks a service and raises EdgemereErrors.
@@ -81,7 +82,7 @@ def create_app(mesh: Any, live: Live, settings: Settings, metrics: Metrics | Non
     process. ``make_sockets`` makes the WSGI application of the WebSocket, with ``close()`` and ``open``, where the web
     server can carry one. ``own_health`` tells how this process is, beside the services.
     """
-    return App(mesh, live, settings, metrics or Metrics(), make_sockets, own_health)
+    return App(mesh, live, settings, metrics or Metrics(), make_sockets, own_health, tracer)
 
 
 class App:
@@ -89,10 +90,10 @@ class App:
 
     def __init__(self, mesh: Any, live: Live, settings: Settings, metrics: Metrics,
                  make_sockets: Callable[[Parts], Any] | None,
-                 own_health: Callable[[], tuple[bool, dict[str, Any]]] | None) -> None:
+                 own_health: Callable[[], tuple[bool, dict[str, Any]]] | None, tracer: Tracer = NO_TRACER) -> None:
         self._mesh, self._live, self._settings, self._metrics = mesh, live, settings, metrics
         self._admission = Admission(settings)
-        self._dispatcher = Dispatcher(mesh, live, settings)
+        self._dispatcher = Dispatcher(mesh, live, settings, tracer)
         self._health = Health(mesh, settings, own_health)
         self._reader = sse.LogReader(mesh, live, settings)
         parts = Parts(self._admission, self._dispatcher, self._reader, live, settings, metrics)
@@ -117,6 +118,7 @@ class App:
         request_id = _request_id(environ)
         path = environ.get("PATH_INFO", "")
         row = BY_ADDRESS.get(path)
+        code = ""
         try:
             if self._sockets is not None and path.rstrip("/") == SOCKETS:
                 # Whoever gets in here is answered in frames, for as long as the connection lasts.
@@ -125,12 +127,14 @@ class App:
                 return self._sockets(environ, start_response)
             answer = self._answer(row, path, environ, request_id)
         except EdgemereError as error:
+            code = error.code
             answer = _refusal(error, path, request_id)
         except Exception:
             log.exception("request %s to %s failed", request_id, row.name if row else "a page")
+            code = "internal"
             answer = _refusal(unexpected(request_id), path, request_id)
         name = row.name if row else (path if path in self._pages else "other")
-        self._metrics.count(name, answer.status, time.perf_counter() - began)
+        self._metrics.count(name, answer.status, time.perf_counter() - began, code)
         return _send(answer, environ, start_response, request_id)
 
     def close(self) -> None:
@@ -154,7 +158,8 @@ class App:
         return self._kinds.get(row.answer, self._plain)(row, parameters, context, environ)
 
     def _context(self, row: Action, environ: dict[str, Any], request_id: str) -> Context:
-        changes: dict[str, Any] = {"request_id": request_id, "correlation_id": request_id}
+        changes: dict[str, Any] = {"request_id": request_id, "correlation_id": request_id,
+                                   "traceparent": traceparent_of(environ.get("HTTP_TRACEPARENT"))}
         if row.changes:
             changes["idempotency_key"] = checked_key(environ.get("HTTP_IDEMPOTENCY_KEY"))
             changes["if_match"] = _if_match(environ)

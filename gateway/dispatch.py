@@ -2,7 +2,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -14,6 +15,7 @@ from shared.contracts.table import ACTIONS
 from shared.kernel import ids
 from shared.kernel.context import Context
 from shared.kernel.errors import EdgemereError, Invalid, NotYet
+from shared.kernel.trace import NO_TRACER, UNDER_WAY, Span, Tracer, trace_id_of
 
 KEY_LENGTH = 255
 # How long a waiting call may not notice that its client has gone.
@@ -77,8 +79,8 @@ class Dispatcher:
     ``mesh.call(service, method, timeout_s=, context=, **parameters)`` asks a service and raises EdgemereErrors.
     """
 
-    def __init__(self, mesh: Any, live: Live, settings: Settings) -> None:
-        self._mesh, self._live, self._settings = mesh, live, settings
+    def __init__(self, mesh: Any, live: Live, settings: Settings, tracer: Tracer = NO_TRACER) -> None:
+        self._mesh, self._live, self._settings, self._tracer = mesh, live, settings, tracer
 
     def perform(self, row: Action, parameters: Mapping[str, Any], context: Context, patience: Patience = Patience(),
                 is_connected: Callable[[], bool] = lambda: True) -> Outcome:
@@ -92,13 +94,35 @@ class Dispatcher:
             EdgemereError: whatever the service answered; ``unavailable`` or ``deadline_exceeded`` when nobody did.
         """
         check(row, parameters)
-        body = self.ask(row, parameters, context)
-        if row.wait is None:
-            return Outcome(body)
-        return self._wait(row.wait, body, context, patience, is_connected)
+        with self._traced(row, context) as context:
+            body = self._ask(row, parameters, context)
+            if row.wait is None:
+                return Outcome(body)
+            return self._wait(row.wait, body, context, patience, is_connected)
 
     def ask(self, row: Action, parameters: Mapping[str, Any], context: Context) -> Any:
         """The service's answer to checked parameters, with no wait."""
+        with self._traced(row, context) as context:
+            return self._ask(row, parameters, context)
+
+    @contextmanager
+    def _traced(self, row: Action, context: Context) -> Iterator[Context]:
+        """The context of a span around the whole action, which is what log lines name meanwhile."""
+        span: Span = self._tracer.begin(row.name, "server", context.traceparent, http_route=row.address,
+                                        edgemere_request__id=context.request_id)
+        token = UNDER_WAY.set({"action": row.name, "correlation_id": context.correlation_id, "trace_id": trace_id_of(span.traceparent)})
+        failed = "internal"
+        try:
+            yield context.having(traceparent=span.traceparent) if span.traceparent else context
+            failed = ""
+        except EdgemereError as error:
+            failed = error.code
+            raise
+        finally:
+            UNDER_WAY.reset(token)
+            span.end(failed)
+
+    def _ask(self, row: Action, parameters: Mapping[str, Any], context: Context) -> Any:
         return self._call(row.service, row.method, context, row.changes,
                           {name: value for name, value in parameters.items() if value is not None})
 

@@ -18,10 +18,12 @@ class Metrics:
                                  registry=self.registry)
         self._seconds = Histogram("edgemere_http_request_seconds", "Seconds until the answer was ready.", ("action",),
                                   buckets=_BUCKETS, registry=self.registry)
+        self._errors = Counter("edgemere_action_errors", "Answers that are problems, by action and stable code.", ("action", "code"),
+                               registry=self.registry)
         self._bound: dict[tuple[str, int], tuple] = {}
 
-    def count(self, action: str, status: int, seconds: float) -> None:
-        """One answered request. ``action`` comes from the table or a closed list, never from the request."""
+    def count(self, action: str, status: int, seconds: float, code: str = "") -> None:
+        """One answered request; ``code`` is that of its problem. ``action`` comes from the table or a closed list, never from the request."""
         found = self._bound.get((action, status))
         if found is None:
             found = (self._requests.labels(action, str(status)), self._seconds.labels(action))
@@ -29,6 +31,8 @@ class Metrics:
         counter, histogram = found
         counter.inc()
         histogram.observe(seconds)
+        if code:
+            self._errors.labels(action, code).inc()
 
     def gauge(self, name: str, about: str, read: Callable[[], float]) -> None:
         """A figure that is asked for when it is shown."""

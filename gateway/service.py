@@ -26,9 +26,10 @@ from gateway.settings import Settings, from_config
 from gateway.websocket.server import create_sockets
 from gateway.wire import dumps
 from shared.hosting.live import LiveFeeds
-from shared.hosting.rpc import MeshClient
+from shared.hosting.rpc import MeshClient, tracer_in
 from shared.hosting.tether import inherited_listener
 from shared.kernel.errors import EdgemereError, Unavailable
+from shared.kernel.trace import NO_TRACER, Tracer
 
 log = logging.getLogger(__name__)
 
@@ -55,23 +56,25 @@ def front_of(config: Mapping[str, Any]) -> Front:
     """The whole gateway on the mesh that ``config`` describes: Nameko's keys, and the product's under ``CONFIG``."""
     settings = from_config(config["CONFIG"])
     live = Live()
-    mesh = MeshClient(config["AMQP_URI"], timeout_s=settings.query_timeout_s, name="gateway")
+    tracer = tracer_in(config, Gateway.name)
+    mesh = MeshClient(config["AMQP_URI"], timeout_s=settings.query_timeout_s, name="gateway", tracer=tracer)
     feeds = LiveFeeds(config["AMQP_URI"], live)
     vitals = config.get("VITALS", {}).get(Gateway.name)
     if vitals is not None:
         vitals.consumer("live feed", lambda: feeds.listening)
     own_health = vitals.ready if vitals is not None else None
-    app = application(mesh, live, settings, own_health, config.get("FIGURES"))
+    app = application(mesh, live, settings, own_health, config.get("FIGURES"), tracer)
     return Front(settings, app, [feeds.start], [feeds.close, mesh.stop])
 
 
-def application(mesh: Any, live: Live, settings: Settings, own_health: Callable[[], Any] | None = None, figures: Any = None) -> App:
+def application(mesh: Any, live: Live, settings: Settings, own_health: Callable[[], Any] | None = None, figures: Any = None,
+                tracer: Tracer = NO_TRACER) -> App:
     """The gateway's application with its WebSocket, which only this web server can carry.
 
     ``figures`` are those of the services in the same process, shown with the gateway's own.
     """
     metrics = Metrics(figures.registry) if figures is not None else None
-    return create_app(mesh, live, settings, metrics, make_sockets=create_sockets, own_health=own_health)
+    return create_app(mesh, live, settings, metrics, make_sockets=create_sockets, own_health=own_health, tracer=tracer)
 
 
 class Protocol(wsgi.HttpProtocol):

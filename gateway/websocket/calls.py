@@ -65,7 +65,8 @@ class Calls:
         except Exception:
             log.exception("request %s for %s failed", request_id, row.name if row else "an event")
             found = self.refusal(unexpected(request_id), row, request_id)
-        self._metrics.count(f"socket {row.name}" if row else "socket other", found[2]["status"], time.perf_counter() - began)
+        self._metrics.count(f"socket {row.name}" if row else "socket other", found[2]["status"], time.perf_counter() - began,
+                            (found[1] or {}).get("code", ""))
         return found
 
     @staticmethod

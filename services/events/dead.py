@@ -47,6 +47,12 @@ def find(uses: Uses, parameters: dict[str, Any], must_exist: bool = True) -> dic
         return repository.deadletters.answer(connection, parameters, must_exist=must_exist)
 
 
+def by_queue(uses: Uses) -> dict[str, int]:
+    """How many dead letters wait for somebody, by the queue they came from."""
+    with uses.db.reading() as connection:
+        return repository.dead_by_queue(connection)
+
+
 def replay(uses: Uses, parameters: dict[str, Any]) -> dict[str, Any]:
     """Publish dead letters to the queues they came from, as if they had never been tried; ``left`` says how many more.
 

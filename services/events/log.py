@@ -37,6 +37,8 @@ def append(uses: Uses, messages: Sequence[Delivery]) -> None:
             repository.append(uow, rows)
         last = repository.head(uow.connection)
     announce(uses, last)
+    if "durations" in uses.parts:
+        uses.parts["durations"].hear(rows)
 
 
 def _row(uow: UnitOfWork, message: Delivery, now: str) -> Row | None:

@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, literal_column, or_, select, text, update
+from sqlalchemy import ColumnElement, Connection, and_, case, delete, func, literal_column, or_, select, text, update
 
 from services.events.models import DEADLETTER, deadletter_table, event_table
 from services.events.rules import is_pattern, patterns
@@ -35,6 +35,13 @@ def lock_log(uow: UnitOfWork) -> None:
 def append(uow: UnitOfWork, rows: Sequence[Row]) -> None:
     """Add messages to the log in this order; those whose id is there already are left out."""
     insert_rows(uow.connection, event_table, rows, new_only=True)
+
+
+def dead_by_queue(connection: Connection) -> dict[str, int]:
+    """The number of dead letters that were not replayed, by queue; queues that have had some and have none are 0."""
+    waiting = func.sum(case((deadletter_table.c.replayed_at.is_(None), 1), else_=0))
+    return dict(tuple(row) for row in connection.execute(
+        select(deadletter_table.c.queue, waiting).group_by(deadletter_table.c.queue)))
 
 
 def has_like(uow: UnitOfWork, beginning: str) -> bool:

@@ -150,12 +150,33 @@ def run(uses: Uses, op: str, entries: Sequence[Mapping[str, Any]], sources: Mapp
         Unavailable: the mover died, or nothing was heard of it for too long.
     """
     movers: Movers = uses.parts["movers"]
-    heard: queue.Queue = queue.Queue()
     places = {place: {"adaptor": source["adaptor"], "parameters": _parameters(place, source, entries)}
               for place, source in sources.items()}
     as_item = rules.job_item if op in ("verify", "copy", "mount", "settle") else rules.given_back
     job = {"op": op, "sources": places, "mounts": movers.mounts, "policy": movers.policy, "verify": uses.config.instances.verify,
            "share": 1 / uses.config.instances.mover_workers}
+    span = uses.tracer.begin(f"mover.{op}", "client", uses.context.traceparent, edgemere_entries=len(entries)) \
+        if uses.context.traceparent else None
+    if span is not None:
+        job["traceparent"] = span.traceparent
+    failed = "internal"
+    try:
+        results = _followed(uses, job, op, entries, as_item, request, on_results)
+        failed = ""
+        return results
+    except EdgemereError as error:
+        failed = error.code
+        raise
+    finally:
+        if span is not None:
+            span.end(failed)
+
+
+def _followed(uses: Uses, job: Mapping[str, Any], op: str, entries: Sequence[Mapping[str, Any]], as_item: Callable[[Any], Any],
+              request: str | None, on_results: Callable[[Sequence[Mapping[str, Any]]], None] | None) -> dict[str, Mapping[str, Any]]:
+    """The results of a job, shared out among the movers, once all of it has ended; ``run`` says the rest."""
+    movers: Movers = uses.parts["movers"]
+    heard: queue.Queue = queue.Queue()
     handle = _Jobs([movers.pool.submit({**job, "items": [as_item(entry) for entry in part]}, on_message=heard.put)
                     for part in _parts_of(op, entries, uses.config.instances.mover_workers)])
     if request:
@@ -176,7 +197,12 @@ def run(uses: Uses, op: str, entries: Sequence[Mapping[str, Any]], sources: Mapp
             message = {}
         if request and not seen.keep_going(request):
             handle.cancel()
+        if "span" in message:
+            measured = message["span"]
+            uses.tracer.record(f"mover {op}", "server", measured["traceparent"], measured["began_ns"], measured["ended_ns"],
+                               (message.get("failed") or {}).get("code", ""), process_pid=measured["pid"])
         if "results" in message:
+            _count(uses, op, entries, message["results"])
             if on_results:
                 on_results(message["results"])
             else:
@@ -190,6 +216,15 @@ def run(uses: Uses, op: str, entries: Sequence[Mapping[str, Any]], sources: Mapp
         elif "failed" in message:
             handle.cancel()
             raise from_payload(message["failed"])
+
+
+def _count(uses: Uses, op: str, entries: Sequence[Mapping[str, Any]], results: Sequence[Mapping[str, Any]]) -> None:
+    """Tell the figures what the mover has done: how many entries, how they ended, and the bytes that were written."""
+    if uses.figures is None:
+        return
+    good = sum(1 for result in results if result.get("ok"))
+    size = sum(result.get("size") or 0 for result in results if result.get("ok")) if op == "copy" else 0
+    uses.figures.moved(op, good, len(results) - good, size)
 
 
 def _parts_of(op: str, entries: Sequence[Mapping[str, Any]], workers: int) -> list[Sequence[Mapping[str, Any]]]:

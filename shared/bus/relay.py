@@ -142,7 +142,7 @@ class Relay:
             with self._database.at_once() as connection:
                 self._outbox.confirmed(connection, done)
             self.published += len(done)
-        self.lag_s = max(0.0, time.time() - min(_born(row.id) for row in rows)) if rows else 0.0
+        self.lag_s = max(0.0, time.time() - min(born(row.id) for row in rows)) if rows else 0.0
         if stopped:
             self.failures += 1
             time.sleep(PAUSES_S[0])
@@ -221,7 +221,7 @@ class Relay:
                        correlation_id=headers.get("nameko.correlation_id"))
 
 
-def _born(message_id: str) -> float:
+def born(message_id: str) -> float:
     """When a message id was made, in seconds since the epoch: the first ten characters of its ULID are milliseconds."""
     value = 0
     for character in message_id[-26:-16]:

@@ -46,6 +46,7 @@ _GENERAL = {
     "data_folder.unusable": "The data folder cannot be made, read or written.",
     "replicas.unknown": "--replicas names a service that there is not.",
     "replicas.embedded": "Replicas need RabbitMQ and PostgreSQL; the embedded mesh is one process.",
+    "tracing.missing": "tracing.endpoint is set, and the packages of requirements-tracing.lock are not installed.",
     "service.unknown": "There is no service of this name to run.",
     "port_in_use": "Another program listens on the port.",
     "worker.slow": "A worker process did not answer in time.",

@@ -22,7 +22,7 @@ from shared.bus.pace import Pace
 from shared.bus.topology import (
     BASE, DEAD_QUEUE, RETRY_DELAYS_S, Topology, declare, event_queue, retry_name, retry_queue,
 )
-from shared.hosting.receiving import Bus, connection_of, delays_in, exchange_of, look_after
+from shared.hosting.receiving import Bus, connection_of, count_failure, delays_in, exchange_of, look_after
 from shared.kernel.errors import EdgemereError, Malformed
 
 log = logging.getLogger(__name__)
@@ -193,4 +193,6 @@ class BatchEvent(Entrypoint):
             # Unchanged, because its reason is that of its own death.
             self.bus.broker.publish(copy_of(delivery, retry_name(self.delays_s[-1]), DEAD_QUEUE), mandatory=True)
         else:
-            self.bus.broker.publish(after_failure(delivery, error, self.delays_s), mandatory=True)
+            again = after_failure(delivery, error, self.delays_s)
+            self.bus.broker.publish(again, mandatory=True)
+            count_failure(self.container, again)

@@ -17,14 +17,17 @@ from shared.bus.pace import Pace
 from shared.bus.relay import Relay
 from shared.bus.topology import BASE, Topology
 from shared.contracts.table import SERVICES
+from shared.hosting import looks
 from shared.hosting.config import database_url
 from shared.hosting.entrypoints import topology_of
 from shared.hosting.figures import Figures
 from shared.hosting.settings import Config
 from shared.hosting.source_policy import source_policy
+from shared.hosting.tracing import Tracing
 from shared.hosting.uses import Uses
 from shared.hosting.vitals import Vitals
 from shared.hosting.workers import WorkerPool
+from shared.kernel.trace import NO_TRACER
 from shared.storage.database import Database, make_engine
 from shared.storage.migrate import migrate
 from shared.storage.outbox import Outbox
@@ -65,7 +68,8 @@ def open_database(config: Config, service: str) -> Database:
     return database
 
 
-def compose(config: Config, name: str, broker: Any, pace: Pace, vitals: Vitals, figures: Figures) -> Service:
+def compose(config: Config, name: str, broker: Any, pace: Pace, vitals: Vitals, figures: Figures,
+            tracing: Tracing | None = None) -> Service:
     """One service with its database, relay and workers; nothing of it runs yet.
 
     Raises:
@@ -76,8 +80,9 @@ def compose(config: Config, name: str, broker: Any, pace: Pace, vitals: Vitals, 
     relay = Relay(db, Outbox(db.metadata), broker, name=name, pace=pace)
     db.on_commit = relay.wake
     vitals.use("database", db.look, apart=lambda: db.is_there_for_others())
-    _count(figures, name, relay, db)
-    uses = Uses(name, db, config, retention=Retention(db, config.retention), vitals=vitals, figures=figures)
+    _count(figures, name, relay, db, vitals)
+    uses = Uses(name, db, config, retention=Retention(db, config.retention), vitals=vitals, figures=figures,
+                tracer=tracing.tracer(name) if tracing else NO_TRACER)
     service = Service(name, _class_of(name), uses, relay)
     parts = PARTS.get(name)
     if parts:
@@ -86,12 +91,18 @@ def compose(config: Config, name: str, broker: Any, pace: Pace, vitals: Vitals, 
     return service
 
 
-def _count(figures: Figures, name: str, relay: Relay, db: Database) -> None:
-    figures.gauge("edgemere_outbox_published", "Messages that this process has published.", name, lambda: relay.published)
-    figures.gauge("edgemere_outbox_failures", "Times that broker or database refused this process's relay.", name, lambda: relay.failures)
-    figures.gauge("edgemere_outbox_lag_seconds", "Age of the oldest message that waits to be published here.", name, lambda: relay.lag_s)
+def _count(figures: Figures, name: str, relay: Relay, db: Database, vitals: Vitals) -> None:
+    figures.counter("edgemere_outbox_published", "Messages that this process has published.", name, lambda: relay.published)
+    figures.counter("edgemere_outbox_failures", "Times that broker or database refused this process's relay.", name, lambda: relay.failures)
+    figures.gauge("edgemere_ready", "Whether the service can work now: 1, else 0.", name, lambda: float(vitals.ready()[0]))
     if not db.is_sqlite:
         figures.gauge("edgemere_database_connections", "Connections in use.", name, lambda: db.connections_in_use())
+        figures.gauge("edgemere_database_connections_max", "Connections that the service may have in use.", name, lambda: db.most_connections())
+        figures.samples.add(looks.clock_skew(name, db))
+    figures.samples.add(looks.outbox(name, db))
+    counted = looks.objects(db)
+    if counted is not None:
+        figures.samples.add(counted)
 
 
 def _class_of(name: str) -> type:
@@ -117,6 +128,7 @@ def _catalog(service: Service, config: Config, broker: Any) -> None:
     policy = source_policy(config)
     pool = WorkerPool(_worker("services.catalog.scanner"), size=1, name="scanner")
     service.uses = replace(service.uses, parts={"scanner": pool, "policy": policy})
+    service.uses.figures.samples.add(importlib.import_module("services.catalog.figures").look(service.uses.db))
     service.stops.append(pool.stop)
 
 
@@ -128,7 +140,12 @@ def _reservations(service: Service, config: Config, broker: Any) -> None:
 
 
 def _events(service: Service, config: Config, broker: Any) -> None:
-    service.uses = replace(service.uses, parts={"broker": broker})
+    uses = service.uses
+    durations = importlib.import_module("services.events.durations").Durations(uses.figures.lasted)
+    dead = importlib.import_module("services.events.dead")
+    uses.figures.samples.add(looks.queues(broker))
+    uses.figures.samples.add(looks.states("edgemere_dead_letters", "Dead letters that were not replayed.", "queue", lambda: dead.by_queue(uses)))
+    service.uses = replace(uses, parts={"broker": broker, "durations": durations})
 
 
 PARTS: dict[str, Callable[[Service, Config, Any], None]] = {
@@ -144,11 +161,11 @@ def whole_topology(config: Config) -> Topology:
     return found
 
 
-def nameko_config(config: Config, pace: Pace, vitals: Mapping[str, Vitals], figures: Figures) -> dict[str, Any]:
+def nameko_config(config: Config, pace: Pace, vitals: Mapping[str, Vitals], figures: Figures, tracing: Tracing | None = None) -> dict[str, Any]:
     """What Nameko's containers read, with the parts of our own under keys in capitals; ``USES`` is filled as services are composed."""
     return {
         "AMQP_URI": config.broker.uri, "HEARTBEAT": round(config.broker.heartbeat_s), "serializer": "json",
         "max_workers": config.rpc.max_workers, "rpc_timeout_s": config.rpc.timeout_s,
         "retry_backoff_s": config.events.retry_backoff_s, "event_batch": config.events.batch, "parent_calls_tracked": 5,
-        "USES": {}, "CONFIG": config, "PACE": pace, "VITALS": vitals, "FIGURES": figures,
+        "USES": {}, "CONFIG": config, "PACE": pace, "VITALS": vitals, "FIGURES": figures, "TRACING": tracing,
     }

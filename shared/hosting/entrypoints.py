@@ -26,7 +26,7 @@ from shared.bus.failures import after_failure
 from shared.bus.message import Delivery, Message
 from shared.bus.topology import BASE, INTERNAL, RETRY_DELAYS_S, RPC, Topology, event_queue
 from shared.hosting.batches import BatchEvent
-from shared.hosting.receiving import Bus, Receiver, delays_in, exchange_of
+from shared.hosting.receiving import Bus, Receiver, count_failure, delays_in, exchange_of
 from shared.hosting.rpc import CONTRACT, deadline_of, wire_error
 from shared.kernel.errors import EdgemereError, Invalid, Malformed
 
@@ -142,8 +142,11 @@ class Rpc(NamekoRpc):
         return {name: value for name, value in kwargs.items() if name in taken}
 
     def run(self, args: Sequence[Any], kwargs: dict[str, Any], message: KombuMessage) -> None:
-        self.container.spawn_worker(self, args, kwargs, context_data=self.unpack_message_headers(message),
+        self.container.spawn_worker(self, args, kwargs, context_data=self._context_data(message),
                                     handle_result=partial(self.handle_result, message))
+
+    def _context_data(self, message: KombuMessage) -> dict[str, Any]:
+        return {**self.unpack_message_headers(message), "traceparent": message.headers.get("traceparent")}
 
     def handle_result(self, message: KombuMessage, worker_ctx: Any, result: Any, exc_info: Any) -> Any:
         self.rpc_consumer.answer(message, result, exc_info[1] if exc_info else None)
@@ -226,13 +229,15 @@ class OnEvent(Entrypoint, HeaderDecoder):
 
     def _put_aside(self, delivery: Delivery, message: KombuMessage, error: BaseException) -> None:
         # The copy is confirmed before the original is acked: in between there may be two, never none.
+        again = after_failure(delivery, error, self.delays_s, self.retry_on)
         try:
-            self.bus.broker.publish(after_failure(delivery, error, self.delays_s, self.retry_on), mandatory=True)
+            self.bus.broker.publish(again, mandatory=True)
         except Exception as broken:
             log.error("a message of %s could not be put aside: %s", self.queue.name, broken)
             time.sleep(1)
             self.receiver.settle(KombuMessage.requeue, message)
         else:
+            count_failure(self.container, again)
             self.receiver.settle(KombuMessage.ack, message)
 
 
@@ -242,7 +247,8 @@ def _event_context(event: EventMessage, internal: bool) -> dict[str, Any]:
     A message among the services stands in no log, so its own cause is passed on.
     """
     cause = internal and event.causation_id or event.id
-    return {"correlation_id": event.correlation_id or event.id or "", "causation_id": cause or ""}
+    return {"correlation_id": event.correlation_id or event.id or "", "causation_id": cause or "",
+            "traceparent": event.headers.get("traceparent")}
 
 
 # --- all of them ---------------------------------------------------------------------------------------------------

@@ -1,44 +1,106 @@
-"""What a process counts of its work, in the format of Prometheus. Asked for when shown, so that it costs nothing between."""
+"""What a process counts of its work, in the format of Prometheus. Names follow Prometheus' conventions; docs/operating.md lists them."""
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily
+
+from shared.hosting.samples import Samples
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _BUCKETS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1, 2, 5, 10, 30, 60)
+# An object may be in one state for days.
+_LASTS = (0.01, 0.05, 0.25, 1, 5, 15, 60, 300, 1800, 7200, 86400, 604800)
 
 
 class Figures:
-    """The figures of the services of one process."""
+    """The figures of the services of one process. ``samples`` are looked at every ``every_s`` seconds once they are started."""
 
-    def __init__(self) -> None:
+    def __init__(self, every_s: float = 5.0) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
+        self.samples = Samples(self.registry, every_s)
         self._handled = Counter("edgemere_handled", "Calls, messages and timers handled, by how they ended.",
                                 ("service", "method", "kind", "outcome"), registry=self.registry)
         self._seconds = Histogram("edgemere_handled_seconds", "How long handling took.", ("service", "method"),
                                   buckets=_BUCKETS, registry=self.registry)
         self._caught = Counter("edgemere_sweeper_caught", "What was quiet for too long, or left by a crash, and taken up again.",
                                ("service", "what"), registry=self.registry)
+        self._retries = Counter("edgemere_message_retries", "Messages that are tried again later, because their handler failed.",
+                                ("service", "queue"), registry=self.registry)
+        self._dead = Counter("edgemere_messages_dead", "Messages that were put aside as dead letters.", ("service", "queue", "code"),
+                             registry=self.registry)
+        self._moved = Counter("edgemere_mover_entries", "Entries that the mover has dealt with, by how they ended.", ("op", "outcome"),
+                              registry=self.registry)
+        self._moved_bytes = Counter("edgemere_mover_bytes", "Bytes that the mover has copied and verified.", registry=self.registry)
+        self._lasted = Histogram("edgemere_state_seconds", "How long objects were in a state before they left it.", ("class", "state"),
+                                 buckets=_LASTS, registry=self.registry)
         self._gauges: dict[str, Gauge] = {}
+        self._counters: dict[str, _ReadCounter] = {}
+        self._bound: dict[tuple[str, ...], tuple] = {}
 
     def handled(self, service: str, method: str, kind: str, outcome: str, seconds: float) -> None:
         """One piece of work is done. ``outcome`` is ``ok`` or the stable code of an error."""
-        self._handled.labels(service, method, kind, outcome).inc()
-        self._seconds.labels(service, method).observe(seconds)
+        key = (service, method, kind, outcome)
+        found = self._bound.get(key)
+        if found is None:
+            found = self._bound[key] = (self._handled.labels(*key), self._seconds.labels(service, method))
+        found[0].inc()
+        found[1].observe(seconds)
 
     def caught(self, service: str, what: str, count: int) -> None:
         """A sweeper, which is a safety net, found work that its mechanism had not done."""
         self._caught.labels(service, what).inc(count)
 
+    def put_aside(self, service: str, queue: str, dead: str | None) -> None:
+        """A message's handler failed: it comes again, or is a dead letter with the code ``dead``."""
+        if dead is None:
+            self._retries.labels(service, queue).inc()
+        else:
+            self._dead.labels(service, queue, dead).inc()
+
+    def moved(self, op: str, good: int, bad: int, size: int) -> None:
+        """The mover has dealt with entries, and written ``size`` bytes for them."""
+        self._moved.labels(op, "ok").inc(good)
+        self._moved.labels(op, "failed").inc(bad)
+        self._moved_bytes.inc(size)
+
+    def lasted(self, noun: str, state: str, seconds: float) -> None:
+        """An object has left a state."""
+        self._lasted.labels(noun, state).observe(seconds)
+
     def gauge(self, name: str, about: str, service: str, read: Callable[[], float]) -> None:
-        """A figure of a service that is asked for when it is shown."""
+        """A figure of a service that is asked for when it is shown; it has to answer at once."""
         gauge = self._gauges.get(name)
         if gauge is None:
             gauge = self._gauges[name] = Gauge(name, about, ("service",), registry=self.registry)
         gauge.labels(service).set_function(read)
 
+    def counter(self, name: str, about: str, service: str, read: Callable[[], float]) -> None:
+        """The same of what only grows; ``name`` is without ``_total``."""
+        if name not in self._counters:
+            self._counters[name] = _ReadCounter(name, about)
+            self.registry.register(self._counters[name])
+        self._counters[name].reads[service] = read
+
     def text(self) -> bytes:
         """All figures."""
         return generate_latest(self.registry)
+
+
+class _ReadCounter:
+    """A counter that somebody else keeps, by service."""
+
+    def __init__(self, name: str, about: str) -> None:
+        self._name, self._about = name, about
+        self.reads: dict[str, Callable[[], float]] = {}
+
+    def describe(self) -> tuple:
+        return ()
+
+    def collect(self) -> list[CounterMetricFamily]:
+        family = CounterMetricFamily(self._name, self._about, labels=("service",))
+        for service, read in self.reads.items():
+            family.add_metric((service,), read())
+        return [family]

@@ -19,7 +19,8 @@ from nameko.extensions import SharedExtension
 from nameko.messaging import QueueConsumer
 
 from shared.bus import port
-from shared.bus.topology import INTERNAL, RETRY_DELAYS_S, declare
+from shared.bus.message import Message
+from shared.bus.topology import DEAD_LETTERS, INTERNAL, RETRY_DELAYS_S, declare
 
 log = logging.getLogger(__name__)
 
@@ -153,6 +154,14 @@ def look_after(container: Any, title: str, is_connected: Callable[[], bool]) -> 
     vitals = container.config.get("VITALS", {}).get(container.service_name)
     if vitals is not None:
         vitals.consumer(title, is_connected)
+
+
+def count_failure(container: Any, message: Message) -> None:
+    """Count what became of a message whose handler failed: another attempt, or a dead letter."""
+    figures = container.config.get("FIGURES")
+    if figures is not None:
+        dead = message.exchange == DEAD_LETTERS
+        figures.put_aside(container.service_name, message.headers["x-queue"], message.headers["x-error-code"] if dead else None)
 
 
 def exchange_of(source: str, internal: bool) -> str:

@@ -28,6 +28,7 @@ from shared.bus.message import Message
 from shared.bus.topology import RPC
 from shared.kernel.context import Context
 from shared.kernel.errors import DeadlineExceeded, EdgemereError, Invalid, NotYet, Unavailable, from_payload
+from shared.kernel.trace import NO_TRACER, Tracer, traceparent_of
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,9 @@ def headers_of(context: Context) -> dict[str, Any]:
         found["nameko.deadline"] = context.deadline
     if context.if_match is not None:
         found["nameko.if_match"] = context.if_match
+    if context.traceparent:
+        # Under the name that everybody else reads, too.
+        found["traceparent"] = context.traceparent
     return found
 
 
@@ -65,7 +69,8 @@ def context_of(data: Mapping[str, Any]) -> Context:
     return Context(
         **words,
         roles=tuple(role for role in roles if isinstance(role, str)) if isinstance(roles, (list, tuple)) else (),
-        deadline=deadline_of(deadline), if_match=if_match if isinstance(if_match, int) else None)
+        deadline=deadline_of(deadline), if_match=if_match if isinstance(if_match, int) else None,
+        traceparent=traceparent_of(data.get("traceparent")))
 
 
 def deadline_of(value: Any) -> float | None:
@@ -79,6 +84,12 @@ def deadline_of(value: Any) -> float | None:
 def current_context(worker_ctx: WorkerContext) -> Context:
     """The context of the call or event that a worker handles."""
     return context_of(worker_ctx.data)
+
+
+def tracer_in(config: Mapping[str, Any], service: str) -> Tracer:
+    """The tracer that the composition root gave a service, if it did."""
+    tracing = config.get("TRACING")
+    return tracing.tracer(service) if tracing is not None else NO_TRACER
 
 
 # --- errors on the wire --------------------------------------------------------------------------------------------
@@ -124,8 +135,9 @@ class MeshClient:
     ``timeout_s`` holds for calls that give none. Connects at the first call.
     """
 
-    def __init__(self, uri: str, *, timeout_s: float = TIMEOUT_S, name: str = "client") -> None:
+    def __init__(self, uri: str, *, timeout_s: float = TIMEOUT_S, name: str = "client", tracer: Tracer = NO_TRACER) -> None:
         self._broker = port.connect(uri)
+        self._tracer = tracer
         self._uri = uri
         self._timeout_s = timeout_s
         self._name = name
@@ -152,6 +164,23 @@ class MeshClient:
         deadline = time.time() + (self._timeout_s if timeout_s is None else timeout_s)
         if context.deadline is not None:
             deadline = min(deadline, context.deadline)
+        if not context.traceparent:
+            return self._call(service, method, args, parameters, context, deadline)
+        span = self._tracer.begin(f"{service}.{method}", "client", context.traceparent, rpc_system="nameko", rpc_service=service,
+                                  rpc_method=method)
+        failed = "internal"
+        try:
+            answer = self._call(service, method, args, parameters, context.having(traceparent=span.traceparent), deadline)
+            failed = ""
+            return answer
+        except EdgemereError as error:
+            failed = error.code
+            raise
+        finally:
+            span.end(failed)
+
+    def _call(self, service: str, method: str, args: tuple[Any, ...], parameters: Mapping[str, Any], context: Context,
+              deadline: float) -> Any:
         self._listen(service, method, deadline)
         correlation_id, call = uuid.uuid4().hex, _Call()
         self._calls[correlation_id] = call
@@ -351,7 +380,7 @@ class Mesh(DependencyProvider):
     def setup(self) -> None:
         config = self.container.config
         self.client = MeshClient(config[AMQP_URI_CONFIG_KEY], timeout_s=config.get("rpc_timeout_s", TIMEOUT_S),
-                                 name=self.container.service_name)
+                                 name=self.container.service_name, tracer=tracer_in(config, self.container.service_name))
 
     def stop(self) -> None:
         self.client.stop()

@@ -31,8 +31,10 @@ from shared.hosting.data_folder import DataFolder
 from shared.hosting.figures import Figures
 from shared.hosting.green_postgres import bound_waits
 from shared.hosting.logs import set_up_logging
+from shared.hosting.looks import room
 from shared.hosting.settings import Config
 from shared.hosting.tether import Tether
+from shared.hosting.tracing import Tracing
 from shared.hosting.vitals import BROKER_EVERY_S, Vitals
 from shared.hosting.vitals_page import VitalsPage
 from shared.kernel.errors import Conflict, EdgemereError, Invalid, did_you_mean
@@ -53,7 +55,8 @@ class Mesh:
         if database_url(config, "any").startswith("postgres"):
             bound_waits(config.database.statement_timeout_s + GRACE_S)
         self.broker = connect(config.broker.uri)
-        self.figures = Figures()
+        self.figures = Figures(config.health.figures_every_s)
+        self.tracing = Tracing(config)
         stuck_s = config.health.stuck_s
         self.vitals = {name: Vitals(name, stuck_s) for name in (*names, *([GATEWAY] if gateway else []))}
         self.page = VitalsPage(list(self.vitals.values()), self.figures)
@@ -62,7 +65,7 @@ class Mesh:
         self._gateway = gateway
         self._stopping = threading.Event()
         self._topology: Topology | None = None
-        self.settings: dict[str, Any] = nameko_config(config, Pace(), self.vitals, self.figures)
+        self.settings: dict[str, Any] = nameko_config(config, Pace(), self.vitals, self.figures, self.tracing)
         self.runner = ServiceRunner(self.settings)
         if gateway is not None:
             # Before anything else has begun, so that an address in use is refused in one sentence.
@@ -98,12 +101,15 @@ class Mesh:
         # Every queue is bound by now: what is published from here on is heard.
         for service in self.services:
             service.relay.start()
+        self.figures.samples.add(room(self.config.data_dir, self.config.health.least_room_bytes))
+        self.figures.samples.start()
         for vitals in self.vitals.values():
             vitals.begin()
 
     def stop(self) -> None:
         """Stop taking work, finish what is in hand, then close everything."""
         self._stopping.set()
+        self.figures.samples.stop()
         for vitals in self.vitals.values():
             vitals.stop()
         self.runner.stop()
@@ -112,6 +118,7 @@ class Mesh:
             for stop in service.stops:
                 stop()
         self.broker.close()
+        self.tracing.stop()
         self.page.close()
 
     def wait(self) -> None:
@@ -119,7 +126,8 @@ class Mesh:
 
     def _compose(self, name: str) -> None:
         vitals = self.vitals[name]
-        service = self._until(lambda: compose(self.config, name, self.broker, self.settings["PACE"], vitals, self.figures))
+        service = self._until(lambda: compose(self.config, name, self.broker, self.settings["PACE"], vitals, self.figures,
+                                               self.tracing))
         self.services.append(service)
         self.settings["USES"][name] = service.uses
 

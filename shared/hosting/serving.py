@@ -22,7 +22,12 @@ from shared.contracts.table import BY_RPC
 from shared.hosting.entrypoints import BatchEvent, Rpc, rpc
 from shared.hosting.rpc import Mesh, current_context
 from shared.hosting.uses import Uses
+from shared.kernel.context import Context
 from shared.kernel.errors import Conflict, EdgemereError, Invalid, NotFound, NotYet
+from shared.kernel.trace import UNDER_WAY, Span, trace_id_of, traceparent_of
+
+# A batch may have thousands of messages of as many traces.
+MOST_LINKS = 64
 
 
 class UsesProvider(DependencyProvider):
@@ -31,7 +36,6 @@ class UsesProvider(DependencyProvider):
     mesh = Mesh()
 
     def worker_setup(self, worker_ctx: Any) -> None:
-        worker_ctx.began = time.monotonic()
         if not isinstance(worker_ctx.entrypoint, BatchEvent):
             self.container.config["PACE"].begin()
 
@@ -41,16 +45,23 @@ class UsesProvider(DependencyProvider):
 
     def worker_result(self, worker_ctx: Any, result: Any = None, exc_info: Any = None) -> None:
         figures = self.container.config.get("FIGURES")
+        error = exc_info[1] if exc_info else None
+        outcome = "ok" if error is None else error.code if isinstance(error, EdgemereError) else "internal"
+        if worker_ctx.span is not None:
+            worker_ctx.span.end("" if error is None else outcome)
         if figures is not None:
-            error = exc_info[1] if exc_info else None
-            outcome = "ok" if error is None else error.code if isinstance(error, EdgemereError) else "internal"
             entrypoint = worker_ctx.entrypoint
             figures.handled(self.container.service_name, entrypoint.method_name, type(entrypoint).__name__.lower(), outcome,
                             time.monotonic() - worker_ctx.began)
 
     def get_dependency(self, worker_ctx: Any) -> Uses:
+        worker_ctx.began = time.monotonic()
         uses: Uses = self.container.config["USES"][self.container.service_name]
         context, mesh = current_context(worker_ctx), self.mesh.get_dependency(worker_ctx)
+        worker_ctx.span = _span(uses, worker_ctx, context)
+        if worker_ctx.span is not None:
+            context = context.having(traceparent=worker_ctx.span.traceparent)
+            mesh = mesh.having(traceparent=context.traceparent)
         if not context.owner:
             # A message or call from outside carries no credentials yet; whose it is, it may not say itself.
             context = context.having(owner=uses.config.owner.default)
@@ -59,7 +70,25 @@ class UsesProvider(DependencyProvider):
             # A foreign caller that ties nothing together: its call does.
             context = context.having(correlation_id=worker_ctx.call_id)
             mesh = mesh.having(correlation_id=worker_ctx.call_id)
+        # Of this worker's own thread, which ends with it.
+        UNDER_WAY.set({"service": self.container.service_name, "method": worker_ctx.entrypoint.method_name,
+                       "correlation_id": context.correlation_id, "trace_id": trace_id_of(context.traceparent)})
         return replace(uses, context=context, mesh=mesh)
+
+
+def _span(uses: Uses, worker_ctx: Any, context: Context) -> Span | None:
+    """The span of a worker: of a call that has a trace, of an event, or of a batch, linked with what is in it."""
+    entrypoint, name = worker_ctx.entrypoint, f"{uses.service}.{worker_ctx.entrypoint.method_name}"
+    if isinstance(entrypoint, BatchEvent):
+        heads = dict.fromkeys(found for item in worker_ctx.args[0] if (found := traceparent_of(item.headers.get("traceparent"))))
+        links = list(heads)[:MOST_LINKS]
+        return uses.tracer.begin(name, "consumer", links=links, messaging_batch_message__count=len(worker_ctx.args[0])) if links else None
+    if not context.traceparent:
+        return None
+    if isinstance(entrypoint, Rpc):
+        return uses.tracer.begin(name, "server", context.traceparent, rpc_system="nameko", edgemere_correlation__id=context.correlation_id)
+    return uses.tracer.begin(name, "consumer", context.traceparent, messaging_system="rabbitmq",
+                             messaging_destination_name=getattr(entrypoint, "event", ""), messaging_message_id=context.causation_id)
 
 
 def action(method: Callable[..., Any]) -> Callable[..., Any]:

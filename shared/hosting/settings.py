@@ -221,6 +221,8 @@ class HealthSettings:
     host: str = key(fields.String())
     port: int = key(count(0, 65535))
     stuck_s: float = key(Seconds(1))
+    figures_every_s: float = key(Seconds(0.1))
+    least_room_bytes: int = key(count(0))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -326,6 +328,12 @@ class Log:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TracingSettings:
+    endpoint: str = key(Address("http", "https", empty=True))
+    sample: float = key(fields.Float(validate=Range(min=0, max=1)))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Config:
     """The settings of one process, checked and complete; ``environment`` is ``dev``, ``test`` or ``prod``."""
 
@@ -352,3 +360,4 @@ class Config:
     costs: Costs
     budgets: Mapping[str, Mapping[str, Any]] = key(Budgets())
     log: Log
+    tracing: TracingSettings

@@ -7,6 +7,7 @@ from typing import Any
 
 from shared.kernel.clock import stamp
 from shared.kernel.context import Context
+from shared.kernel.trace import NO_TRACER, Tracer
 from shared.storage.database import Database
 
 
@@ -16,7 +17,8 @@ class Uses:
 
     ``mesh.call(service, method, **parameters)`` asks another service in this context. ``parts`` holds what only
     this service has (worker pools, policies), by name. ``retention`` forgets what is old, a stretch at each call;
-    ``vitals`` is how the process is, ``figures`` what it counts. ``began`` is the stamp of the service's start.
+    ``vitals`` is how the process is, ``figures`` what it counts, ``tracer`` makes its spans. ``began`` is the stamp of the
+    service's start.
     """
 
     service: str
@@ -29,6 +31,7 @@ class Uses:
     vitals: Any = None
     figures: Any = None
     began: str = field(default_factory=stamp)
+    tracer: Tracer = NO_TRACER
 
     def caught(self, what: str, count: int = 1) -> None:
         """Count what a sweeper took up that was quiet for too long or left by a crash; at /metrics as ``edgemere_sweeper_caught``."""

@@ -29,6 +29,7 @@ class Job:
     def __init__(self, body: Mapping[str, Any], channel: Channel) -> None:
         self.body, self.id = body, body["id"]
         self.started = time.monotonic()
+        self._began_ns = time.time_ns()
         self._channel = channel
         self._cancelled = threading.Event()
         self._acknowledged = threading.Condition()
@@ -43,7 +44,10 @@ class Job:
         return round(time.monotonic() - self.started, 3)
 
     def send(self, **message: Any) -> None:
-        """One message of this job; waits while the parent reads nothing."""
+        """One message of this job; waits while the parent reads nothing. The last one of a traced job says when it was worked on."""
+        if self.body.get("traceparent") and ("done" in message or "failed" in message):
+            message["span"] = {"traceparent": self.body["traceparent"], "began_ns": self._began_ns, "ended_ns": time.time_ns(),
+                               "pid": os.getpid()}
         self._channel.send({"id": self.id, **message})
 
     def send_in_turn(self, **message: Any) -> None:

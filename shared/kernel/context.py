@@ -14,7 +14,8 @@ class Context:
     ``idempotency_key`` makes a repeated call find what its first run did; ``fingerprint`` tells whether it is
     the same call, and ``answers`` is the class of object that the call is answered with. ``credential`` (the id of a
     key, or the subject of a token), ``address`` and ``action`` say who began it, from where and with which row of the
-    table: what is written in the audit log. They are empty where nobody has to log in.
+    table: what is written in the audit log. They are empty where nobody has to log in. ``traceparent`` is
+    the place in the caller's trace (W3C), empty for none.
     """
 
     owner: str = ""
@@ -28,6 +29,7 @@ class Context:
     credential: str = ""
     address: str = ""
     action: str = ""
+    traceparent: str = ""
     deadline: float | None = None
     if_match: int | None = None
 

@@ -169,6 +169,10 @@ class Database:
     def connections_in_use(self) -> int:
         return self.engine.pool.checkedout()  # type: ignore[attr-defined]
 
+    def most_connections(self) -> int:
+        pool = self.engine.pool
+        return pool.size() + pool._max_overflow  # type: ignore[attr-defined]
+
     @contextmanager
     def at_once(self) -> Iterator[Connection]:
         """A connection for a statement that is a transaction by itself and says nothing."""

@@ -303,6 +303,7 @@ class UnitOfWork:
         context = self.context
         correlation = context.correlation_id or message_id
         cause = context.causation_id
+        trace = f',"traceparent":"{context.traceparent}"' if context.traceparent else ""
         if event.exchange == INTERNAL and self._messages:
             cause = self._messages[-1]["id"]
         tail = orjson.dumps({
@@ -312,7 +313,7 @@ class UnitOfWork:
         self._messages.append({
             "id": message_id, "shard": _shard(object_id, event.exchange), "exchange": event.exchange,
             "name": name, "object_id": object_id,
-            "headers": f'{{"nameko.correlation_id":{orjson.dumps(correlation).decode()}}}',
+            "headers": f'{{"nameko.correlation_id":{orjson.dumps(correlation).decode()}{trace}}}',
             # The object is encoded once for all messages about it.
             "body": f'{{"obj":{obj},{tail[1:]}',
         })

@@ -99,10 +99,12 @@ def test_no_service_folder_can_shadow_a_package():
 
 @pytest.mark.parametrize(("lock", "table"), [
     ("requirements.lock", "project"), ("requirements-test.lock", "test"), ("requirements-demo.lock", "demo"),
+    ("requirements-tracing.lock", "tracing"),
 ])
 def test_the_lock_holds_what_the_project_asks_for(lock, table):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    asked = project["project"]["dependencies"] if table == "project" else project["dependency-groups"][table]
+    asked = project["project"]["dependencies"] if table == "project" else {
+        **project["dependency-groups"], **project["project"]["optional-dependencies"]}[table]
     text = (ROOT / lock).read_text()
     # A package may be pinned twice, for different Pythons.
     pins = re.findall(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", text, re.MULTILINE)
