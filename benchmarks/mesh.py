@@ -238,6 +238,8 @@ def bench_events(server: Server, client: Client, quick: bool, **_: Any) -> dict[
         listening.set()
         while True:
             line = response.readline()
+            if not line:
+                return
             if line.startswith(b"data:"):
                 seen[json.loads(line[5:])["obj"]["id"]] = time.perf_counter()
 
