@@ -5,10 +5,11 @@ would double the time until its data is ready. So tellers rest after a full batc
 """
 from __future__ import annotations
 
+import threading
 import time
 
-REST_FACTOR = 5.0
-MOST_S = 0.5
+REST_FACTOR = 12.0
+MOST_S = 1.0
 
 
 class Pace:
@@ -16,13 +17,23 @@ class Pace:
 
     def __init__(self) -> None:
         self.busy = 0
+        self._quiet = threading.Event()
 
     def begin(self) -> None:
         self.busy += 1
+        self._quiet.clear()
 
     def end(self) -> None:
         self.busy -= 1
+        if self.busy <= 0:
+            self._quiet.set()
 
     def rest(self, worked_s: float) -> None:
-        """Called by who tells, after a full batch that took ``worked_s``."""
-        time.sleep(min(MOST_S, worked_s * REST_FACTOR) if self.busy > 0 else 0)
+        """Called by who tells, after a full batch that took ``worked_s``; ends early where nobody is waited for any more.
+
+        What a step of a request said last is what the next one waits for.
+        """
+        if self.busy > 0 and worked_s > 0:
+            self._quiet.wait(min(MOST_S, worked_s * REST_FACTOR))
+        else:
+            time.sleep(0)

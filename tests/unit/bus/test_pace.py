@@ -1,0 +1,30 @@
+"""Tellers rest beside work that somebody waits for, and no longer than that."""
+import threading
+import time
+
+from shared.bus.pace import MOST_S, REST_FACTOR, Pace
+
+
+def rested_s(pace: Pace, worked_s: float) -> float:
+    began = time.monotonic()
+    pace.rest(worked_s)
+    return time.monotonic() - began
+
+
+def test_a_teller_rests_while_somebody_is_waited_for_and_never_longer_than_a_bound():
+    pace = Pace()
+    pace.begin()
+    assert rested_s(pace, 0.01) >= 0.01 * REST_FACTOR * 0.9
+    assert rested_s(pace, 60) < MOST_S * 3
+
+
+def test_a_teller_goes_on_as_soon_as_nobody_is_waited_for_any_more():
+    pace = Pace()
+    pace.begin()
+    pace.begin()
+    ends = threading.Timer(0.05, lambda: (pace.end(), pace.end()))
+    ends.start()
+    rested = rested_s(pace, 60)
+    ends.join()
+    assert 0.04 < rested < MOST_S / 2
+    assert rested_s(pace, 60) < MOST_S / 2
