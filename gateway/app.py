@@ -18,6 +18,10 @@ from urllib.parse import quote
 
 from gateway import asyncapi, content, openapi, pages, sse
 from gateway.auth import Admission
+from gateway.callers import sessions
+from gateway.callers.caller import Caller
+from gateway.callers.credentials import check_address
+from gateway.callers.doorkeeper import Doorkeeper
 from gateway.clients import js
 from gateway.dispatch import Dispatcher, Outcome, Patience, check, checked_key, reply_of
 from gateway.health import Health
@@ -35,12 +39,13 @@ from shared.contracts.action import Action, load_parameters
 from shared.contracts.table import BY_ADDRESS
 from shared.kernel.context import Context
 from shared.kernel.errors import EdgemereError, Malformed, MethodNotAllowed, NotFound, did_you_mean
-from shared.kernel.errors import PreconditionFailed
+from shared.kernel.errors import PreconditionFailed, Unauthenticated
 from shared.kernel.trace import NO_TRACER, Tracer, traceparent_of
 
 log = logging.getLogger(__name__)
 
 GZIP_FROM_BYTES = 1024
+UNREAD_BYTES = 64 * 1024
 SOCKETS = "/web/socket.io"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}", re.ASCII)
 _VERSION = re.compile(r'(?:W/)?"(\d{1,18})"', re.ASCII)
@@ -49,6 +54,8 @@ _SECURITY = [("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "no-refe
 _NO_FRAMES = ("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
 _STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 _NO_STORE = ("Cache-Control", "no-store")
+# What is answered without a login: whether it lives, and the page with its login.
+_OPEN = frozenset({"/health/live", "/health/ready", "/edgemere.js", "/edgemere.d.ts"})
 
 
 class Answer:
@@ -65,6 +72,7 @@ class Parts:
     """What the faces of one gateway share."""
 
     admission: Admission
+    doorkeeper: Doorkeeper
     dispatcher: Dispatcher
     reader: sse.LogReader
     live: Live
@@ -93,10 +101,13 @@ class App:
                  own_health: Callable[[], tuple[bool, dict[str, Any]]] | None, tracer: Tracer = NO_TRACER) -> None:
         self._mesh, self._live, self._settings, self._metrics = mesh, live, settings, metrics
         self._admission = Admission(settings)
+        self._doorkeeper = Doorkeeper(settings, mesh)
+        self._sessions = sessions.Sessions(settings, mesh, self._admission, self._doorkeeper)
+        live.on_keys(self._doorkeeper.revoked, self._doorkeeper.doubt)
         self._dispatcher = Dispatcher(mesh, live, settings, tracer)
         self._health = Health(mesh, settings, own_health)
         self._reader = sse.LogReader(mesh, live, settings)
-        parts = Parts(self._admission, self._dispatcher, self._reader, live, settings, metrics)
+        parts = Parts(self._admission, self._doorkeeper, self._dispatcher, self._reader, live, settings, metrics)
         self._sockets = make_sockets(parts) if make_sockets else None
         self._made: dict[str, bytes] = {}
         self._pages: dict[str, Callable[[dict[str, Any]], Answer]] = {
@@ -111,6 +122,7 @@ class App:
             "stream": self._stream, "content": self._content,
         }
         metrics.gauge("edgemere_streams", "Open event streams.", lambda: self._reader.streams)
+        metrics.gauge("edgemere_audit_lost", "Lines of the audit log that this gateway could not keep.", lambda: self._doorkeeper.record.lost)
         metrics.gauge("edgemere_waits", "Calls that wait for something to end.", lambda: live.watching)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -120,6 +132,7 @@ class App:
         row = BY_ADDRESS.get(path)
         code = ""
         try:
+            check_address(path, environ.get("QUERY_STRING", ""))
             if self._sockets is not None and path.rstrip("/") == SOCKETS:
                 # Whoever gets in here is answered in frames, for as long as the connection lasts.
                 self._admission.check_host(environ)
@@ -129,41 +142,65 @@ class App:
         except EdgemereError as error:
             code = error.code
             answer = _refusal(error, path, request_id)
+            if error.status in (401, 403, 429):
+                _leave_unread(environ)
         except Exception:
             log.exception("request %s to %s failed", request_id, row.name if row else "a page")
             code = "internal"
             answer = _refusal(unexpected(request_id), path, request_id)
         name = row.name if row else (path if path in self._pages else "other")
         self._metrics.count(name, answer.status, time.perf_counter() - began, code)
+        self._keep_record(environ, answer.status, code or "ok")
+        answer.headers += self._doorkeeper.headers(environ)
         return _send(answer, environ, start_response, request_id)
+
+    def _keep_record(self, environ: dict[str, Any], status: int, outcome: str) -> None:
+        """Say in the audit log what a logged-in caller of a changing action was told."""
+        context = environ.get("edgemere.context")
+        if context is not None and context.action:
+            self._doorkeeper.record.answered(context, status, outcome)
 
     def close(self) -> None:
         """The server stops: waiting calls answer with what is, streams end, sockets hear that they end."""
         self._live.close()
         if self._sockets is not None:
             self._sockets.close()
+        self._doorkeeper.record.close()
 
     def _answer(self, row: Action | None, path: str, environ: dict[str, Any], request_id: str) -> Answer:
         self._admission.check_host(environ)
         method = environ["REQUEST_METHOD"]
+        if path == sessions.ADDRESS:
+            return self._session(method, environ, request_id)
         if row is None:
-            return self._own_page(path, method, environ)
+            return self._own_page(path, method, environ, request_id)
         allowed = ("POST",) if row.changes else ("GET", "HEAD", "POST")
         if method not in allowed:
             return _other_method(method, row.address, allowed)
         if row.changes:
             self._admission.check_origin(environ)
+        caller = self._doorkeeper.greet(environ, request_id)
+        if row.changes and environ.get("edgemere.cookie"):
+            self._admission.check_own_page(environ)
+        context = environ["edgemere.context"] = self._context(row, environ, request_id, caller)
+        environ["edgemere.caller"] = caller
         parameters = read_parameters(row, environ, self._settings)
-        context = self._context(row, environ, request_id)
         return self._kinds.get(row.answer, self._plain)(row, parameters, context, environ)
 
-    def _context(self, row: Action, environ: dict[str, Any], request_id: str) -> Context:
+    def _session(self, method: str, environ: dict[str, Any], request_id: str) -> Answer:
+        if method not in sessions.METHODS:
+            return _other_method(method, sessions.ADDRESS, sessions.METHODS)
+        status, body, headers = self._sessions.answer(method, environ, request_id)
+        return _json(status, body, headers)
+
+    def _context(self, row: Action, environ: dict[str, Any], request_id: str, caller: Caller) -> Context:
         changes: dict[str, Any] = {"request_id": request_id, "correlation_id": request_id,
                                    "traceparent": traceparent_of(environ.get("HTTP_TRACEPARENT"))}
         if row.changes:
+            changes["action"] = row.name if self._doorkeeper.required else ""
             changes["idempotency_key"] = checked_key(environ.get("HTTP_IDEMPOTENCY_KEY"))
             changes["if_match"] = _if_match(environ)
-        return self._admission.context(environ).having(**changes)
+        return caller.context.having(**changes)
 
     def _plain(self, row: Action, parameters: dict[str, Any], context: Context, environ: dict[str, Any]) -> Answer:
         patience = _patience(environ.get("HTTP_PREFER", ""))
@@ -180,7 +217,11 @@ class App:
             return Answer(200, headers)
         # Each message leaves at once: the web server must not collect them.
         environ["eventlet.minimum_write_chunk_size"] = 0
-        return Answer(200, headers, sse.Stream(self._reader, self._live, chosen, after, self._settings.heartbeat_s))
+        return Answer(200, headers, sse.Stream(self._reader, self._live, chosen, after, self._settings.heartbeat_s,
+                                               self._may_stay(environ["edgemere.caller"])))
+
+    def _may_stay(self, caller: Caller) -> Callable[[], EdgemereError | None] | None:
+        return (lambda: self._doorkeeper.still(caller)) if self._doorkeeper.required else None
 
     def _content(self, row: Action, parameters: dict[str, Any], context: Context, environ: dict[str, Any]) -> Answer:
         check(row, parameters)
@@ -188,7 +229,7 @@ class App:
         found = content.open_content(place, environ, self._settings.socket_timeout_s)
         return Answer(found.status, found.headers, b"" if found.body is None else found.body)
 
-    def _own_page(self, path: str, method: str, environ: dict[str, Any]) -> Answer:
+    def _own_page(self, path: str, method: str, environ: dict[str, Any], request_id: str) -> Answer:
         page = self._pages.get(path)
         if page is None and (path == assets.ROOT or path.startswith(f"{assets.ROOT}/")):
             page = self._web
@@ -200,6 +241,14 @@ class App:
             )
         if method not in ("GET", "HEAD"):
             return _other_method(method, path, ("GET", "HEAD"))
+        if self._doorkeeper.required and page != self._web and path not in _OPEN:
+            try:
+                self._doorkeeper.greet(environ, request_id)
+            except Unauthenticated:
+                if "text/html" not in environ.get("HTTP_ACCEPT", ""):
+                    raise
+                # A person in a browser: the page asks for the login, and leads back.
+                return Answer(303, [("Location", f"/web?next={quote(path, safe='/')}"), _NO_STORE])
         return page(environ)
 
     def _start(self, environ: dict[str, Any]) -> Answer:
@@ -288,12 +337,27 @@ def _refusal(error: EdgemereError, path: str, request_id: str) -> Answer:
     instance = quote(path.encode("latin-1", "replace"))[:500]
     headers = [("Content-Type", PROBLEM_TYPE), _NO_STORE]
     if error.status in (429, 503):
-        headers.append(("Retry-After", "1"))
+        headers.append(("Retry-After", str(error.extra.get("retry_after_s", 1))))
+    if error.status == 401:
+        headers.append(("WWW-Authenticate", _challenge(error.code)))
     if "allow" in error.extra:
         headers.append(("Allow", ", ".join(error.extra["allow"])))
     if error.status == 416 and "size" in error.extra:
         headers.append(("Content-Range", f"bytes */{error.extra['size']}"))
     return Answer(error.status, headers, dumps(problem(error, instance, request_id)))
+
+
+def _leave_unread(environ: dict[str, Any]) -> None:
+    """Close after the answer instead of reading the body of somebody who was not let in, where that is long."""
+    length = environ.get("CONTENT_LENGTH") or "0"
+    if environ.get("HTTP_TRANSFER_ENCODING") or int(length) > UNREAD_BYTES:
+        environ.get("edgemere.close", bool)()
+
+
+def _challenge(code: str) -> str:
+    """What RFC 6750 has in WWW-Authenticate; no error where no credential came."""
+    said = "" if code == "unauthenticated" else f', error="invalid_token", error_description="{code}"'
+    return f'Bearer realm="edgemere"{said}'
 
 
 def _other_method(method: str, address: str, allowed: tuple[str, ...]) -> Answer:

@@ -1,14 +1,14 @@
-"""Who may speak to the gateway, and for whom a call runs: Host and Origin checks, the owner, the bound address.
+"""From where one may speak to the gateway: the address that it listens on, and checks of Host and Origin.
 
-There is no password or token here: without authentication the gateway answers on the loopback interface alone.
+Who is calling is found out in ``gateway.callers``. Without a login the gateway answers on the loopback interface alone.
 """
 from __future__ import annotations
 
 import ipaddress
 from typing import Any
 
+from gateway.callers.credentials import Origin
 from gateway.settings import Settings
-from shared.kernel.context import Context
 from shared.kernel.errors import Denied
 
 LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
@@ -35,15 +35,15 @@ def check_binding(settings: Settings) -> None:
     raise Denied(
         "denied", f"The gateway does not listen on {settings.host or 'every interface'} without authentication: "
         "everybody who reaches that address could use the data.",
-        next_step="Use --host 127.0.0.1, and a tunnel (ssh -L) to reach it from elsewhere.",
+        next_step="Set auth.mode to required (EDGEMERE_AUTH=required; docs/security.md), or use --host 127.0.0.1.",
     )
 
 
 class Admission:
-    """Decides for each call whether its Host and Origin are welcome, and on whose behalf it runs."""
+    """Decides for each call whether its Host and Origin are welcome."""
 
     def __init__(self, settings: Settings) -> None:
-        self._context = Context(owner=settings.owner, roles=settings.roles)
+        self._origin = Origin(settings.trusted_proxies)
         own = settings.host if ":" not in settings.host else f"[{settings.host.strip('[]')}]"
         self._hosts = LOOPBACK_NAMES | {name.lower() for name in settings.allowed_hosts} | {own.lower()}
         self._origins = frozenset(origin.lower().rstrip("/") for origin in settings.allowed_origins)
@@ -69,17 +69,33 @@ class Admission:
         origin = environ.get("HTTP_ORIGIN")
         if origin is not None:
             origin = origin.lower()
-            own = f"{environ.get('wsgi.url_scheme', 'http')}://{environ.get('HTTP_HOST', '').lower()}"
-            if origin == own or origin in self._origins:
+            if origin == self.own_origin(environ) or origin in self._origins:
                 return
         elif environ.get("HTTP_SEC_FETCH_SITE", "").lower() != "cross-site":
             return
         raise Denied("origin_not_allowed", f"A page of {(origin or 'another site')[:100]} may not change anything here.",
                      next_step="Open the page from this server, or add its origin to web.allowed_origins.")
 
-    def context(self, environ: dict[str, Any]) -> Context:
-        """For whom the call runs: the configured owner, with all roles."""
-        return self._context
+    def check_own_page(self, environ: dict[str, Any]) -> None:
+        """Refuse a changing call with the cookie of a session that does not show that the server's own page makes it.
+
+        The cookie is SameSite=Strict already; this holds also where a browser, or a sibling domain, gets around that.
+
+        Raises:
+            Denied: ``session.cross_site``.
+        """
+        origin = environ.get("HTTP_ORIGIN", "").lower()
+        if origin:
+            if origin == self.own_origin(environ) or origin in self._origins:
+                return
+        elif environ.get("HTTP_SEC_FETCH_SITE", "").lower() == "same-origin":
+            return
+        raise Denied("session.cross_site", "The cookie of a session is for the server's own page alone.",
+                     next_step="Programs send a key: 'Authorization: Bearer …'.")
+
+    def own_origin(self, environ: dict[str, Any]) -> str:
+        """The origin of the server's own page, as this client sees it."""
+        return f"{self._origin.scheme(environ)}://{environ.get('HTTP_HOST', '').lower()}"
 
 
 def _without_port(host: str) -> str:

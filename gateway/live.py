@@ -27,12 +27,22 @@ class Live:
         self._watches: dict[str, set[Watch]] = {}
         self._feeds: dict[str, tuple[Any, int]] = {}
         self._log_listeners: set[threading.Event] = set()
+        self._revoked: Callable[[Any], None] = lambda ids: None
+        self._doubt: Callable[[], None] = lambda: None
         self.last_sequence = 0
         self.closed = False
 
     def use(self, open_feed: Callable[[str], Any]) -> None:
         """``open_feed(noun)`` starts to listen to a further class and gives an object with ``close()``, once it hears."""
         self._open_feed = open_feed
+
+    def on_keys(self, revoked: Callable[[Any], None], doubt: Callable[[], None]) -> None:
+        """``revoked(ids)`` is called when keys have changed, ``doubt()`` when that may have been missed."""
+        self._revoked, self._doubt = revoked, doubt
+
+    def revoked(self, ids: Any) -> None:
+        """The bus says that these keys have changed."""
+        self._revoked([key_id for key_id in ids if isinstance(key_id, str)] if isinstance(ids, list) else [])
 
     def heard(self, event: str, body: Any) -> None:
         """A public message arrived; wakes those who wait for its object. A malformed body wakes nobody."""
@@ -49,6 +59,7 @@ class Live:
 
     def resumed(self) -> None:
         """The bus is heard again after a break; everybody looks for what was missed."""
+        self._doubt()
         for watches in tuple(self._watches.values()):
             for watch in tuple(watches):
                 watch.tell(None)

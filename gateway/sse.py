@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from gateway.live import Live
@@ -26,6 +26,9 @@ MEMORY = 4096
 _SAFETY_S = 5.0
 _PAUSE_S = 0.5
 _RETRY_MS = 2000
+# How long a stream may not notice that its reader's key was revoked.
+GLANCE_S = 1.0
+DROPPED = b"edgemere.dropped"
 
 
 class Filter:
@@ -176,13 +179,16 @@ class Stream:
     """The bytes of one stream, from after ``after`` (None: from the head) until the client or the gateway goes.
 
     Takes its place at the reader when it is made and gives it back with ``close``, which a WSGI server calls
-    however the stream ends. A log that does not answer ends the stream; the client resumes where it was.
+    however the stream ends. A log that does not answer ends the stream; the client resumes where it was. ``may_stay`` is
+    asked now and then why the reader may not go on reading: the stream says so in an event ``edgemere.dropped``, and ends.
 
     Raises:
         Unavailable: there is no place, or the event log does not answer.
     """
 
-    def __init__(self, reader: LogReader, live: Live, wanted: Wanted, after: int | None, heartbeat_s: float) -> None:
+    def __init__(self, reader: LogReader, live: Live, wanted: Wanted, after: int | None, heartbeat_s: float,
+                 may_stay: Callable[[], EdgemereError | None] | None = None) -> None:
+        self._may_stay = may_stay
         self._reader, self._live, self._wanted = reader, live, wanted
         self._after, self._heartbeat_s = after, heartbeat_s
         reader.enter()
@@ -207,9 +213,13 @@ class Stream:
             yield b"id: %d\n\n" % position
             due = time.monotonic() + self._heartbeat_s
             while not self._live.closed:
+                if self._may_stay is not None and (error := self._may_stay()) is not None:
+                    yield b"id: %d\nevent: %s\ndata: %s\n\n" % (position, DROPPED, dumps({"status": error.status, **error.payload()}))
+                    return
                 chunk, moved = self._next(position)
                 if not chunk and moved == position:
-                    reader.wait(position, max(0.0, due - time.monotonic()))
+                    left_s = due - time.monotonic()
+                    reader.wait(position, max(0.0, left_s if self._may_stay is None else min(left_s, GLANCE_S)))
                 position = moved
                 if not chunk and time.monotonic() >= due:
                     # The id lets a client whose filter lets little through resume near the head.

@@ -5,8 +5,10 @@ Uses the standard library's client, which costs no import time. Never repeats a 
 from __future__ import annotations
 
 import http.client
+import ipaddress
 import json
 import math
+import os
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -45,10 +47,11 @@ class Message:
 class Server:
     """The server at one address. Not safe for several threads; open one for each.
 
-    ``told`` is called with a line for each exchange, for ``-v``.
+    ``told`` is called with a line for each exchange, for ``-v``. ``credential`` is a key or token; it is sent over TLS or to
+    this very machine, and never told.
     """
 
-    def __init__(self, url: str, timeout_s: float = TIMEOUT_S, told: Callable[[str], None] | None = None) -> None:
+    def __init__(self, url: str, timeout_s: float = TIMEOUT_S, told: Callable[[str], None] | None = None, credential: str = "") -> None:
         parts = urlsplit(url if "://" in url else f"http://{url}")
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise usage(f"'{url}' is not the address of a server.", "Give one such as http://127.0.0.1:3000.")
@@ -60,6 +63,10 @@ class Server:
         self._parts = parts
         self._timeout_s = timeout_s
         self._told = told or (lambda line: None)
+        self._credential = credential
+        if credential and parts.scheme == "http" and not is_near(parts.hostname) and os.environ.get("EDGEMERE_INSECURE") != "1":
+            raise usage(f"The key is not sent to {self.url}: without TLS everybody on the way could read it.",
+                        "Use its https address; inside a network of your own, EDGEMERE_INSECURE=1 insists.", "cli.insecure")
         self._connection: http.client.HTTPConnection | None = None
 
     def call(self, row: Action, parameters: Mapping[str, Any], wait_s: float | None = None) -> Answer:
@@ -123,6 +130,8 @@ class Server:
         self, method: str, address: str, body: bytes | None, headers: Mapping[str, str], timeout_s: float,
     ) -> http.client.HTTPResponse:
         sent = {"Accept": "application/json", "User-Agent": "edgemere-cli", **headers}
+        if self._credential:
+            sent["Authorization"] = f"Bearer {self._credential}"
         if body is not None:
             sent["Content-Type"] = "application/json"
         for attempt in (1, 2):
@@ -165,6 +174,16 @@ class Server:
             "code": "cli.unreachable", "detail": f"No server answers at {self.url} ({error.strerror or error}).",
             "next_step": "Start one with: ./edgemere up – or name another with --url or EDGEMERE_URL.",
         })
+
+
+def is_near(host: str) -> bool:
+    """Whether a host is this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def prefer(wait_s: float) -> str:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import click
 
-from gateway.cli import exits, profiles
+from gateway.cli import exits, logins, profiles
 from gateway.cli.exits import Failure
 from gateway.cli.find import Find
-from gateway.cli.machine import COMMANDS
+from gateway.cli.machine import COMMANDS, KEY_COMMANDS
 from gateway.cli.tree import Words, general_options, of_tree
 from shared.contracts import table
 from shared.kernel.errors import EdgemereError
@@ -36,7 +36,8 @@ class Root(Words):
 
     def __init__(self) -> None:
         diml = Words(("diml",), {"find": Find()})
-        more: dict[str, click.Command] = {"diml": diml, "do": of_tree("do"), "fmdm": of_tree("fmdm"), **COMMANDS, "profile": profiles.GROUP}
+        more: dict[str, click.Command] = {"diml": diml, "do": of_tree("do"), "fmdm": of_tree("fmdm"), **COMMANDS,
+                                          "apikey": Words(("diml", "dml", "do", "apikey"), KEY_COMMANDS), **logins.COMMANDS, "profile": profiles.GROUP}
         super().__init__((), more, help=ABOUT, epilog=FIRST_STEPS, params=general_options(), callback=_keep)
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from gateway.cli.client import Message, Server, request_of
 from gateway.cli.columns import plain
-from gateway.cli.exits import FAILED, OK, UNREACHABLE, Failure, usage
+from gateway.cli.exits import FAILED, OK, UNREACHABLE, Failure, failure_of, usage
 from gateway.cli.follow import Progress
 from gateway.cli.terminal import Terminal
 from gateway.cli.text import clean, pad
@@ -49,6 +49,8 @@ def messages(server: Server, row: Action, parameters: dict[str, Any], sought: Ca
                 sought()
             for message in server.stream(row, parameters, after=last):
                 last, attempt = message.id or last, 0
+                if message.event == "edgemere.dropped" and isinstance(message.data, Mapping):
+                    raise failure_of(401, message.data)
                 if isinstance(message.data, Mapping) and "event" in message.data:
                     yield message
         except Failure as failure:

@@ -99,6 +99,21 @@ def _migrate(**given: Any) -> None:
     _exit(run.migrate(config))
 
 
+def _first_key(**given: Any) -> None:
+    config = _config(given)
+    from shared.hosting import first_key
+
+    key = first_key.make(config, given["owner"], given["name"])
+    print(f"The key of '{given['owner']}', with every role. It is shown this once:", file=sys.stderr)
+    print(key)
+
+
+def _fresh_key() -> None:
+    from shared.hosting import first_key
+
+    print(first_key.fresh())
+
+
 def _demo(**given: Any) -> None:
     from gateway import demo
 
@@ -158,6 +173,17 @@ _UP = [
     _PORT, click.Option(["host", "--host"], help="The address to listen on; the loopback interface by default."), _DATA, _ENVIRONMENT,
     _CONFIG, click.Option(["replicas", "--replicas"], metavar="NAME=N,…", help="On RabbitMQ and PostgreSQL: processes for each service."),
 ]
+
+KEY_COMMANDS: dict[str, click.Command] = {
+    "bootstrap": click.Command("bootstrap", callback=_first_key, context_settings=_HELP, params=[
+        click.Option(["owner", "--owner"], default="admin", show_default=True, help="Whom the key speaks for."),
+        click.Option(["name", "--name"], default="bootstrap", show_default=True, help="What the key is called."),
+        _DATA, _ENVIRONMENT, _CONFIG,
+    ], help="Make the first Administrator's key, here and without a server; it is shown this once."),
+    "new": click.Command("new", callback=_fresh_key, context_settings=_HELP,
+                         help="Print a key that is known nowhere yet, for EDGEMERE_BOOTSTRAP_KEY_FILE."),
+}
+"""Beside the table's own words for keys: what is done where nobody can log in yet."""
 
 COMMANDS: dict[str, click.Command] = {
     "up": click.Command("up", callback=_up, context_settings=_HELP, help="Start everything here, in the foreground, until Ctrl-C.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.cli import graph, live
@@ -29,6 +29,7 @@ class Options:
     """What the options that every command has say. ``output`` is empty where none was asked for."""
 
     url: str
+    credential: str = field(default="", repr=False)
     output: str = ""
     timeout_s: float = 60
     verbose: bool = False
@@ -44,7 +45,7 @@ class Options:
 
     def server(self) -> Server:
         told = (lambda line: print(line, file=sys.stderr)) if self.verbose else None
-        return Server(self.url, self.timeout_s, told)
+        return Server(self.url, self.timeout_s, told, self.credential)
 
 
 def perform(row: Action, parameters: Mapping[str, Any], options: Options) -> int:

@@ -49,7 +49,7 @@ def load() -> dict[str, Any]:
 
 
 def settings(url: str | None, profile: str | None) -> dict[str, str]:
-    """``{"url", "output"?}`` for a command, with what was typed as ``--url`` and ``--profile``.
+    """``{"url", "output"?, "profile"?}`` for a command, with what was typed as ``--url`` and ``--profile``.
 
     Raises:
         Failure: there is no such profile.
@@ -57,7 +57,7 @@ def settings(url: str | None, profile: str | None) -> dict[str, str]:
     if url:
         return {"url": url}
     if profile:
-        return named(load(), profile)
+        return {**named(load(), profile), "profile": profile}
     if os.environ.get("EDGEMERE_URL"):
         return {"url": os.environ["EDGEMERE_URL"]}
     wanted = os.environ.get("EDGEMERE_PROFILE")
@@ -65,7 +65,7 @@ def settings(url: str | None, profile: str | None) -> dict[str, str]:
         return {"url": DEFAULT_URL}
     found = load()
     wanted = wanted or found["current"]
-    return named(found, wanted) if wanted else {"url": DEFAULT_URL}
+    return {**named(found, wanted), "profile": wanted} if wanted else {"url": DEFAULT_URL}
 
 
 def named(found: Mapping[str, Any], name: str) -> dict[str, str]:

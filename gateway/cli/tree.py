@@ -15,6 +15,7 @@ from gateway.cli.completing import completer_of
 from gateway.cli.example import RENAMED, command_of, option_of, short_words
 from gateway.cli.exits import usage
 from gateway.cli.follow import Waiting
+from gateway.cli.logins import credential_for
 from gateway.cli.graph import FORMS as FLOWS
 from gateway.cli.output import FORMS
 from gateway.cli.perform import Options, perform
@@ -206,7 +207,7 @@ def options_of(given: Mapping[str, Any]) -> Options:
         waiting = Waiting(wanted=True, limit_s=_seconds(given["wait"]), said=True)
     server = profiles.settings(chosen("url"), chosen("profile"))
     return Options(
-        url=server["url"], output=chosen("output") or server.get("output", ""),
+        url=server["url"], credential=credential_for(server["url"], server.get("profile", "")), output=chosen("output") or server.get("output", ""),
         timeout_s=chosen("timeout") or TIMEOUT_S, verbose=bool(chosen("verbose")), wait=waiting,
         watch=bool(given.get("watch")), dry_run=bool(given.get("dry_run")), yes=bool(given.get("yes")),
         curl=bool(given.get("curl")), every_page=bool(given.get("every_page")), save_to=given.get("save_to") or "", graph=given.get("graph") or "",

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
+from gateway.callers.doorkeeper import Doorkeeper
 from gateway.content import open_content
 from gateway.dispatch import Dispatcher, Patience, check, checked_key, reply_of
 from gateway.metrics import Metrics
@@ -39,8 +40,8 @@ Answered = tuple[Any, dict[str, Any] | None, dict[str, Any]]
 class Calls:
     """Carries out what the clients of one gateway emit. ``owns`` are further names, answered by functions of their own."""
 
-    def __init__(self, dispatcher: Dispatcher, settings: Settings, metrics: Metrics) -> None:
-        self._dispatcher, self._settings, self._metrics = dispatcher, settings, metrics
+    def __init__(self, dispatcher: Dispatcher, settings: Settings, metrics: Metrics, doorkeeper: Doorkeeper | None = None) -> None:
+        self._dispatcher, self._settings, self._metrics, self._doorkeeper = dispatcher, settings, metrics, doorkeeper
 
     def answer(self, name: str, arguments: Sequence[Any], context: Context, is_connected: Callable[[], bool],
                streams: Mapping[str, Callable[[Any], Any]]) -> Answered:
@@ -50,11 +51,13 @@ class Calls:
         ``streams`` answers what begins and ends subscriptions; rows that answer a stream are under their ``answer``.
         """
         began = time.perf_counter()
-        row = ROWS.get(name)
+        row = ROWS.get(name) or (ACTIONS[SENT_BY] if name in HANDLED else None)
         request_id = uuid.uuid4().hex
         try:
             if len(arguments) > 2:
                 raise _refused("", "An event takes its parameters as one object, and the options as a second one.")
+            if self._doorkeeper is not None:
+                self._doorkeeper.count(context.owner)
             options = _options(arguments[1] if len(arguments) > 1 else None)
             request_id = options.get("request_id") or request_id
             given = arguments[0] if arguments else None
@@ -65,9 +68,15 @@ class Calls:
         except Exception:
             log.exception("request %s for %s failed", request_id, row.name if row else "an event")
             found = self.refusal(unexpected(request_id), row, request_id)
+        if self._is_recorded(row):
+            context = context.having(action=row.name, correlation_id=request_id)
+            self._doorkeeper.record.answered(context, found[2]["status"], "ok" if found[1] is None else found[1]["code"])
         self._metrics.count(f"socket {row.name}" if row else "socket other", found[2]["status"], time.perf_counter() - began,
                             (found[1] or {}).get("code", ""))
         return found
+
+    def _is_recorded(self, row: Action | None) -> bool:
+        return self._doorkeeper is not None and self._doorkeeper.required and row is not None and row.changes
 
     @staticmethod
     def refusal(error: EdgemereError, row: Action | None = None, request_id: str = "") -> Answered:
@@ -79,7 +88,6 @@ class Calls:
                  request_id: str, is_connected: Callable[[], bool],
                  streams: Mapping[str, Callable[[Any], Any]]) -> tuple[Any, dict[str, Any]]:
         if name in HANDLED:
-            row = ACTIONS[SENT_BY]
             given = {"event": name, "obj": given["obj"] if isinstance(given, Mapping) and "obj" in given else given}
         if name in streams:
             return streams[name](given), {}
@@ -96,6 +104,8 @@ class Calls:
             check(row, parameters)
             return streams[row.answer](parameters), {}
         changes: dict[str, Any] = {"request_id": request_id, "correlation_id": request_id}
+        if self._is_recorded(row):
+            changes["action"] = row.name
         if row.changes:
             changes |= {"idempotency_key": options.get("idempotency_key", ""), "if_match": options.get("if_match")}
         context = context.having(**changes)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+import uuid
 from collections.abc import Mapping
 from queue import Empty
 from typing import Any
@@ -17,6 +18,7 @@ from engineio import packet as engine_packet
 from socketio import packet
 
 from gateway.app import Parts
+from gateway.callers.caller import Caller
 from gateway.problems import MEDIA_TYPE, problem
 from gateway.websocket import transport
 from gateway.websocket.calls import PLACE, Calls
@@ -24,8 +26,7 @@ from gateway.websocket.feed import Feed, Subscription
 from gateway.websocket.names import DROPPED
 from gateway.wanted import wanted
 from gateway.wire import dumps
-from shared.kernel.context import Context
-from shared.kernel.errors import EdgemereError, Invalid, Malformed, NotFound, TooMany, Unavailable
+from shared.kernel.errors import EdgemereError, Invalid, Malformed, NotFound, TooMany, Unauthenticated, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -33,12 +34,16 @@ PING_TIMEOUT_S = 30
 # How long a gateway that stops waits for its clients to hear it.
 _CLOSING_S = 1.0
 _LOOK_S = 0.02
+# How often it is looked who has to go; how long somebody may take to log in; how often each login is asked about anew.
+WATCH_S, LOGIN_S, ANEW_S = 1.0, 10.0, 30.0
 _STRIKES = 200
 _REASONS = {
     "slow_consumer": "Read faster, or subscribe to less; subscribe again with 'after' set to the last sequence that arrived.",
     "flooding": "Send less often.", "garbage": "Speak socket.io, protocol 5, with the WebSocket transport.",
     "closing": "Connect again, and subscribe with 'after' set to the last sequence that arrived.",
     "unavailable": "Connect again, and subscribe with 'after' set to the last sequence that arrived.",
+    "login_over": "Log in again, connect, and subscribe with 'after' set to the last sequence that arrived.",
+    "not_logged_in": "Connect with a key in the header Authorization, or in socket.io's auth: {token: \"edk_…\"}.",
 }
 
 
@@ -59,11 +64,14 @@ def _no_constant(name: str) -> Any:
 
 
 class Client:
-    """One connection: its context, what it may still send, its subscriptions, and the packets that wait for it."""
+    """One connection: its caller, what it may still send, its subscriptions, and the packets that wait for it."""
 
-    def __init__(self, server: Sockets, connection: Any, environ: Mapping[str, Any], context: Context, rate: float) -> None:
+    def __init__(self, server: Sockets, connection: Any, environ: Mapping[str, Any], caller: Caller | None, rate: float) -> None:
         self._server, self._connection = server, connection
-        self.context = context
+        # None until it has logged in, where that is needed and the handshake did not.
+        self.caller = caller
+        self.address = server.doorkeeper.address(environ)
+        self.came_at = self.asked_at = time.monotonic()
         self.abort = environ.get("edgemere.abort", bool)
         self.subscriptions: dict[str, Subscription] = {}
         self.made = self.under_way = self.strikes = self.newest = 0
@@ -166,6 +174,14 @@ class _Protocol(socketio.Server):
             except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
                 self._sockets.not_understood(eio_sid, error)
 
+    def _handle_connect(self, eio_sid: str, namespace: str | None, data: Any) -> None:
+        error = self._sockets.logs_in(eio_sid, data)
+        if error is None:
+            super()._handle_connect(eio_sid, namespace, None)
+            return
+        self._send_packet(eio_sid, self.packet_class(packet.CONNECT_ERROR, namespace=namespace or "/", data={
+            "message": error.detail, "data": problem(error, PLACE, uuid.uuid4().hex)}))
+
     def _handle_event(self, eio_sid: str, namespace: str | None, id: int | None, data: Any) -> None:
         # Not by python-socketio's handlers: a client must not reach 'connect' and 'disconnect' by emitting them.
         if not isinstance(data, list) or not data or not isinstance(data[0], str):
@@ -197,11 +213,14 @@ class Sockets:
             # A connection that says nothing within both times ends by its own timeout.
             monitor_clients=False, logger=quiet, engineio_logger=quiet)
         self._protocol.on("disconnect", self._left)
-        self._calls = Calls(parts.dispatcher, settings, parts.metrics)
+        self.doorkeeper = parts.doorkeeper
+        self.doorkeeper.on_revoked(self._revoked)
+        self._calls = Calls(parts.dispatcher, settings, parts.metrics, parts.doorkeeper)
         self._feed = Feed(parts.reader, parts.live, self._protocol.start_background_task)
         self._admission = parts.admission
         self._clients: dict[str, Client] = {}
         self._dropped: dict[str, int] = {}
+        self._watching = False
         self.closed = False
         parts.metrics.gauge("edgemere_sockets", "Open WebSockets.", lambda: len(self._clients))
         for code in _REASONS:
@@ -214,6 +233,7 @@ class Sockets:
         Raises:
             Malformed: the request does not ask for a WebSocket.
             Unavailable: there are as many as the settings allow.
+            Unauthenticated: the credential of the handshake is not believed. Denied: ``session.cross_site``.
         """
         if environ.get("HTTP_UPGRADE", "").lower() != "websocket":
             raise Malformed("malformed", "Only the WebSocket transport of socket.io is spoken here.",
@@ -222,6 +242,8 @@ class Sockets:
             raise Unavailable("unavailable", f"There are {len(self._clients)} WebSockets, as many as this gateway holds.",
                               next_step="Close one, or try again later.")
 
+        environ["edgemere.caller"] = self._caller(environ)
+
         def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
             # What python-engineio refuses before the handshake is in words of its own.
             return start_response(status, [("Content-Type", MEDIA_TYPE), ("X-Content-Type-Options", "nosniff")], *more)
@@ -229,6 +251,18 @@ class Sockets:
         said = self._protocol.eio.handle_request(environ, start)
         # Nothing is said after a handshake; a refusal is a text in a list.
         return [_as_problem(said[0])] if said else said
+
+    def _caller(self, environ: dict[str, Any]) -> Caller | None:
+        """Who connects, by the handshake; None for somebody who may still say so (a page cannot send a header with it)."""
+        try:
+            caller = self.doorkeeper.greet(environ, uuid.uuid4().hex)
+        except Unauthenticated as error:
+            if error.code != "unauthenticated":
+                raise
+            return None
+        if environ.get("edgemere.cookie"):
+            self._admission.check_own_page(environ)
+        return caller
 
     def close(self) -> None:
         """The gateway stops: every client is told, and has a moment to hear it."""
@@ -247,8 +281,48 @@ class Sockets:
         return self._protocol.start_background_task(function, *arguments)
 
     def came(self, eio_sid: str, connection: Any, environ: dict[str, Any]) -> None:
-        self._clients[eio_sid] = Client(self, connection, environ, self._admission.context(environ),
-                                        self.settings.socket_messages_per_s)
+        self._clients[eio_sid] = Client(self, connection, environ, environ["edgemere.caller"], self.settings.socket_messages_per_s)
+        if self.doorkeeper.required and not self._watching:
+            self._watching = True
+            self.spawn(self._watch)
+
+    def logs_in(self, eio_sid: str, data: Any) -> EdgemereError | None:
+        """Let a connection into the namespace; why not, otherwise. ``data`` is socket.io's ``auth``: {token} or {key}."""
+        client = self._clients.get(eio_sid)
+        if client is None:
+            return Unavailable("unavailable", "The connection has ended.")
+        given = next((data[name] for name in ("token", "key") if isinstance(data.get(name), str)), "") if isinstance(data, Mapping) else ""
+        if not self.doorkeeper.required or client.caller is not None and not given:
+            return None
+        try:
+            client.caller = self.doorkeeper.believe(given, client.address, uuid.uuid4().hex)
+        except EdgemereError as error:
+            return error
+        client.asked_at = time.monotonic()
+        return None
+
+    def _watch(self) -> None:
+        """Let go whose login has ended, and who does not log in. One for all connections."""
+        while not self.closed:
+            time.sleep(WATCH_S)
+            now = time.monotonic()
+            for client in tuple(self._clients.values()):
+                if client.caller is None:
+                    if now - client.came_at > LOGIN_S:
+                        client.drop("not_logged_in", f"It did not log in within {LOGIN_S:g} s.")
+                elif client.caller.is_over or now - client.asked_at > ANEW_S:
+                    self._ask_anew(client)
+
+    def _revoked(self, ids: frozenset[str]) -> None:
+        for client in tuple(self._clients.values()):
+            if client.caller is not None and client.caller.key_id in ids:
+                self.spawn(self._ask_anew, client)
+
+    def _ask_anew(self, client: Client) -> None:
+        client.asked_at = time.monotonic()
+        error = self.doorkeeper.still(client.caller) if client.caller is not None else None
+        if error is not None:
+            client.drop("login_over", f"{error.detail} ({error.code})")
 
     def went(self, eio_sid: str) -> None:
         client = self._clients.pop(eio_sid, None)
@@ -307,7 +381,8 @@ class Sockets:
             # Answers may be large: who does not read them gets no further ones.
             if not client.has_room() and not client.wait_for_room():
                 return
-            answered = self._calls.answer(name, arguments, client.context, lambda: client.connected, {
+            assert client.caller is not None
+            answered = self._calls.answer(name, arguments, client.caller.context, lambda: client.connected, {
                 "subscribe": subscribe, "stream": subscribe, "unsubscribe": lambda given: self._unsubscribe(client, given)})
             if id is not None:
                 self._protocol.acknowledge(eio_sid, id, answered)

@@ -24,6 +24,7 @@ from shared.storage.record import Row
 
 log = logging.getLogger(__name__)
 
+CHANGED = "audit.changed"
 KINDS = ("answered", "refused")
 AT_ONCE = 1000
 LONGEST_S = 8.0
@@ -33,7 +34,7 @@ _TEXTS = ("owner", "credential", "address", "action", "outcome", "correlation_id
 def changed(uses: Uses, messages: Sequence[EventMessage]) -> None:
     """Write down what calls have changed."""
     _write(uses, [_line("changed", with_noun(message.id, "auditentry"), message.obj) for message in messages
-                  if isinstance(message.obj, Mapping) and is_id(message.id, "event")])
+                  if message.name == CHANGED and isinstance(message.obj, Mapping) and is_id(message.id, "event")])
 
 
 def told(uses: Uses, entries: Sequence[Mapping[str, Any]]) -> int:

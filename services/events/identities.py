@@ -198,8 +198,14 @@ def bootstrap(db: Any, owner: str, key: str | None = None, name: str = "bootstra
         raise Invalid("credential.malformed", "What the bootstrap file holds is not a key.",
                       next_step="Make one with: edgemere apikey new")
     with db.transaction(Context(owner=owner)) as uow:
+        if key is None and any(row["state"] == keyring.ACTIVE for row in keyring.by_name(uow.connection, name, owner)):
+            raise Conflict("apikey.name_taken", f"'{owner}' has a working key named '{name}' already.",
+                           next_step="Use it, or give this one another --name.")
         if key is not None and keyring.by_id(uow.connection, f"akey_{key[4:30]}") is not None:
             return None
+        if key is not None:
+            # Its own name: a second file may follow the first.
+            name = f"{name}-{key[26:30].lower()}"
         return _added(uow, owner, name, list(ROLES), None, made_by="bootstrap", key=key)
 
 

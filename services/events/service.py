@@ -116,7 +116,8 @@ class Events:
     def logged(self, messages):
         log.append(self.uses, messages)
 
-    @batch_event("edgemere", ["audit.changed"], queue="events.audit", internal=True)
+    # What ends keys is heard by the gateways that are there; here it has a home, so that the relay need not wait for one.
+    @batch_event("edgemere", ["audit.changed", "apikey.revoked"], queue="events.audit", internal=True)
     def audited(self, messages):
         auditing.changed(self.uses, messages)
 

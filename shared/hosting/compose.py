@@ -141,6 +141,7 @@ def _reservations(service: Service, config: Config, broker: Any) -> None:
 
 def _events(service: Service, config: Config, broker: Any) -> None:
     uses = service.uses
+    importlib.import_module("shared.hosting.first_key").take_from_file(config, uses.db)
     durations = importlib.import_module("services.events.durations").Durations(uses.figures.lasted)
     dead = importlib.import_module("services.events.dead")
     uses.figures.samples.add(looks.queues(broker))

@@ -19,6 +19,7 @@ from shared.bus.topology import BASE, INTERNAL, PUBLIC, declare
 log = logging.getLogger(__name__)
 
 LOG_ADVANCED = "log.advanced"
+KEYS_REVOKED = "apikey.revoked"
 _DRAIN_S = 1.0
 _HEARTBEAT_S = 10
 _PAUSES_S = (0.1, 0.5, 1, 2, 5)
@@ -32,6 +33,7 @@ class Sleepers(Protocol):
     def heard(self, event: str, body: Any) -> None: ...
     def advanced(self, last_sequence: int) -> None: ...
     def resumed(self) -> None: ...
+    def revoked(self, ids: Any) -> None: ...
     def use(self, open_feed: Callable[[str], Any]) -> None: ...
 
 
@@ -114,7 +116,7 @@ class LiveFeeds:
     def __init__(self, uri: str, sleepers: Sleepers) -> None:
         self._uri, self._sleepers = uri, sleepers
         bindings = [(PUBLIC, f"{noun}.*") for noun in sleepers.nouns]
-        self._lasting = LiveFeed(uri, [*bindings, (INTERNAL, LOG_ADVANCED)], self._heard, sleepers.resumed)
+        self._lasting = LiveFeed(uri, [*bindings, (INTERNAL, LOG_ADVANCED), (INTERNAL, KEYS_REVOKED)], self._heard, sleepers.resumed)
         sleepers.use(self.open)
 
     @property
@@ -136,7 +138,10 @@ class LiveFeeds:
         self._lasting.close()
 
     def _heard(self, key: str, body: Any) -> None:
-        if key != LOG_ADVANCED:
+        if key == KEYS_REVOKED:
+            obj = body.get("obj") if isinstance(body, dict) else None
+            self._sleepers.revoked(obj.get("ids") if isinstance(obj, dict) else None)
+        elif key != LOG_ADVANCED:
             self._sleepers.heard(key, body)
         elif isinstance(body, dict) and isinstance(body.get("last_sequence"), int):
             self._sleepers.advanced(body["last_sequence"])

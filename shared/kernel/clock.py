@@ -40,6 +40,14 @@ def parse_time(text: str) -> datetime:
     return moment.replace(tzinfo=timezone.utc) if moment.tzinfo is None else moment.astimezone(timezone.utc)
 
 
+def from_epoch(seconds: float) -> datetime:
+    """The moment so many seconds after 1970-01-01; one that no calendar has becomes the last that it has."""
+    try:
+        return datetime.fromtimestamp(seconds, timezone.utc)
+    except (OverflowError, ValueError, OSError):
+        return datetime.max.replace(tzinfo=timezone.utc)
+
+
 def parse_duration(text: str | int | float) -> float:
     """Seconds in an ISO 8601 duration (``PT1H30M``), a short form (``90m``, ``1.5h``) or a bare number of seconds.
 

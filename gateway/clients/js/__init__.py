@@ -198,7 +198,7 @@ _TYPES_TAIL = """export interface Edgemere extends Trees {
   onConnection(listener: (state: "connected" | "reconnecting" | "refused") => void): () => void;
   close(): void;
 }
-export interface ConnectOptions { fetch?: typeof fetch; timeoutMs?: number; WebSocket?: any }
+export interface ConnectOptions { fetch?: typeof fetch; timeoutMs?: number; WebSocket?: any; key?: string; token?: string }
 export function connect(url?: string, options?: ConnectOptions): Edgemere;
 export function about(answer: any): About | undefined;
 export function errorOf(problem: Problem): EdgemereError;

@@ -102,9 +102,14 @@ function rowOf(name) {
 }
 
 class Server {
-  constructor(url, { fetch = globalThis.fetch.bind(globalThis), timeoutMs = TIMEOUT_MS, WebSocket = globalThis.WebSocket } = {}) {
+  /** `key` or `token` is what one logs in with, in Node else EDGEMERE_KEY; a page of the server itself has its session. */
+  constructor(url, { fetch = globalThis.fetch.bind(globalThis), timeoutMs = TIMEOUT_MS, WebSocket = globalThis.WebSocket, key, token } = {}) {
     this.url = String(url).replace(/\/+$/, "");
-    this.fetch = fetch;
+    this.credential = key ?? token ?? globalThis.process?.env?.EDGEMERE_KEY ?? "";
+    if (this.credential && !isSafe(this.url) && globalThis.process?.env?.EDGEMERE_INSECURE !== "1") {
+      throw new EdgemereError({ status: 0, code: "js.insecure", detail: `The key is not sent to ${this.url}: without TLS everybody on the way could read it.`, next_step: "Use the server's https address." });
+    }
+    this.fetch = (address, { headers, ...more }) => fetch(address, { ...more, headers: this.credential ? { ...headers, Authorization: `Bearer ${this.credential}` } : headers });
     this.timeoutMs = timeoutMs;
     this.WebSocket = WebSocket;
     this.channels = new Channels(this);
@@ -355,6 +360,12 @@ class Channel {
     }
   }
 
+  /** A message of the stream, or why it ends. */
+  take(message) {
+    if (message.sequence === undefined && message.code) throw errorOf(message);
+    this.hand(message);
+  }
+
   /** Server-sent events over fetch, which reads them in Node, too. */
   async overStream(signal) {
     const control = new AbortController();
@@ -382,7 +393,7 @@ class Channel {
           else if (line === "" && frame.id !== undefined) {
             if (!begun) this.began(frame.data.length ? frame.id - 1 : frame.id);
             begun = true;
-            if (frame.data.length) this.hand(JSON.parse(frame.data.join("\n")));
+            if (frame.data.length) this.take(JSON.parse(frame.data.join("\n")));
             // A heartbeat says how far the log is, also where the filter lets nothing through.
             else this.position = Math.max(this.position, frame.id);
             frame = { data: [] };
@@ -419,21 +430,31 @@ class Channel {
         } else if (data.startsWith("0")) {
           const { pingInterval, pingTimeout } = JSON.parse(data.slice(1));
           patience = pingInterval + pingTimeout;
-          socket.send("40");
+          socket.send(this.server.credential ? `40${JSON.stringify({ token: this.server.credential })}` : "40");
         } else if (data.startsWith("40")) {
           socket.send(`420${JSON.stringify(["subscribe", { ...this.filter, after: this.position }])}`);
+        } else if (data.startsWith("44")) {
+          const { data: problem, message } = JSON.parse(data.slice(2));
+          end(errorOf(problem ?? { status: 401, detail: message }));
         } else if (data.startsWith("430")) {
           const [answer, problem] = JSON.parse(data.slice(3));
           if (problem) end(errorOf(problem));
           else this.began(answer.after);
         } else if (data.startsWith("42")) {
           const [name, message] = JSON.parse(data.slice(2));
-          if (name === "edgemere.dropped") end();
+          if (name === "edgemere.dropped") end(ENDED.has(message.code) ? errorOf({ status: 401, ...message }) : undefined);
           else this.hand(message);
         }
       };
     });
   }
+}
+
+/** Why a connection ends that would not be let in again. */
+const ENDED = new Set(["login_over", "not_logged_in"]);
+
+function isSafe(url) {
+  return /^https:/.test(url) || /^http:\/\/(localhost|127(\.\d+){3}|\[::1\])(:|\/|$)/.test(url);
 }
 
 /** Whether asking again would be of no use. */

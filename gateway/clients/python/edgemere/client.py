@@ -52,6 +52,9 @@ class _Words:
         self.__dict__.update(words)
 
 
-def connect(url: "str | None" = None, timeout_s: float = TIMEOUT_S) -> Edgemere:
-    """A client of the server at ``url`` (``EDGEMERE_URL`` or ``http://127.0.0.1:3000`` without one); asks nothing yet."""
-    return Edgemere(Server(url, timeout_s))
+def connect(url: "str | None" = None, timeout_s: float = TIMEOUT_S, *, key: "str | None" = None, token: "str | None" = None) -> Edgemere:
+    """A client of the server at ``url`` (``EDGEMERE_URL`` or ``http://127.0.0.1:3000`` without one); asks nothing yet.
+
+    ``key`` or ``token`` is what one logs in with; ``EDGEMERE_KEY`` without them.
+    """
+    return Edgemere(Server(url, timeout_s, key or token))

@@ -8,6 +8,7 @@ import threading
 import time
 from typing import Any
 from collections.abc import Iterator, Mapping
+from urllib.parse import urlsplit
 
 import requests
 
@@ -20,11 +21,16 @@ _QUIET_S = 45.0
 _PAUSES_S = (0.1, 0.5, 1.0, 2.0, 5.0)
 
 
+def _is_near(host: str) -> bool:
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
 class Server:
     """One server. Safe for several threads: each has a session of its own."""
 
-    def __init__(self, url: "str | None" = None, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, url: "str | None" = None, timeout_s: float = TIMEOUT_S, key: "str | None" = None) -> None:
         self._url = url
+        self._key = key
         self._timeout_s = timeout_s
         self._local = threading.local()
 
@@ -94,7 +100,11 @@ class Server:
                         if name == "id":
                             given["after"] = text
                         else:
-                            yield whole(json.loads(text))
+                            message = json.loads(text)
+                            if "sequence" not in message and "code" in message:
+                                # The login has ended, and the stream with it.
+                                raise error_of(message)
+                            yield whole(message)
             except EdgemereError as error:
                 if error.status < 500 and error.status != 429:
                     raise
@@ -109,9 +119,21 @@ class Server:
         if session is None:
             session = self._local.session = requests.Session()
             session.headers["User-Agent"] = "edgemere-python"
+            # As an auth, and not as a header: what the user's .netrc says of the host must not take its place.
+            session.auth = self._authorize
             # The server is named by its user; a proxy of the environment would not reach one on this machine.
             session.trust_env = not self.url.startswith(("http://127.", "http://localhost", "http://[::1]"))
         return session
+
+    def _authorize(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        key = self._key or os.environ.get("EDGEMERE_KEY") or ""
+        if key:
+            host = urlsplit(request.url).hostname or ""
+            if request.url.startswith("http://") and not _is_near(host) and os.environ.get("EDGEMERE_INSECURE") != "1":
+                raise told_here(EdgemereError, "client.insecure", f"The key is not sent to {host}: without TLS everybody on the way could read it.",
+                                "Use the server's https address; EDGEMERE_INSECURE=1 insists.")
+            request.headers["Authorization"] = f"Bearer {key.strip()}"
+        return request
 
     def _ask(self, method: str, address: str, limit_s: float, again: bool, **more: Any) -> requests.Response:
         for attempt in (1, 2):

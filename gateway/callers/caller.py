@@ -1,0 +1,26 @@
+"""Whom a call runs for, and until when that holds."""
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from shared.kernel.context import Context
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """An owner with roles, as a credential named them; ``ends`` is when the credential does, in seconds since the epoch.
+
+    ``key_id`` is the id of the key where it is one, ``kind`` is ``anonymous``, ``key``, ``session`` or ``token``.
+    """
+
+    context: Context
+    kind: str = "anonymous"
+    key_id: str = ""
+    ends: float | None = None
+    credential: str = field(default="", repr=False)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its time is over."""
+        return self.ends is not None and self.ends <= time.time()

@@ -1,0 +1,113 @@
+"""What the gateway has to say for the audit log: answers to changing calls, and refused logins; sent on in batches, beside.
+
+A call never waits for it. What a gateway holds when it is killed is lost: the answers of the last ``EVERY_S``, never a
+change, which is written with the change itself. While the service ``events`` is away up to ``HELD`` lines wait; of more,
+the oldest go, and are counted.
+"""
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from typing import Any
+
+from shared.kernel import clock
+from shared.kernel.context import Context
+from shared.kernel.errors import EdgemereError
+from shared.kernel.ids import new_id
+
+log = logging.getLogger(__name__)
+
+EVERY_S = 0.25
+HELD = 20_000
+BATCH = 500
+REFUSALS_EVERY_S = 60.0
+REFUSALS_KEPT = 2000
+_PAUSES_S = (0.5, 1, 2, 5, 10)
+
+
+class Record:
+    """The lines of one gateway. Starts its thread with the first line."""
+
+    def __init__(self, mesh: Any, timeout_s: float = 10) -> None:
+        self._mesh, self._timeout_s = mesh, timeout_s
+        self._lines: deque[dict[str, Any]] = deque()
+        self._refused: dict[tuple[str, str], dict[str, Any]] = {}
+        self._refused_at = 0.0
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._closing = threading.Event()
+        self.lost = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many lines wait to be written."""
+        return len(self._lines) + len(self._refused)
+
+    def answered(self, context: Context, status: int, outcome: str) -> None:
+        """A changing call was answered: ``outcome`` is ok, or the code of the error."""
+        self._add({"kind": "answered", "id": new_id("auditentry"), "time": clock.stamp(), "owner": context.owner,
+                   "credential": context.credential, "address": context.address, "action": context.action, "outcome": outcome,
+                   "status": status, "correlation_id": context.correlation_id})
+
+    def refused(self, address: str, code: str, request_id: str, key_id: str = "") -> None:
+        """A credential was refused. Those of one minute, one address and one reason are one line, that says how many."""
+        with self._lock:
+            line = self._refused.get((address, code))
+            if line is not None:
+                line["count"] += 1
+                return
+            if len(self._refused) >= REFUSALS_KEPT:
+                self.lost += 1
+                return
+            if not self._refused:
+                # The first refusals are written at once, those of a flood once a minute.
+                self._refused_at = max(self._refused_at, time.monotonic() + 1)
+            self._refused[address, code] = {
+                "kind": "refused", "id": new_id("auditentry"), "time": clock.stamp(), "credential": key_id, "address": address,
+                "action": "login", "outcome": code, "status": 401, "count": 1, "correlation_id": request_id}
+        self._start()
+
+    def close(self) -> None:
+        """Write what is there, for a moment; then end."""
+        self._closing.set()
+        if self._thread is not None:
+            self._thread.join(2)
+
+    def _add(self, line: dict[str, Any]) -> None:
+        self._lines.append(line)
+        if len(self._lines) > HELD:
+            self._lines.popleft()
+            self.lost += 1
+        self._start()
+
+    def _start(self) -> None:
+        if self._thread is None:
+            with self._lock:
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._run, name="audit-record", daemon=True)
+                    self._thread.start()
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._closing.wait(EVERY_S if not failures else _PAUSES_S[min(failures, len(_PAUSES_S)) - 1]):
+            failures = 0 if self._send() else failures + 1
+        self._refused_at = 0.0
+        self._send()
+
+    def _send(self) -> bool:
+        if self._refused and time.monotonic() >= self._refused_at:
+            with self._lock:
+                self._lines.extend(self._refused.values())
+                self._refused.clear()
+            self._refused_at = time.monotonic() + REFUSALS_EVERY_S
+        while self._lines:
+            batch = [self._lines.popleft() for _ in range(min(BATCH, len(self._lines)))]
+            try:
+                self._mesh.call("events", "audit_told", timeout_s=self._timeout_s, context=Context(), entries=batch)
+            except EdgemereError as error:
+                log.warning("%d lines of the audit log wait: %s", len(batch), error)
+                self._lines.extendleft(reversed(batch))
+                return False
+        return True
