@@ -160,6 +160,15 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         _of("AGE", "time", age_text, right=True), _of("REPLAYED", "replayed_at", age_text, right=True),
         _of("QUEUE", "queue", wide=True), _of("REASON", "reason", cut="end"),
     ),
+    "apikey": (
+        _NAME, _STATE, _of("ROLES", "roles", cut="end"), _of("OWNER", "owner"), _of("USED", "last_used_at", age_text, right=True),
+        _of("ENDS", "expires_at"), _of("ID", "id"), _of("KIND", "kind", wide=True), _of("MADE BY", "made_by", wide=True),
+    ),
+    "auditentry": (
+        _of("#", "sequence", right=True), _of("TIME", "time"), _of("KIND", "kind"), _of("OWNER", "owner"), _of("ACTION", "action"),
+        _of("OUTCOME", "outcome"), _of("COUNT", "count", right=True), _of("ADDRESS", "address"), _of("OBJECTS", "objects", cut="end"),
+        _of("CREDENTIAL", "credential", wide=True), _of("CALL", "correlation_id", wide=True),
+    ),
     "operation": (
         _of("ID", "id"), _of("KIND", "kind"), _of("STATUS", "status"), _of("SUBJECT", "subject", cut="end"), _AGE,
         _of("PROGRESS", "progress", cut="end"), _of("MESSAGE", "message", cut="end"),

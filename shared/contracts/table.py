@@ -22,6 +22,7 @@ _GENERAL = {
     "parameter.invalid": "A parameter has a value that cannot be used.",
     "cursor.invalid": "The cursor is not one of this list.",
     "sort.invalid": "The sort order names a field that the class does not have.",
+    "config.invalid": "A setting cannot be used; config.yaml explains every one.",
     "host_not_allowed": "The Host header names an address that this server does not answer for.",
     "origin_not_allowed": "The page that sent this may not use the server.",
     "rpc.service_unavailable": "A service that is needed is not running; /health/ready says when it is back.",
