@@ -5,66 +5,48 @@ gateway's own pages; nothing raises into the server.
 """
 from __future__ import annotations
 
-import gzip
 import logging
 import re
 import time
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
-from gateway import asyncapi, content, openapi, pages, sse
+from gateway import content, pages, sse
+from gateway.answers import NO_STORE, Answer, accepts_gzip, json_answer, leave_unread, other_method, refusal, send
 from gateway.auth import Admission
 from gateway.callers import sessions
 from gateway.callers.caller import Caller
 from gateway.callers.credentials import check_address
 from gateway.callers.doorkeeper import Doorkeeper
-from gateway.clients import js
 from gateway.dispatch import Dispatcher, Outcome, Patience, check, checked_key, reply_of
+from gateway.documents import Documents
 from gateway.health import Health
 from gateway.live import Live
 from gateway.metrics import MEDIA_TYPE as METRICS_TYPE
 from gateway.metrics import Metrics
-from gateway.problems import MEDIA_TYPE as PROBLEM_TYPE
-from gateway.problems import problem, unexpected
+from gateway.problems import unexpected
 from gateway.rest import read_parameters
 from gateway.settings import Settings
 from gateway.wanted import wanted
 from gateway.web import assets, table
-from gateway.wire import dumps
 from shared.contracts.action import Action, load_parameters
 from shared.contracts.table import BY_ADDRESS
 from shared.kernel.context import Context
-from shared.kernel.errors import EdgemereError, Malformed, MethodNotAllowed, NotFound, did_you_mean
+from shared.kernel.errors import EdgemereError, Malformed, NotFound, did_you_mean
 from shared.kernel.errors import PreconditionFailed, Unauthenticated
 from shared.kernel.trace import NO_TRACER, Tracer, traceparent_of
 
 log = logging.getLogger(__name__)
 
-GZIP_FROM_BYTES = 1024
-UNREAD_BYTES = 64 * 1024
 SOCKETS = "/web/socket.io"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}", re.ASCII)
 _VERSION = re.compile(r'(?:W/)?"(\d{1,18})"', re.ASCII)
 _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,9})(?![\d.])", re.IGNORECASE | re.ASCII)
-_SECURITY = [("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "no-referrer")]
-_NO_FRAMES = ("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
-_STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
-_NO_STORE = ("Cache-Control", "no-store")
 # What is answered without a login: whether it lives, and the page with its login.
 _OPEN = frozenset({"/health/live", "/health/ready", "/edgemere.js", "/edgemere.d.ts"})
-
-
-class Answer:
-    """One HTTP answer: a status, headers, and a body that is bytes or an iterable of bytes."""
-
-    __slots__ = ("status", "headers", "body")
-
-    def __init__(self, status: int, headers: list[tuple[str, str]], body: Any = b"") -> None:
-        self.status, self.headers, self.body = status, headers, body
 
 
 @dataclass(frozen=True)
@@ -109,13 +91,9 @@ class App:
         self._reader = sse.LogReader(mesh, live, settings)
         parts = Parts(self._admission, self._doorkeeper, self._dispatcher, self._reader, live, settings, metrics)
         self._sockets = make_sockets(parts) if make_sockets else None
-        self._made: dict[str, bytes] = {}
         self._pages: dict[str, Callable[[dict[str, Any]], Answer]] = {
-            "/": self._start, "/docs": self._docs, "/openapi.json": self._openapi,
-            "/docs/try": self._try, "/docs/start.js": self._started, "/docs/swagger-ui-bundle.js": self._swagger,
-            "/docs/swagger-ui.css": self._swagger, "/asyncapi": self._messages, "/asyncapi.json": self._asyncapi,
-            "/edgemere.js": self._module, "/edgemere.d.ts": self._types,
-            "/metrics": self._figures, "/health/live": self._alive, "/health/ready": self._ready,
+            "/": self._start, "/metrics": self._figures, "/health/live": self._alive, "/health/ready": self._ready,
+            **Documents(settings.version).pages,
         }
         self._assets = assets.Assets({"/web/table.json": lambda: table.document(settings.version)})
         self._kinds: dict[str, Callable[..., Answer]] = {
@@ -141,18 +119,18 @@ class App:
             answer = self._answer(row, path, environ, request_id)
         except EdgemereError as error:
             code = error.code
-            answer = _refusal(error, path, request_id)
+            answer = refusal(error, path, request_id)
             if error.status in (401, 403, 429):
-                _leave_unread(environ)
+                leave_unread(environ)
         except Exception:
             log.exception("request %s to %s failed", request_id, row.name if row else "a page")
             code = "internal"
-            answer = _refusal(unexpected(request_id), path, request_id)
+            answer = refusal(unexpected(request_id), path, request_id)
         name = row.name if row else (path if path in self._pages else "other")
         self._metrics.count(name, answer.status, time.perf_counter() - began, code)
         self._keep_record(environ, answer.status, code or "ok")
         answer.headers += self._doorkeeper.headers(environ)
-        return _send(answer, environ, start_response, request_id)
+        return send(answer, environ, start_response, request_id)
 
     def _keep_record(self, environ: dict[str, Any], status: int, outcome: str) -> None:
         """Say in the audit log what a logged-in caller of a changing action was told."""
@@ -176,7 +154,7 @@ class App:
             return self._own_page(path, method, environ, request_id)
         allowed = ("POST",) if row.changes else ("GET", "HEAD", "POST")
         if method not in allowed:
-            return _other_method(method, row.address, allowed)
+            return other_method(method, row.address, allowed)
         if row.changes:
             self._admission.check_origin(environ)
         caller = self._doorkeeper.greet(environ, request_id)
@@ -189,9 +167,9 @@ class App:
 
     def _session(self, method: str, environ: dict[str, Any], request_id: str) -> Answer:
         if method not in sessions.METHODS:
-            return _other_method(method, sessions.ADDRESS, sessions.METHODS)
+            return other_method(method, sessions.ADDRESS, sessions.METHODS)
         status, body, headers = self._sessions.answer(method, environ, request_id)
-        return _json(status, body, headers)
+        return json_answer(status, body, headers)
 
     def _context(self, row: Action, environ: dict[str, Any], request_id: str, caller: Caller) -> Context:
         changes: dict[str, Any] = {"request_id": request_id, "correlation_id": request_id,
@@ -212,7 +190,7 @@ class App:
         check(row, parameters)
         chosen, after = wanted(load_parameters(row, parameters))
         after = sse.position_of(environ, after)
-        headers = [("Content-Type", "text/event-stream; charset=utf-8"), _NO_STORE, ("X-Accel-Buffering", "no")]
+        headers = [("Content-Type", "text/event-stream; charset=utf-8"), NO_STORE, ("X-Accel-Buffering", "no")]
         if environ["REQUEST_METHOD"] == "HEAD":
             return Answer(200, headers)
         # Each message leaves at once: the web server must not collect them.
@@ -240,7 +218,7 @@ class App:
                 next_step="All addresses are at /docs and /openapi.json.",
             )
         if method not in ("GET", "HEAD"):
-            return _other_method(method, path, ("GET", "HEAD"))
+            return other_method(method, path, ("GET", "HEAD"))
         if self._doorkeeper.required and page != self._web and path not in _OPEN:
             try:
                 self._doorkeeper.greet(environ, request_id)
@@ -248,13 +226,13 @@ class App:
                 if "text/html" not in environ.get("HTTP_ACCEPT", ""):
                     raise
                 # A person in a browser: the page asks for the login, and leads back.
-                return Answer(303, [("Location", f"/web?next={quote(path, safe='/')}"), _NO_STORE])
+                return Answer(303, [("Location", f"/web?next={quote(path, safe='/')}"), NO_STORE])
         return page(environ)
 
     def _start(self, environ: dict[str, Any]) -> Answer:
         if "text/html" in environ.get("HTTP_ACCEPT", ""):
-            return Answer(303, [("Location", "/web"), _NO_STORE])
-        return _json(200, pages.start(self._settings.version))
+            return Answer(303, [("Location", "/web"), NO_STORE])
+        return json_answer(200, pages.start(self._settings.version))
 
     def _web(self, environ: dict[str, Any]) -> Answer:
         path = environ["PATH_INFO"]
@@ -265,108 +243,19 @@ class App:
                    ("Content-Security-Policy", assets.POLICY), ("Vary", "Accept-Encoding")]
         if content.names(environ.get("HTTP_IF_NONE_MATCH", ""), file.etag):
             return Answer(304, headers)
-        if not _accepts_gzip(environ.get("HTTP_ACCEPT_ENCODING", "")):
+        if not accepts_gzip(environ.get("HTTP_ACCEPT_ENCODING", "")):
             return Answer(200, [*headers, ("Content-Length", str(len(file.plain)))], file.plain)
         return Answer(200, [*headers, ("Content-Encoding", "gzip"), ("Content-Length", str(len(file.packed)))], file.packed)
 
-    def _docs(self, environ: dict[str, Any]) -> Answer:
-        return self._html("/docs", pages.docs)
-
-    def _messages(self, environ: dict[str, Any]) -> Answer:
-        return self._html("/asyncapi", pages.messages)
-
-    def _try(self, environ: dict[str, Any]) -> Answer:
-        return self._html("/docs/try", pages.trial, pages.TRY_POLICY)
-
-    def _started(self, environ: dict[str, Any]) -> Answer:
-        return Answer(200, [("Content-Type", "text/javascript; charset=utf-8"), ("Cache-Control", "no-cache")], pages.START)
-
-    def _swagger(self, environ: dict[str, Any]) -> Answer:
-        name = environ["PATH_INFO"].rpartition("/")[2]
-        headers = [("Content-Type", "text/css" if name.endswith(".css") else "text/javascript; charset=utf-8"),
-                   ("Cache-Control", "max-age=86400"), ("Vary", "Accept-Encoding")]
-        packed = (pages.SWAGGER / f"{name}.gz").read_bytes()
-        if _accepts_gzip(environ.get("HTTP_ACCEPT_ENCODING", "")):
-            return Answer(200, [*headers, ("Content-Encoding", "gzip"), ("Content-Length", str(len(packed)))], packed)
-        plain = gzip.decompress(packed)
-        return Answer(200, [*headers, ("Content-Length", str(len(plain)))], plain)
-
-    def _html(self, path: str, make: Callable[[str], bytes], policy: str = pages.POLICY) -> Answer:
-        if path not in self._made:
-            self._made[path] = make(self._settings.version)
-        headers = [("Content-Type", "text/html; charset=utf-8"), ("Cache-Control", "no-cache"), ("Content-Security-Policy", policy)]
-        return Answer(200, headers, self._made[path])
-
-    def _asyncapi(self, environ: dict[str, Any]) -> Answer:
-        if "asyncapi" not in self._made:
-            self._made["asyncapi"] = dumps(asyncapi.document(self._settings.version))
-        return Answer(200, [("Content-Type", "application/json"), ("Cache-Control", "no-cache")], self._made["asyncapi"])
-
-    def _openapi(self, environ: dict[str, Any]) -> Answer:
-        if "openapi" not in self._made:
-            self._made["openapi"] = dumps(openapi.document(self._settings.version))
-        return Answer(200, [("Content-Type", "application/json"), ("Cache-Control", "no-cache")], self._made["openapi"])
-
-    def _module(self, environ: dict[str, Any]) -> Answer:
-        return self._text("/edgemere.js", "text/javascript; charset=utf-8", js.module)
-
-    def _types(self, environ: dict[str, Any]) -> Answer:
-        return self._text("/edgemere.d.ts", "text/plain; charset=utf-8", js.types)
-
-    def _text(self, path: str, media_type: str, make: Callable[[], str]) -> Answer:
-        if path not in self._made:
-            self._made[path] = make().encode()
-        return Answer(200, [("Content-Type", media_type), ("Cache-Control", "no-cache")], self._made[path])
-
     def _figures(self, environ: dict[str, Any]) -> Answer:
-        return Answer(200, [("Content-Type", METRICS_TYPE), _NO_STORE], self._metrics.text())
+        return Answer(200, [("Content-Type", METRICS_TYPE), NO_STORE], self._metrics.text())
 
     def _alive(self, environ: dict[str, Any]) -> Answer:
-        return _json(200, {"ok": True, "version": self._settings.version})
+        return json_answer(200, {"ok": True, "version": self._settings.version})
 
     def _ready(self, environ: dict[str, Any]) -> Answer:
         ready, found = self._health.ready()
-        return _json(200 if ready else 503, found)
-
-
-def _json(status: int, body: Any, headers: Iterable[tuple[str, str]] = ()) -> Answer:
-    return Answer(status, [("Content-Type", "application/json"), _NO_STORE, *headers], dumps(body))
-
-
-def _refusal(error: EdgemereError, path: str, request_id: str) -> Answer:
-    instance = quote(path.encode("latin-1", "replace"))[:500]
-    headers = [("Content-Type", PROBLEM_TYPE), _NO_STORE]
-    if error.status in (429, 503):
-        headers.append(("Retry-After", str(error.extra.get("retry_after_s", 1))))
-    if error.status == 401:
-        headers.append(("WWW-Authenticate", _challenge(error.code)))
-    if "allow" in error.extra:
-        headers.append(("Allow", ", ".join(error.extra["allow"])))
-    if error.status == 416 and "size" in error.extra:
-        headers.append(("Content-Range", f"bytes */{error.extra['size']}"))
-    return Answer(error.status, headers, dumps(problem(error, instance, request_id)))
-
-
-def _leave_unread(environ: dict[str, Any]) -> None:
-    """Close after the answer instead of reading the body of somebody who was not let in, where that is long."""
-    length = environ.get("CONTENT_LENGTH") or "0"
-    if environ.get("HTTP_TRANSFER_ENCODING") or int(length) > UNREAD_BYTES:
-        environ.get("edgemere.close", bool)()
-
-
-def _challenge(code: str) -> str:
-    """What RFC 6750 has in WWW-Authenticate; no error where no credential came."""
-    said = "" if code == "unauthenticated" else f', error="invalid_token", error_description="{code}"'
-    return f'Bearer realm="edgemere"{said}'
-
-
-def _other_method(method: str, address: str, allowed: tuple[str, ...]) -> Answer:
-    if method == "OPTIONS":
-        return Answer(204, [("Allow", ", ".join((*allowed, "OPTIONS"))), _NO_STORE])
-    raise MethodNotAllowed(
-        "method_not_allowed", f"{address} does not answer {method[:20]}.",
-        next_step=f"Use {' or '.join(allowed)}.", allow=list(allowed),
-    )
+        return json_answer(200 if ready else 503, found)
 
 
 def _from_outcome(row: Action, outcome: Outcome, patience: Patience, environ: dict[str, Any]) -> Answer:
@@ -379,10 +268,10 @@ def _from_outcome(row: Action, outcome: Outcome, patience: Patience, environ: di
         etag = f'"{reply.version}"'
         headers.append(("ETag", etag))
         if not row.changes and content.names(environ.get("HTTP_IF_NONE_MATCH", ""), etag):
-            return Answer(304, [_NO_STORE, *headers])
+            return Answer(304, [NO_STORE, *headers])
     if reply.location:
         headers.append(("Location", reply.location))
-    return _json(reply.status, reply.body, headers)
+    return json_answer(reply.status, reply.body, headers)
 
 
 def _request_id(environ: dict[str, Any]) -> str:
@@ -408,34 +297,3 @@ def _if_match(environ: dict[str, Any]) -> int | None:
 def _patience(header: str) -> Patience:
     match = _WAIT.search(header)
     return Patience(float(match.group(1)) if match else None, "respond-async" in header.lower())
-
-
-def _send(answer: Answer, environ: dict[str, Any], start_response: Callable[..., Any], request_id: str) -> Iterable[bytes]:
-    headers, body = answer.headers, answer.body
-    names = {name for name, _ in headers}
-    headers += _SECURITY
-    headers.append(("X-Request-Id", request_id))
-    if "Content-Security-Policy" not in names:
-        headers.append(_NO_FRAMES)
-    if not isinstance(body, bytes):
-        start_response(_STATUS_LINES[answer.status], headers)
-        return body
-    if answer.status in (204, 304):
-        body = b""
-    elif "Content-Length" not in names:
-        if len(body) > GZIP_FROM_BYTES:
-            headers.append(("Vary", "Accept-Encoding"))
-            if _accepts_gzip(environ.get("HTTP_ACCEPT_ENCODING", "")):
-                body = gzip.compress(body, 1, mtime=0)
-                headers.append(("Content-Encoding", "gzip"))
-        headers.append(("Content-Length", str(len(body))))
-    start_response(_STATUS_LINES.get(answer.status) or f"{answer.status} Unknown", headers)
-    return [] if environ["REQUEST_METHOD"] == "HEAD" or not body else [body]
-
-
-def _accepts_gzip(header: str) -> bool:
-    for part in header.lower().split(","):
-        name, _, quality = part.partition(";")
-        if name.strip() in ("gzip", "*"):
-            return quality.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
-    return False

@@ -10,11 +10,9 @@ import logging
 import time
 import uuid
 from collections.abc import Mapping
-from queue import Empty
 from typing import Any
 
 import socketio
-from engineio import packet as engine_packet
 from socketio import packet
 
 from gateway.app import Parts
@@ -22,8 +20,8 @@ from gateway.callers.caller import Caller
 from gateway.problems import MEDIA_TYPE, problem
 from gateway.websocket import transport
 from gateway.websocket.calls import PLACE, Calls
+from gateway.websocket.client import LOOK_S, REASONS, Client
 from gateway.websocket.feed import Feed, Subscription
-from gateway.websocket.names import DROPPED
 from gateway.wanted import wanted
 from gateway.wire import dumps
 from shared.kernel.errors import EdgemereError, Invalid, Malformed, NotFound, TooMany, Unauthenticated, Unavailable
@@ -33,18 +31,8 @@ log = logging.getLogger(__name__)
 PING_TIMEOUT_S = 30
 # How long a gateway that stops waits for its clients to hear it.
 _CLOSING_S = 1.0
-_LOOK_S = 0.02
 # How often it is looked who has to go; how long somebody may take to log in; how often each login is asked about anew.
 WATCH_S, LOGIN_S, ANEW_S = 1.0, 10.0, 30.0
-_STRIKES = 200
-_REASONS = {
-    "slow_consumer": "Read faster, or subscribe to less; subscribe again with 'after' set to the last sequence that arrived.",
-    "flooding": "Send less often.", "garbage": "Speak socket.io, protocol 5, with the WebSocket transport.",
-    "closing": "Connect again, and subscribe with 'after' set to the last sequence that arrived.",
-    "unavailable": "Connect again, and subscribe with 'after' set to the last sequence that arrived.",
-    "login_over": "Log in again, connect, and subscribe with 'after' set to the last sequence that arrived.",
-    "not_logged_in": "Connect with a key in the header Authorization, or in socket.io's auth: {token: \"edk_…\"}.",
-}
 
 
 class _Json:
@@ -61,94 +49,6 @@ class _Json:
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not a JSON value")
-
-
-class Client:
-    """One connection: its caller, what it may still send, its subscriptions, and the packets that wait for it."""
-
-    def __init__(self, server: Sockets, connection: Any, environ: Mapping[str, Any], caller: Caller | None, rate: float) -> None:
-        self._server, self._connection = server, connection
-        # None until it has logged in, where that is needed and the handshake did not.
-        self.caller = caller
-        self.address = server.doorkeeper.address(environ)
-        self.came_at = self.asked_at = time.monotonic()
-        self.abort = environ.get("edgemere.abort", bool)
-        self.subscriptions: dict[str, Subscription] = {}
-        self.made = self.under_way = self.strikes = self.newest = 0
-        self.joined = self.leaving = False
-        self._rate, self._tokens, self._since = rate, 2 * rate, time.monotonic()
-
-    @property
-    def connected(self) -> bool:
-        return not self._connection.closed and not self.leaving
-
-    def may_send(self) -> bool:
-        """Take one of the messages that it may send now, if there is one."""
-        now = time.monotonic()
-        self._tokens = min(2 * self._rate, self._tokens + (now - self._since) * self._rate)
-        self._since = now
-        if self._tokens < 1:
-            return False
-        self._tokens -= 1
-        return True
-
-    def strike(self, code: str, detail: str) -> None:
-        """It did something wrong; too often, and it is dropped."""
-        self.strikes += 1
-        if self.strikes > _STRIKES:
-            self.drop(code, detail)
-
-    def has_room(self) -> bool:
-        settings, queue = self._server.settings, self._connection.queue
-        return queue.qsize() < settings.max_waiting_messages and queue.waiting_bytes < settings.max_waiting_bytes
-
-    def wait_for_room(self) -> bool:
-        """Wait until it has read half of what waits for it; when that takes too long it is dropped, and this is False."""
-        settings, queue = self._server.settings, self._connection.queue
-        end = time.monotonic() + settings.slow_s
-        while self.connected and not self._server.closed:
-            if queue.qsize() <= settings.max_waiting_messages // 2 and queue.waiting_bytes <= settings.max_waiting_bytes // 2:
-                return True
-            if time.monotonic() > end:
-                self.drop("slow_consumer", f"It did not read half of what waited for it within {settings.slow_s:g} s.")
-                return False
-            time.sleep(_LOOK_S)
-        return False
-
-    def tell(self, event: str, body: str) -> None:
-        """Queue one event whose body is JSON text."""
-        self._put(f"{packet.EVENT}[{json.dumps(event)},{body}]")
-
-    def _put(self, text: str) -> None:
-        if not self._connection.closed:
-            self._connection.send(engine_packet.Packet(engine_packet.MESSAGE, text))
-
-    def drop(self, code: str, detail: str) -> None:
-        """Tell it why, and disconnect it; what waited for it is thrown away. A second time does nothing."""
-        if self.leaving or self._connection.closed:
-            return
-        self.leaving = True
-        self._server.metrics_dropped(code)
-        queue = self._connection.queue
-        try:
-            while True:
-                queue.get_nowait()
-                queue.task_done()
-        except Empty:
-            pass
-        self.tell(DROPPED, dumps({"code": code, "detail": detail, "next_step": _REASONS[code]}).decode())
-        self._server.spawn(self.hang_up)
-
-    def hang_up(self) -> None:
-        """Close the connection, gently if it still reads."""
-        end = time.monotonic() + self._server.settings.goodbye_s
-        while self._connection.queue.qsize() and not self._connection.closed and time.monotonic() < end:
-            time.sleep(_LOOK_S)
-        self._connection.close(wait=False)
-        while self._connection.queue.qsize() > 1 and time.monotonic() < end:
-            time.sleep(_LOOK_S)
-        if time.monotonic() >= end:
-            self.abort()
 
 
 class _Protocol(socketio.Server):
@@ -223,7 +123,7 @@ class Sockets:
         self._watching = False
         self.closed = False
         parts.metrics.gauge("edgemere_sockets", "Open WebSockets.", lambda: len(self._clients))
-        for code in _REASONS:
+        for code in REASONS:
             parts.metrics.gauge(f"edgemere_sockets_dropped_{code}", f"WebSockets that were dropped: {code}.",
                                 lambda code=code: self._dropped.get(code, 0))
 
@@ -272,7 +172,7 @@ class Sockets:
             client.drop("closing", "The server stops.")
         end = time.monotonic() + _CLOSING_S
         while any(client.connected or not client._connection.closed for client in clients) and time.monotonic() < end:
-            time.sleep(_LOOK_S)
+            time.sleep(LOOK_S)
 
     def metrics_dropped(self, code: str) -> None:
         self._dropped[code] = self._dropped.get(code, 0) + 1
