@@ -1,7 +1,11 @@
 """Many small copies: written (by a few threads where the source is remote), forced to the device together, renamed, and only then called done.
 
-One ``syncfs`` for a batch costs about what one ``fsync`` does; a batch of one uses ``fsync``. Nothing has its final name before
-that, and no result is sent before the folders are forced as well.
+One ``syncfs`` for a batch costs about what one ``fsync`` does; a batch of one uses ``fsync``. While the device takes one batch the
+next is written, so each ``syncfs`` forces out the files of one batch and the names of the one before. Nothing has its final name
+before its bytes are on the device, and no result is sent before its name is there as well.
+
+Each call counts here: of a file of 4 KiB, ``cp`` makes a copy in 17 µs. So whether a copy is there already is not asked before it
+is written, but when its name turns out to be taken, or it cannot be written.
 """
 from __future__ import annotations
 
@@ -9,15 +13,15 @@ import hashlib
 import itertools
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from services.instances.mover.copying import LARGE, already_there, changed, finish, keep_time, unchanged
 from services.instances.mover.looking import as_known, read, same_checksum, source_of
 from services.instances.mover.target import Spot, exists, mark, remove_empty, rename_new, sync_file_system, sync_folders, target_error
 from services.instances.mover.work import Work
-from shared.kernel.errors import Conflict, Invalid, Unavailable
-from shared.sources.beneath import source_error
+from shared.kernel.errors import EdgemereError, Unavailable
+from shared.sources.beneath import Root, source_error
 from shared.sources.file import FileSource, stat_of
 from shared.sources.port import Source, Stat
 
@@ -28,7 +32,7 @@ BATCH_BYTES = 64 << 20
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-class _Written:
+class _Copy:
     """A copy under its temporary name."""
 
     __slots__ = ("item", "spot", "size", "checksum")
@@ -40,42 +44,103 @@ class _Written:
 def copy_small(work: Work, items: Sequence[Mapping[str, Any]]) -> None:
     """Copy the items; each gets its result. Those that turn out to be large meanwhile fail as changed."""
     total = sum(item.get("size") or 0 for item in items)
-    moved = 0
+    line, moved = _Line(work), 0
+    for batch in _batches(items):
+        line.take(batch, last=len(batch) == len(items))
+        moved += sum(item.get("size") or 0 for item in batch)
+        if len(items) > len(batch):
+            work.progress(None, moved, total, "copying")
+    line.end()
+
+
+def _batches(items: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
     batch: list[Mapping[str, Any]] = []
-    batch_bytes = 0
-    for number, item in enumerate(items):
+    size = 0
+    for item in items:
         batch.append(item)
-        batch_bytes += item.get("size") or 0
-        if len(batch) >= BATCH or batch_bytes >= BATCH_BYTES or number == len(items) - 1:
-            _batch(work, batch)
-            moved += batch_bytes
-            if len(items) > BATCH:
-                work.progress(None, moved, total, "copying")
-            batch, batch_bytes = [], 0
+        size += item.get("size") or 0
+        if len(batch) >= BATCH or size >= BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
-def _batch(work: Work, items: Sequence[Mapping[str, Any]]) -> None:
-    written: list[_Written] = []
+class _Line:
+    """The batches on their way: the one that the device takes (``_written``), and the one whose names it takes (``_placed``)."""
 
-    def one(item: Mapping[str, Any]) -> None:
-        with work.transfer(item):
-            done = _write(work, item, alone=len(items) == 1)
-        if done is not None:
-            written.append(done)
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._written: list[_Copy] = []
+        self._placed: list[_Copy] = []
+        self._sync: _Sync | None = None
 
-    _side_by_side(work, items, one)
-    try:
-        if len(items) > 1:
-            for root in {copy.spot.root for copy in written}:
-                sync_file_system(root.device())
-    except OSError as error:
+    def take(self, items: Sequence[Mapping[str, Any]], last: bool = False) -> None:
+        """Write a batch; meanwhile the device has taken the one before, which gets its names."""
+        alone = last and len(items) == 1
+        written: list[_Copy] = []
+
+        def one(item: Mapping[str, Any]) -> None:
+            with self._work.transfer(item):
+                copy = _write(self._work, item, alone)
+            if copy is not None:
+                written.append(copy)
+
+        _side_by_side(self._work, items, one)
+        self._advance()
+        self._written = written
+        if not alone:
+            self._sync = _Sync({copy.spot.root for copy in written} | {copy.spot.root for copy in self._placed})
+
+    def end(self) -> None:
+        """Wait until all is on the device, under its name."""
+        self._advance()
+        self._advance()
+
+    def _advance(self) -> None:
+        sync, self._sync = self._sync, None
+        written, self._written = self._written, []
+        placed, self._placed = self._placed, []
+        failed: OSError | None = None
+        try:
+            if sync is not None:
+                sync.wait()
+            elif placed:
+                _sync_folders(placed)
+        except OSError as error:
+            failed = error
+        for copy in placed:
+            if failed is not None:
+                _give_up(self._work, copy, copy.spot.name, target_error(failed, copy.spot.shown()))
+            else:
+                finish(self._work, copy.item, copy.size, copy.checksum, copy.size)
         for copy in written:
-            _give_up(work, copy, target_error(error, copy.spot.shown()))
-        return
-    placed = [copy for copy in written if _place(work, copy)]
-    _sync_folders(placed)
-    for copy in placed:
-        finish(work, copy.item, copy.size, copy.checksum, copy.size)
+            if failed is not None:
+                _give_up(self._work, copy, copy.spot.part, target_error(failed, copy.spot.shown()))
+            elif _place(self._work, copy):
+                self._placed.append(copy)
+
+
+class _Sync:
+    """A ``syncfs`` of some places, under way in a thread of its own."""
+
+    def __init__(self, roots: set[Root]) -> None:
+        self._error: OSError | None = None
+        self._thread = threading.Thread(target=self._run, args=(roots,), daemon=True)
+        self._thread.start()
+
+    def _run(self, roots: set[Root]) -> None:
+        try:
+            for root in roots:
+                sync_file_system(root.device())
+        except OSError as error:
+            self._error = error
+
+    def wait(self) -> None:
+        """Raises OSError: what a device said."""
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
 
 
 def _side_by_side(work: Work, items: Sequence[Mapping[str, Any]], one: Callable[[Mapping[str, Any]], None]) -> None:
@@ -107,23 +172,33 @@ def _width(work: Work, items: Sequence[Mapping[str, Any]]) -> int:
     return THREADS_REMOTE if remote else THREADS
 
 
-def _write(work: Work, item: Mapping[str, Any], alone: bool) -> _Written | None:
+def _write(work: Work, item: Mapping[str, Any], alone: bool) -> _Copy | None:
     """Read, write, read back, compare; None when an earlier attempt had put the copy in place (and its result is said)."""
     source = source_of(work, item)
     spot = Spot(work.place(item, "target"), item["key"], item["target_path"])
+    before, content = _content_of_file(item, source) if isinstance(source, FileSource) else _content(item, source)
+    work.pace(item, len(content))
+    checksum = "sha256:" + hashlib.sha256(content).hexdigest()
+    same_checksum(item, checksum)
+    try:
+        _write_part(item, spot, content, alone, before)
+    except OSError as error:
+        # Where there is no room left, that may be because the copy is there.
+        if not _is_there(work, item, spot):
+            raise target_error(error, spot.shown()) from None
+        return None
+    return _Copy(item, spot, len(content), checksum)
+
+
+def _is_there(work: Work, item: Mapping[str, Any], spot: Spot) -> bool:
+    """Whether an earlier attempt had put the copy in place; its result is said then. Raises ``target.exists``."""
     try:
         there = already_there(work, item, spot)
-        if there is not None:
-            finish(work, item, *there, 0)
-            return None
-        before, content = _content_of_file(item, source) if isinstance(source, FileSource) else _content(item, source)
-        work.pace(item, len(content))
-        checksum = "sha256:" + hashlib.sha256(content).hexdigest()
-        same_checksum(item, checksum)
-        _write_part(spot, content, alone, lambda fd: keep_time(item, fd, before))
-        return _Written(item, spot, len(content), checksum)
     except OSError as error:
         raise target_error(error, spot.shown()) from None
+    if there is not None:
+        finish(work, item, *there, 0)
+    return there is not None
 
 
 def _content(item: Mapping[str, Any], source: Source) -> tuple[Stat, bytes]:
@@ -139,14 +214,14 @@ def _content(item: Mapping[str, Any], source: Source) -> tuple[Stat, bytes]:
     return before, content
 
 
-def _content_of_file(item: Mapping[str, Any], source: FileSource) -> tuple[Stat, bytes]:
+def _content_of_file(item: Mapping[str, Any], source: FileSource) -> tuple[os.stat_result, bytes]:
     """The same of a local file with half the calls: the open file tells whether anybody touched it, by ctime also if it was renamed or removed."""
     path = item["path"]
-    fd, found = source.root.open_file(path)
+    fd, before = source.root.open_file(path)
     try:
-        before = stat_of(found)
-        as_known(item, before)
-        size = found.st_size
+        size = before.st_size
+        if item.get("modified_at") is not None or item.get("size") != size:
+            as_known(item, stat_of(before))
         if size > LARGE:
             raise changed(path)
         try:
@@ -160,8 +235,8 @@ def _content_of_file(item: Mapping[str, Any], source: FileSource) -> tuple[Stat,
         os.close(fd)
     if len(content) != size:
         raise changed(path)
-    if (now.st_ctime_ns, now.st_mtime_ns, now.st_size) != (found.st_ctime_ns, found.st_mtime_ns, size):
-        unchanged(source, path, before)
+    if (now.st_ctime_ns, now.st_mtime_ns, now.st_size) != (before.st_ctime_ns, before.st_mtime_ns, size):
+        unchanged(source, path, stat_of(before))
     return before, content
 
 
@@ -174,7 +249,7 @@ def _whole(stream: Any, expected: int, path: str) -> bytes:
     return content
 
 
-def _write_part(spot: Spot, content: bytes, alone: bool, written: Callable[[int], None]) -> None:
+def _write_part(item: Mapping[str, Any], spot: Spot, content: bytes, alone: bool, before: Stat | os.stat_result) -> None:
     try:
         folder = spot.folder(create=True)
         fd = os.open(spot.part, _CREATE, 0o666, dir_fd=folder.fd)
@@ -185,10 +260,11 @@ def _write_part(spot: Spot, content: bytes, alone: bool, written: Callable[[int]
         fd = os.open(spot.part, _CREATE, 0o666, dir_fd=folder.fd)
     try:
         mark(fd, spot.key)
-        view = memoryview(content)
-        while view:
-            view = view[os.write(fd, view):]
-        written(fd)
+        done = os.write(fd, content)
+        while done < len(content):
+            done += os.write(fd, content[done:])
+        if item.get("moves"):
+            keep_time(item, fd, before if isinstance(before, Stat) else stat_of(before))
         if alone:
             os.fsync(fd)
         if os.pread(fd, len(content) + 1, 0) != content:
@@ -202,33 +278,36 @@ def _write_part(spot: Spot, content: bytes, alone: bool, written: Callable[[int]
         os.close(fd)
 
 
-def _place(work: Work, copy: _Written) -> bool:
+def _place(work: Work, copy: _Copy) -> bool:
+    """Give a copy its name; False where that was not possible, and its result is said."""
+    spot = copy.spot
     try:
         work.check()
-        folder = copy.spot.folder()
+        folder = spot.folder()
         try:
-            rename_new(folder.fd, copy.spot.part, folder.fd, copy.spot.name)
+            rename_new(folder.fd, spot.part, folder.fd, spot.name)
+            return True
         except FileExistsError:
-            raise exists(copy.spot.shown()) from None
-        return True
+            if not _is_there(work, copy.item, spot):
+                raise exists(spot.shown()) from None
     except OSError as error:
-        _give_up(work, copy, target_error(error, copy.spot.shown()))
-    except (Conflict, Invalid) as error:
-        _give_up(work, copy, error)
+        _give_up(work, copy, spot.part, target_error(error, spot.shown()))
+    except EdgemereError as error:
+        _give_up(work, copy, spot.part, error)
     return False
 
 
-def _give_up(work: Work, copy: _Written, error: Exception) -> None:
+def _give_up(work: Work, copy: _Copy, name: bytes, error: Exception) -> None:
     try:
         folder = copy.spot.folder()
-        os.unlink(copy.spot.part, dir_fd=folder.fd)
+        os.unlink(name, dir_fd=folder.fd)
         remove_empty(copy.spot.root, copy.spot.folder_path)
     except OSError:
         pass
     work.failed(copy.item, error)
 
 
-def _sync_folders(placed: Sequence[_Written]) -> None:
+def _sync_folders(placed: Sequence[_Copy]) -> None:
     by_root: dict[Any, set[bytes]] = {}
     for copy in placed:
         by_root.setdefault(copy.spot.root, set()).add(copy.spot.folder_path)
