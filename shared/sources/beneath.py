@@ -110,6 +110,18 @@ class Root:
                 return self._open_linked(native, path)
             raise source_error(error, path) from None
 
+    def open_in(self, folder: Folder, path: str) -> tuple[int, os.stat_result]:
+        """``open_file`` of a path whose folder is open already."""
+        try:
+            fd = os.open(to_bytes(path).rpartition(b"/")[2], _FILE, dir_fd=folder.fd)
+        except OSError:
+            return self.open_file(path)
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode):
+            os.close(fd)
+            raise bad_path(path, "is not a regular file")
+        return fd, found
+
     def _open_native(self, native: bytes, path: str) -> tuple[int, os.stat_result]:
         parent, _, name = native.rpartition(b"/")
         folder = self.folder(parent)  # Held by name: its descriptor closes with the last reference.

@@ -31,7 +31,7 @@ from shared.sources.beneath import Root, source_error
 from shared.sources.documents import SIDECAR_BYTES, BadDocument, read_bounded, read_yaml, rows_of
 from shared.sources.listing import SUFFIXES, Described, bad_listing, gather, load_file, load_value
 from shared.sources.media import media_type
-from shared.sources.paths import COPY_MARK, OWN_PREFIX, file_uri, from_bytes, openable, to_bytes
+from shared.sources.paths import COPY_MARK, OWN_PREFIX, file_uri, from_bytes, openable, quoted, to_bytes
 from shared.sources.own_files import own_files
 from shared.sources.port import Entry, Problem, SourcePolicy, Stat
 from shared.sources.registry import bad_parameters, optional, texts
@@ -116,8 +116,14 @@ class FileSource:
         return stream  # type: ignore[return-value]
 
     def locate(self, path: str) -> dict[str, str | None]:
-        native = self.root.absolute(path)
-        return {"uri": file_uri(native), "path": openable(native)}
+        folder, slash, name = to_bytes(path).rpartition(b"/")
+        uri, there = _located(self.root.native, folder)
+        if there is not None:
+            try:
+                there += name.decode()
+            except UnicodeDecodeError:
+                there = None
+        return {"uri": uri + quoted(name), "path": there}
 
     def delete(self, path: str, seen: Stat) -> bool:
         """Delete the file that was ``seen``, for good; False where it is gone already.
@@ -187,6 +193,13 @@ class FileSource:
             finally:
                 os.close(fd)
         return listed, own
+
+
+@functools.lru_cache(maxsize=256)
+def _located(root: bytes, folder: bytes) -> tuple[str, str | None]:
+    """URI and path of a folder, up to the slash before a name in it."""
+    native = os.path.join(root, folder, b"") if folder else os.path.join(root, b"")
+    return file_uri(native), openable(native)
 
 
 class OpenFile(io.FileIO):

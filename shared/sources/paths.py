@@ -23,6 +23,8 @@ OWN_PREFIX = ".edgemere-"
 COPY_MARK = "user.edgemere.key"
 
 _ESCAPE = re.compile(r"\\(\\|x[0-9a-f]{2})?")
+# Most paths, and the quick way for them: parts without backslash and NUL, none of them "." or "..", none too long.
+_PLAIN = re.compile(r"(?:(?!\.\.?(?:/|\Z))[^/\\\0]{1,255}(?:/|\Z))+(?<!/)", re.DOTALL).fullmatch
 _TEXT_ESCAPE = re.compile(r"\\x([0-9a-f]{2})|\\\\")
 
 
@@ -51,6 +53,8 @@ def to_bytes(path: str) -> bytes:
     """
     if not isinstance(path, str) or not path:
         raise bad_path(path, "is empty, or no text")
+    if path.isascii() and _PLAIN(path):
+        return path.encode()
     return _to_bytes(path)
 
 
@@ -85,7 +89,12 @@ def _unescaped(piece: str) -> bytes:
 
 def file_uri(native: bytes) -> str:
     """The ``file://`` URI of an absolute path."""
-    return "file://" + quote_from_bytes(native, safe="/-_.~!$&'()*+,;=:@")
+    return "file://" + quoted(native)
+
+
+def quoted(native: bytes) -> str:
+    """A path, or a part of one, as it stands in a URI."""
+    return quote_from_bytes(native, safe="/-_.~!$&'()*+,;=:@")
 
 
 def openable(native: bytes) -> str | None:

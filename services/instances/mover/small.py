@@ -13,16 +13,17 @@ import hashlib
 import itertools
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from services.instances.mover.copying import LARGE, already_there, changed, finish, keep_time, unchanged
 from services.instances.mover.looking import as_known, read, same_checksum, source_of
-from services.instances.mover.target import Spot, exists, mark, remove_empty, rename_new, sync_file_system, sync_folders, target_error
+from services.instances.mover.target import Spot, mark, part_name, remove_empty, rename_new, sync_file_system, sync_folders, target_error
 from services.instances.mover.work import Work
 from shared.kernel.errors import EdgemereError, Unavailable
-from shared.sources.beneath import Root, source_error
+from shared.sources.beneath import Folder, Root, source_error
 from shared.sources.file import FileSource, stat_of
+from shared.sources.paths import to_bytes
 from shared.sources.port import Source, Stat
 
 THREADS = 1  # Of local files: a second thread waits for the interpreter more than it gains (10,000 files on tmpfs: 1.4 s with one, 1.8 s with two).
@@ -32,13 +33,41 @@ BATCH_BYTES = 64 << 20
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
+class _Way:
+    """From one folder to another, which stay open: most items of a batch share it. Source and target may be on this machine or not."""
+
+    __slots__ = ("source", "source_folder", "target", "root", "folder_path", "folder")
+
+    def __init__(self, work: Work, item: Mapping[str, Any]) -> None:
+        """
+        Raises:
+            EdgemereError: a place cannot be opened, or takes no copies.
+            OSError: of the target's folder, which is made.
+        """
+        self.source = source_of(work, item)
+        self.target = work.place(item, "target")
+        spot = Spot(self.target, item["key"], item["target_path"])
+        self.root, self.folder_path, self.folder = spot.root, spot.folder_path, spot.folder(create=True)
+        self.source_folder: Folder | None = None
+        if isinstance(self.source, FileSource):
+            try:
+                self.source_folder = self.source.root.folder(to_bytes(item["path"]).rpartition(b"/")[0])
+            except OSError as error:
+                raise source_error(error, item["path"]) from None
+
+    def again(self) -> None:
+        """Make the target's folder anew: it was empty, and somebody who removed the last copy in it took it away meanwhile."""
+        self.root.forget(self.folder_path)
+        self.folder = self.root.folder(self.folder_path, create=True)
+
+
 class _Copy:
-    """A copy under its temporary name."""
+    """A copy under its temporary name ``part``."""
 
-    __slots__ = ("item", "spot", "size", "checksum")
+    __slots__ = ("item", "way", "part", "name", "size", "checksum")
 
-    def __init__(self, item: Mapping[str, Any], spot: Spot, size: int, checksum: str) -> None:
-        self.item, self.spot, self.size, self.checksum = item, spot, size, checksum
+    def __init__(self, item: Mapping[str, Any], way: _Way, part: bytes, name: bytes, size: int, checksum: str) -> None:
+        self.item, self.way, self.part, self.name, self.size, self.checksum = item, way, part, name, size, checksum
 
 
 def copy_small(work: Work, items: Sequence[Mapping[str, Any]]) -> None:
@@ -78,19 +107,11 @@ class _Line:
     def take(self, items: Sequence[Mapping[str, Any]], last: bool = False) -> None:
         """Write a batch; meanwhile the device has taken the one before, which gets its names."""
         alone = last and len(items) == 1
-        written: list[_Copy] = []
-
-        def one(item: Mapping[str, Any]) -> None:
-            with self._work.transfer(item):
-                copy = _write(self._work, item, alone)
-            if copy is not None:
-                written.append(copy)
-
-        _side_by_side(self._work, items, one)
+        written = _written(self._work, items, alone)
         self._advance()
         self._written = written
         if not alone:
-            self._sync = _Sync({copy.spot.root for copy in written} | {copy.spot.root for copy in self._placed})
+            self._sync = _Sync({copy.way.root for copy in written} | {copy.way.root for copy in self._placed})
 
     def end(self) -> None:
         """Wait until all is on the device, under its name."""
@@ -111,12 +132,12 @@ class _Line:
             failed = error
         for copy in placed:
             if failed is not None:
-                _give_up(self._work, copy, copy.spot.name, target_error(failed, copy.spot.shown()))
+                _give_up(self._work, copy, copy.name, target_error(failed, copy.item["target_path"]))
             else:
                 finish(self._work, copy.item, copy.size, copy.checksum, copy.size)
         for copy in written:
             if failed is not None:
-                _give_up(self._work, copy, copy.spot.part, target_error(failed, copy.spot.shown()))
+                _give_up(self._work, copy, copy.part, target_error(failed, copy.item["target_path"]))
             elif _place(self._work, copy):
                 self._placed.append(copy)
 
@@ -143,18 +164,28 @@ class _Sync:
             raise self._error
 
 
-def _side_by_side(work: Work, items: Sequence[Mapping[str, Any]], one: Callable[[Mapping[str, Any]], None]) -> None:
+def _written(work: Work, items: Sequence[Mapping[str, Any]], alone: bool) -> list[_Copy]:
+    """The copies of a batch under their temporary names; what cannot be copied has its result."""
+    written: list[_Copy] = []
     remaining = iter(items)
     lock = threading.Lock()
 
     def serve() -> None:
+        ways: dict[Any, _Way] = {}
         while True:
             with lock:
                 some = list(itertools.islice(remaining, 8))
             if not some:
                 return
             for item in some:
-                work.attempt(item, one)
+                try:
+                    work.check()
+                    with work.transfer(item):
+                        copy = _write(work, item, ways, alone)
+                    if copy is not None:
+                        written.append(copy)
+                except Exception as error:
+                    work.failed(item, error)
 
     threads = [threading.Thread(target=serve, daemon=True) for _ in range(min(_width(work, items), len(items)) - 1)]
     for thread in threads:
@@ -162,6 +193,7 @@ def _side_by_side(work: Work, items: Sequence[Mapping[str, Any]], one: Callable[
     serve()
     for thread in threads:
         thread.join()
+    return written
 
 
 def _width(work: Work, items: Sequence[Mapping[str, Any]]) -> int:
@@ -172,30 +204,44 @@ def _width(work: Work, items: Sequence[Mapping[str, Any]]) -> int:
     return THREADS_REMOTE if remote else THREADS
 
 
-def _write(work: Work, item: Mapping[str, Any], alone: bool) -> _Copy | None:
+def _write(work: Work, item: Mapping[str, Any], ways: dict[Any, _Way], alone: bool) -> _Copy | None:
     """Read, write, read back, compare; None when an earlier attempt had put the copy in place (and its result is said)."""
-    source = source_of(work, item)
-    spot = Spot(work.place(item, "target"), item["key"], item["target_path"])
-    before, content = _content_of_file(item, source) if isinstance(source, FileSource) else _content(item, source)
-    work.pace(item, len(content))
-    checksum = "sha256:" + hashlib.sha256(content).hexdigest()
-    same_checksum(item, checksum)
     try:
-        _write_part(item, spot, content, alone, before)
+        way = _way(work, item, ways)
+        before, content = _content_of_file(item, way) if way.source_folder is not None else _content(item, way.source)
+        work.pace(item, len(content))
+        checksum = "sha256:" + hashlib.sha256(content).hexdigest()
+        same_checksum(item, checksum)
+        part = part_name(item["key"].encode())
+        _write_part(item, way, part, content, alone, before)
     except OSError as error:
         # Where there is no room left, that may be because the copy is there.
-        if not _is_there(work, item, spot):
-            raise target_error(error, spot.shown()) from None
+        if not _is_there(work, item):
+            raise target_error(error, item["target_path"]) from None
         return None
-    return _Copy(item, spot, len(content), checksum)
+    return _Copy(item, way, part, to_bytes(item["target_path"]).rpartition(b"/")[2], len(content), checksum)
 
 
-def _is_there(work: Work, item: Mapping[str, Any], spot: Spot) -> bool:
+def _way(work: Work, item: Mapping[str, Any], ways: dict[Any, _Way]) -> _Way:
+    """The item's way, which is kept (one at a time) for those that follow."""
+    source, target = item.get("source"), item.get("target")
+    if not isinstance(source, str) or not isinstance(target, str):
+        return _Way(work, item)  # An inline place has no name to know it by.
+    key = (source, item["path"].rpartition("/")[0], target, item["target_path"].rpartition("/")[0])
+    way = ways.get(key)
+    if way is None:
+        ways.clear()
+        ways[key] = way = _Way(work, item)
+    return way
+
+
+def _is_there(work: Work, item: Mapping[str, Any]) -> bool:
     """Whether an earlier attempt had put the copy in place; its result is said then. Raises ``target.exists``."""
     try:
+        spot = Spot(work.place(item, "target"), item["key"], item["target_path"])
         there = already_there(work, item, spot)
     except OSError as error:
-        raise target_error(error, spot.shown()) from None
+        raise target_error(error, item["target_path"]) from None
     if there is not None:
         finish(work, item, *there, 0)
     return there is not None
@@ -214,10 +260,10 @@ def _content(item: Mapping[str, Any], source: Source) -> tuple[Stat, bytes]:
     return before, content
 
 
-def _content_of_file(item: Mapping[str, Any], source: FileSource) -> tuple[os.stat_result, bytes]:
+def _content_of_file(item: Mapping[str, Any], way: _Way) -> tuple[os.stat_result, bytes]:
     """The same of a local file with half the calls: the open file tells whether anybody touched it, by ctime also if it was renamed or removed."""
-    path = item["path"]
-    fd, before = source.root.open_file(path)
+    path, source = item["path"], way.source
+    fd, before = source.root.open_in(way.source_folder, path)
     try:
         size = before.st_size
         if item.get("modified_at") is not None or item.get("size") != size:
@@ -249,17 +295,14 @@ def _whole(stream: Any, expected: int, path: str) -> bytes:
     return content
 
 
-def _write_part(item: Mapping[str, Any], spot: Spot, content: bytes, alone: bool, before: Stat | os.stat_result) -> None:
+def _write_part(item: Mapping[str, Any], way: _Way, part: bytes, content: bytes, alone: bool, before: Stat | os.stat_result) -> None:
     try:
-        folder = spot.folder(create=True)
-        fd = os.open(spot.part, _CREATE, 0o666, dir_fd=folder.fd)
+        fd = os.open(part, _CREATE, 0o666, dir_fd=way.folder.fd)
     except FileNotFoundError:
-        # The folder was empty, and somebody who removed the last copy in it took it away meanwhile.
-        spot.root.forget(spot.folder_path)
-        folder = spot.folder(create=True)
-        fd = os.open(spot.part, _CREATE, 0o666, dir_fd=folder.fd)
+        way.again()
+        fd = os.open(part, _CREATE, 0o666, dir_fd=way.folder.fd)
     try:
-        mark(fd, spot.key)
+        mark(fd, item["key"].encode())
         done = os.write(fd, content)
         while done < len(content):
             done += os.write(fd, content[done:])
@@ -268,11 +311,11 @@ def _write_part(item: Mapping[str, Any], spot: Spot, content: bytes, alone: bool
         if alone:
             os.fsync(fd)
         if os.pread(fd, len(content) + 1, 0) != content:
-            raise Unavailable("checksum_mismatch", f"What was written to '{spot.shown()}' is not what is read back.",
+            raise Unavailable("checksum_mismatch", f"What was written to '{item['target_path']}' is not what is read back.",
                               next_step="Look at the target's disk.")
     except BaseException:
-        os.unlink(spot.part, dir_fd=folder.fd)
-        remove_empty(spot.root, spot.folder_path)
+        os.unlink(part, dir_fd=way.folder.fd)
+        remove_empty(way.root, way.folder_path)
         raise
     finally:
         os.close(fd)
@@ -280,36 +323,34 @@ def _write_part(item: Mapping[str, Any], spot: Spot, content: bytes, alone: bool
 
 def _place(work: Work, copy: _Copy) -> bool:
     """Give a copy its name; False where that was not possible, and its result is said."""
-    spot = copy.spot
     try:
         work.check()
-        folder = spot.folder()
+        folder = copy.way.folder.fd
         try:
-            rename_new(folder.fd, spot.part, folder.fd, spot.name)
+            rename_new(folder, copy.part, folder, copy.name)
             return True
         except FileExistsError:
-            if not _is_there(work, copy.item, spot):
-                raise exists(spot.shown()) from None
+            if not _is_there(work, copy.item):
+                raise
     except OSError as error:
-        _give_up(work, copy, spot.part, target_error(error, spot.shown()))
+        _give_up(work, copy, copy.part, target_error(error, copy.item["target_path"]))
     except EdgemereError as error:
-        _give_up(work, copy, spot.part, error)
+        _give_up(work, copy, copy.part, error)
     return False
 
 
 def _give_up(work: Work, copy: _Copy, name: bytes, error: Exception) -> None:
     try:
-        folder = copy.spot.folder()
-        os.unlink(name, dir_fd=folder.fd)
-        remove_empty(copy.spot.root, copy.spot.folder_path)
+        os.unlink(name, dir_fd=copy.way.folder.fd)
+        remove_empty(copy.way.root, copy.way.folder_path)
     except OSError:
         pass
     work.failed(copy.item, error)
 
 
 def _sync_folders(placed: Sequence[_Copy]) -> None:
-    by_root: dict[Any, set[bytes]] = {}
+    by_root: dict[Root, set[bytes]] = {}
     for copy in placed:
-        by_root.setdefault(copy.spot.root, set()).add(copy.spot.folder_path)
+        by_root.setdefault(copy.way.root, set()).add(copy.way.folder_path)
     for root, folders in by_root.items():
         sync_folders(root, folders)

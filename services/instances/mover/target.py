@@ -18,6 +18,7 @@ from shared.sources.paths import COPY_MARK, OWN_PREFIX, bad_path, from_bytes, to
 
 TRASH = b".edgemere-trash"
 FSYNCS = 8
+_PART = OWN_PREFIX.encode() + b"%b.part"
 _NOREPLACE = 1
 
 
@@ -41,7 +42,7 @@ class Spot:
         self.folder_path, _, self.name = self.native.rpartition(b"/")
         if OWN_PREFIX in target_path and any(step.startswith(OWN_PREFIX.encode()) for step in self.native.split(b"/")):
             raise bad_path(target_path, f"begins with {OWN_PREFIX}, which is kept for unfinished copies")
-        self.part = OWN_PREFIX.encode() + hashlib.blake2b(self.key, digest_size=12).hexdigest().encode() + b".part"
+        self.part = part_name(self.key)
 
     def folder(self, create: bool = False) -> Folder:
         """The folder of the copy. Raises OSError."""
@@ -62,6 +63,11 @@ class Spot:
 
     def shown(self) -> str:
         return from_bytes(self.native)
+
+
+def part_name(key: bytes) -> bytes:
+    """The temporary name of the copy with this key."""
+    return _PART % hashlib.blake2b(key, digest_size=12).hexdigest().encode()
 
 
 def mark(fd: int, key: bytes) -> None:
@@ -89,7 +95,9 @@ def mark_of(fd: int) -> bytes | None:
 
 @functools.cache
 def _libc() -> Any:
-    return ctypes.CDLL(None, use_errno=True)
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.renameat2.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
+    return libc
 
 
 def rename_new(from_folder: int, old: bytes, to_folder: int, new: bytes) -> None:
