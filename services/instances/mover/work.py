@@ -39,7 +39,7 @@ class Work:
         self._policy = SourcePolicy.from_json(job.body.get("policy"))
         self._places = job.body.get("sources") or {}
         self._share = float(job.body.get("share") or 1)
-        self._limited = any((place.get("parameters") or {}).get("limits") for place in self._places.values())
+        self.limited = any((place.get("parameters") or {}).get("limits") for place in self._places.values())
         self.verifies_device = job.body.get("verify") == "device"
         self._open: dict[Any, Source | EdgemereError] = {}
         self._mounts: Root | None = None
@@ -130,7 +130,7 @@ class Work:
     @contextmanager
     def transfer(self, item: Mapping[str, Any]) -> Iterator[None]:
         """A place among the transfers that the item's source and target allow at a time. Raises Cancelled while it waits."""
-        if not self._limited:
+        if not self.limited:
             yield
             return
         with ExitStack() as held:
@@ -140,7 +140,7 @@ class Work:
 
     def pace(self, item: Mapping[str, Any], count: int) -> None:
         """Wait until the item's source and target take ``count`` bytes more. Raises Cancelled."""
-        if self._limited:
+        if self.limited:
             for gate in self._gates(item):
                 gate.pace(count, self.check)
 
