@@ -14,7 +14,7 @@ scan of a writable source asks for the head of each object. Imports fsspec when 
 from __future__ import annotations
 
 import fnmatch
-import io
+import functools
 import re
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -28,6 +28,7 @@ from shared.kernel.errors import Conflict, EdgemereError, Invalid, NotFound
 from shared.sources.addresses import check_reachable, literal_allowed, not_allowed
 from shared.sources.media import media_type
 from shared.sources.object_errors import object_error
+from shared.sources.object_stream import AHEAD, ObjectStream, ReadSpan, S3Span, Span
 from shared.sources.paths import OWN_PREFIX, from_bytes, to_bytes
 from shared.sources.port import Entry, Problem, SourcePolicy, Stat
 from shared.sources.registry import bad_parameters, optional, texts
@@ -49,8 +50,6 @@ NOBODY: dict[str, dict[str, Any]] = {
     "gs": {"token": "anon"}, "gcs": {"token": "anon"}, "abfs": {"anon": True}, "abfss": {"anon": True}, "az": {"anon": True},
     "sftp": {"look_for_keys": False, "allow_agent": False}, "ssh": {"look_for_keys": False, "allow_agent": False}}
 MARK = "edgemere-key"
-PIECE = 8 << 20
-AHEAD = 4
 _HOSTED = ("sftp", "ssh", "ftp", "smb")
 _ADDRESSES = ("endpoint_url", "host", "account_host", "base_url", "gateway")
 
@@ -140,6 +139,8 @@ class FsspecSource:
         self.store_key = (scheme, repr(sorted(options.items(), key=str)))
         self._options = dict(options)
         self._fs: Any = None
+        # Of stores that are read a span at a time; threads are started when they are needed.
+        self._readers = ThreadPoolExecutor(AHEAD + 1, thread_name_prefix="object")
 
     @property
     def fs(self) -> Any:
@@ -172,6 +173,7 @@ class FsspecSource:
         return {**given, "client_kwargs": client, "config_kwargs": config}
 
     def close(self) -> None:
+        self._readers.shutdown(wait=False, cancel_futures=True)
         self._fs = None
 
     def key(self, path: str) -> str:
@@ -193,25 +195,8 @@ class FsspecSource:
         except Exception as error:
             raise object_error(error, path, role) from None
 
-    def read_piece(self, path: str, start: int, count: int, etag: str | None) -> bytes:
-        """Bytes of an object that is still the one of ``etag``."""
-        if self.is_s3:
-            async def piece(fs: Any, bucket: str, key: str) -> bytes:
-                match = {"IfMatch": etag} if etag else {}
-                answer = await fs._call_s3("get_object", Bucket=bucket, Key=key, Range=f"bytes={start}-{start + count - 1}", **match)
-                async with answer["Body"] as body:
-                    return await body.read()
-
-            from fsspec.asyn import sync
-
-            bucket, key = self.bucket_and_key(path)
-            for attempt in range(3):
-                try:
-                    return sync(self.fs.loop, piece, self.fs, bucket, key, timeout=60)
-                except Exception as error:
-                    meant = object_error(error, path)
-                    if attempt == 2 or not meant.retryable or meant.code == "source.changed_during_copy":
-                        raise meant from None
+    def read_piece(self, path: str, start: int, count: int) -> bytes:
+        """Bytes of an object as it is now."""
         try:
             return self.fs.cat_file(self.key(path), start=start, end=start + count)
         except Exception as error:
@@ -237,7 +222,13 @@ class FsspecSource:
         return _stat_of(info), {}
 
     def open(self, path: str, offset: int = 0) -> BinaryIO:
-        return ObjectStream(self, path, self.stat(path), offset)  # type: ignore[return-value]
+        found = self.stat(path)
+
+        def begin(start: int, count: int) -> Span:
+            if self.is_s3:
+                return S3Span(self.fs, *self.bucket_and_key(path), path, (start, count), found.etag)
+            return ReadSpan(self._readers, functools.partial(self.read_piece, path), (start, count))
+        return ObjectStream(found, offset, begin)  # type: ignore[return-value]
 
     def locate(self, path: str) -> dict[str, str | None]:
         return {"uri": f"{self.scheme}://{quote(self.key(path), safe='/-_.~!$&()*+,;=:@ ')}".replace(" ", "%20"), "path": None}
@@ -328,47 +319,6 @@ class FsspecSource:
                     yield name[len(self.base):].lstrip("/") if name.startswith(self.base) else name, _stat_of(info)
         except Exception as error:
             raise object_error(error, self.base) from None
-
-
-class ObjectStream(io.RawIOBase):
-    """An object from an offset on, a few pieces ahead of its reader; each piece is still of the object that was opened."""
-
-    def __init__(self, source: FsspecSource, path: str, stat: Stat, offset: int) -> None:
-        self.stat = stat
-        self._source, self._path = source, path
-        self._next, self._end = offset, stat.size or 0
-        self._pool = ThreadPoolExecutor(AHEAD, thread_name_prefix="object") if self._end - offset > PIECE else None
-        self._ahead: deque[Any] = deque()
-        self._piece, self._at = memoryview(b""), 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """The next bytes. Raises what the store says, as ``object_error`` reads it."""
-        if self._at >= len(self._piece):
-            self._piece, self._at = memoryview(self._fetched()), 0
-        count = min(len(buffer), len(self._piece) - self._at)
-        buffer[:count] = self._piece[self._at:self._at + count]
-        self._at += count
-        return count
-
-    def _fetched(self) -> bytes:
-        while self._pool and self._next < self._end and len(self._ahead) < AHEAD:
-            self._ahead.append(self._pool.submit(self._source.read_piece, self._path, *self._span(), self.stat.etag))
-        if self._ahead:
-            return self._ahead.popleft().result()
-        return self._source.read_piece(self._path, *self._span(), self.stat.etag) if self._next < self._end else b""
-
-    def _span(self) -> tuple[int, int]:
-        start, count = self._next, min(PIECE, self._end - self._next)
-        self._next += count
-        return start, count
-
-    def close(self) -> None:
-        if not self.closed and self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
-        super().close()
 
 
 def _stat_of(info: Mapping[str, Any]) -> Stat:

@@ -165,8 +165,13 @@ def _fill(work: Work, item: Mapping[str, Any], source: Source, part: _Part) -> t
         as_known(item, before)
         if before.size is not None:
             part.cut(before.size)
+        touched = None if remote else os.fstat(stream.fileno()).st_ctime_ns
         pipeline = _Pipeline(work, item, part, before, remote, None if remote else lambda: unchanged(source, path, before))
         size = pipeline.run(stream)
+        if touched is not None and os.fstat(stream.fileno()).st_ctime_ns != touched:
+            # Whoever touched it may have given it back its size and time; only another look at all of it would tell.
+            unchanged(source, path, before)
+            raise changed(path)
     finally:
         stream.close()
     if before.size is not None and size != before.size:

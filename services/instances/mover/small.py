@@ -212,11 +212,13 @@ def _write(work: Work, item: Mapping[str, Any], ways: dict[Any, _Way], alone: bo
     try:
         way = _way(work, item, ways)
         before, content = _content_of_file(item, way) if way.source_folder is not None else _content(item, way.source)
-        work.pace(item, len(content))
+        if work.limited:
+            work.pace(item, len(content))
         checksum = "sha256:" + hashlib.sha256(content).hexdigest()
         same_checksum(item, checksum)
-        part = part_name(item["key"].encode())
-        _write_part(item, way, part, content, alone, before)
+        key = item["key"].encode()
+        part = part_name(key)
+        _write_part(item, way, (key, part), content, alone, before)
     except OSError as error:
         # Where there is no room left, that may be because the copy is there.
         if not _is_there(work, item):
@@ -264,7 +266,7 @@ def _content(item: Mapping[str, Any], source: Source) -> tuple[Stat, bytes]:
 
 
 def _content_of_file(item: Mapping[str, Any], way: _Way) -> tuple[os.stat_result, bytes]:
-    """The same of a local file with half the calls: the open file tells whether anybody touched it, by ctime also if it was renamed or removed."""
+    """The same of a local file with half the calls: the open file tells by its ctime whether anybody touched it."""
     path, source = item["path"], way.source
     fd, before = source.root.open_in(way.source_folder, path)
     try:
@@ -285,7 +287,9 @@ def _content_of_file(item: Mapping[str, Any], way: _Way) -> tuple[os.stat_result
     if len(content) != size:
         raise changed(path)
     if (now.st_ctime_ns, now.st_mtime_ns, now.st_size) != (before.st_ctime_ns, before.st_mtime_ns, size):
+        # Whoever touched it may have given it back its time, so what was read may be half of one state and half of another.
         unchanged(source, path, stat_of(before))
+        raise changed(path)
     return before, content
 
 
@@ -298,14 +302,16 @@ def _whole(stream: Any, expected: int, path: str) -> bytes:
     return content
 
 
-def _write_part(item: Mapping[str, Any], way: _Way, part: bytes, content: bytes, alone: bool, before: Stat | os.stat_result) -> None:
+def _write_part(item: Mapping[str, Any], way: _Way, named: tuple[bytes, bytes], content: bytes, alone: bool,
+                before: Stat | os.stat_result) -> None:
+    key, part = named
     try:
         fd = os.open(part, _CREATE, 0o666, dir_fd=way.folder.fd)
     except FileNotFoundError:
         way.again()
         fd = os.open(part, _CREATE, 0o666, dir_fd=way.folder.fd)
     try:
-        mark(fd, item["key"].encode())
+        mark(fd, key)
         done = os.write(fd, content)
         while done < len(content):
             done += os.write(fd, content[done:])

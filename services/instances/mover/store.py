@@ -192,7 +192,7 @@ class _Parts:
     def _begun(self) -> str | None:
         """The upload of an earlier attempt, with its parts."""
         try:
-            said = json.loads(self._target.read_piece(self._note, 0, 4096, None))
+            said = json.loads(self._target.read_piece(self._note, 0, 4096))
             marker: dict[str, Any] = {}
             while True:
                 page = self._target.call("list_parts", self._item["target_path"], "target", UploadId=said["upload"], **marker)
@@ -318,7 +318,7 @@ def purge(work: Work, item: Mapping[str, Any], target: Any) -> None:
     folder, slash, _ = item["target_path"].rpartition("/")
     note = f"{folder}{slash}.edgemere-{hashlib.blake2b(item['key'].encode(), digest_size=12).hexdigest()}.upload"
     try:
-        said = json.loads(target.read_piece(note, 0, 4096, None))
+        said = json.loads(target.read_piece(note, 0, 4096))
         abort(target, item["target_path"], note, said["upload"])
         purged = True
     except (EdgemereError, ValueError, KeyError):

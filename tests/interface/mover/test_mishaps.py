@@ -2,13 +2,16 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import resource
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,6 +64,32 @@ def test_a_source_that_changes_half_way_is_refused_and_nothing_stays(bench: Benc
     error = results_of(handle, 1)["k"]["error"]
     assert (error["code"], error["retryable"]) == ("source.changed_during_copy", True)
     assert bench.left() == [] and list(bench.target.iterdir()) == []
+
+
+def test_a_small_file_that_is_rewritten_while_it_is_copied_is_noticed_though_its_size_and_time_stay(bench: Bench) -> None:
+    size = (1 << 20) - 1
+    there = bench.file("x", b"a" * size)
+    seen = os.stat(there)
+    over = threading.Event()
+
+    def rewrite() -> None:
+        while not over.is_set():  # The last step of whoever rewrites it unnoticed; the first ones are noticed by other tests.
+            os.utime(there, ns=(seen.st_atime_ns, seen.st_mtime_ns))
+
+    writer = threading.Thread(target=rewrite)
+    writer.start()
+    refused: list[dict[str, Any]] = []
+    until = time.monotonic() + 30
+    try:
+        for attempt in itertools.count():
+            results = bench.run("copy", *(item(f"{attempt}-{number}", "x", f"{attempt}/{number}", size=size) for number in range(20)))
+            refused = [result["error"] for result in results.values() if not result["ok"]]
+            if refused or time.monotonic() > until:
+                break
+    finally:
+        over.set()
+        writer.join()
+    assert refused and {(error["code"], error["retryable"]) for error in refused} == {("source.changed_during_copy", True)}
 
 
 def test_a_source_that_vanishes_half_way_is_named_and_nothing_stays(bench: Bench) -> None:
