@@ -54,7 +54,7 @@ def load_config(
     """The settings for ``environment`` (default: ``EDGEMERE_ENV``, else ``dev``).
 
     ``files`` have the form of ``config.yaml`` and need name only what they change; ``EDGEMERE_CONFIG`` names one
-    more that comes before them. ``overrides`` maps dotted names (``web.port``) to values and wins; None is left out.
+    more that comes before them. ``overrides`` maps dotted names (``web.port``) to values, or sections to mappings, and wins; None is left out.
     ``variables`` stands for the process's environment.
 
     Raises:
@@ -222,7 +222,15 @@ def _checked_override(name: str, value: Any, faults: list[dict[str, str]]) -> di
             faults.append({"pointer": name, "detail": f"There is no setting '{name}'.{did_you_mean(part, known)}"})
             return {}
         section = known[part]
-    return {tuple(name.split(".")): _Given(value, f"the command line ({name})")}
+    if not isinstance(section, type):
+        return {tuple(name.split(".")): _Given(value, f"the command line ({name})")}
+    if not isinstance(value, Mapping):
+        faults.append({"pointer": name, "detail": f"'{name}' is a section: it takes a mapping of its settings."})
+        return {}
+    inner: dict[Key, _Given] = {}
+    for key, one in value.items():
+        inner |= _checked_override(f"{name}.{key}", one, faults)
+    return inner
 
 
 def _build(section: type, at: Key, given: Mapping[Key, _Given], faults: list[dict[str, str]]) -> Any:

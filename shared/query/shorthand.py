@@ -175,6 +175,9 @@ class _Reader:
         start = self.at
         if self.text[self.at:self.at + 1] == '"':
             return "quoted", self._quoted(raw=op == "$regex")
+        if self.text[self.at:self.at + 1] == "(" and op != "$regex":
+            raise self.fault(f"a parenthesis stands where a value of '{name.text}' is expected",
+                             f'Write {name.text}:a,b for one of several values, and "(" for the character.')
         text, plain = self._word(None, commas=op in ("$eq", "$ne"))
         if self.at == start:
             raise self.fault(f"a value is missing after '{name.text}'", 'Write name:value; an empty text is "".')
