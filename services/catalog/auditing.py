@@ -1,8 +1,9 @@
 """Audits: what the catalogue says of a source against what lies there, both ways; reported, and repaired when that was asked for.
 
 An audit runs like a scan, in its place, batch by batch. What it finds: ``lost`` data (in the catalogue, not at the source), ``dark``
-data (the other way round), ``changed`` data; at a target also ``lost_copy``, ``changed_copy`` (of an instance) and ``dark_copy``
-(left by nobody that lives). What seems to be missing is looked for a second time, since the world goes on meanwhile.
+data (the other way round), ``changed`` data, and with ``verify`` ``corrupt`` data (other bytes under the same size and time); at a
+target also ``lost_copy``, ``changed_copy`` (of an instance) and ``dark_copy`` (left by nobody that lives).
+What seems to be missing is looked for a second time, since the world goes on meanwhile.
 A file without the product's mark is never removed, and one with it only where ``repair`` says ``dark``.
 """
 from __future__ import annotations
@@ -25,7 +26,7 @@ from shared.lists import envelope
 from shared.storage.bulk import insert_rows
 from shared.storage.record import Row
 
-KINDS = ("lost", "dark", "changed", "lost_copy", "changed_copy", "dark_copy")
+KINDS = ("lost", "dark", "changed", "corrupt", "lost_copy", "changed_copy", "dark_copy")
 # What each word repairs: catalogue takes over what lies there, copies have their instances made good, dark removes what nobody has.
 REPAIRS = {"none": (), "catalogue": ("catalogue",), "copies": ("copies",), "dark": ("dark",), "all": ("catalogue", "copies")}
 KEPT = 100_000
@@ -42,7 +43,7 @@ def audit(uses: Uses, parameters: Mapping[str, Any]) -> dict[str, Any]:
         NotFound: ``datasource.not_found``.
         Conflict: ``datasource.not_ready``, or ``datasource.busy`` while it is scanned, or audited in another way.
     """
-    repair = parameters["repair"]
+    repair, verify = parameters["repair"], bool(parameters.get("verify"))
 
     def work() -> tuple[Row, Row | None]:
         with uses.db.transaction(uses.context) as uow:
@@ -52,13 +53,13 @@ def audit(uses: Uses, parameters: Mapping[str, Any]) -> dict[str, Any]:
                 raise Conflict("datasource.not_ready", f"The source '{source['name']}' is {source['state']} and is not audited.",
                                next_step="'datasource resume' takes a suspended source into use again.")
             running = repository.running_scan(uow.connection, source["id"])
-            if running and (running["kind"], running["repair"]) == ("audit", repair):
+            if running and (running["kind"], running["repair"], bool(running["verify"])) == ("audit", repair, verify):
                 return source, None
             if running:
                 doing = "audited" if running["kind"] == "audit" else "scanned"
                 raise Conflict("datasource.busy", f"The source '{source['name']}' is being {doing} right now.",
                                next_step="Try again when that is over: edgemere fmdm datasource show shows how far it is.")
-            begun = scans.begun(uses, source["id"], "audit", repair=repair, found=dict.fromkeys([*KINDS, "repaired"], 0))
+            begun = scans.begun(uses, source["id"], "audit", repair=repair, verify=verify, found=dict.fromkeys([*KINDS, "repaired"], 0))
             uow.connection.execute(delete(finding_table).where(finding_table.c.source_id == source["id"]))
             return scans.write(uow, source, begun), begun
     source, begun = uses.db.retrying(work)
@@ -141,14 +142,43 @@ class Audit(scans.Run):
                 self.seen.add(place)
         with self.uses.db.reading() as connection:
             known = {row["place"]: row for row in repository.data_at_places(connection, list(entries))}
-        rows, changes = [], {}
+        rows, changes, alike = [], {}, []
         for place, entry in entries.items():
             finding = self._compared(entry, known.get(place))
             if finding:
                 rows.append(finding)
                 changes[place] = entry
+            elif place in known:
+                alike.append(known[place])
+        self._write(self._corrupt(alike), False)
         take = self._repairs("catalogue")
         self._write(rows, take, (lambda uow, source: intake.take(uow, source, changes)) if take else None)
+
+    def _corrupt(self, rows: Sequence[Row]) -> list[dict[str, Any]]:
+        """Findings on data whose bytes are not those of its checksum. Nothing repairs them: which bytes are right, people know."""
+        read = self._read({row["path"]: row["checksum"] for row in rows})
+        return [{"kind": "corrupt", "path": row["path"], "data_id": row["id"], "data_name": row["name"],
+                 "detail": f"The catalogue says {row['checksum']}, what was read has {read[row['path']] or 'no end: it cannot be read'}."}
+                for row in rows if row["path"] in read]
+
+    def _read(self, known: Mapping[str, str | None]) -> dict[str, str | None]:
+        """Of paths with a checksum those whose bytes have another, with that. Nothing is read where that was not asked for.
+
+        Raises:
+            Stopped: the audit was cancelled meanwhile.
+        """
+        paths = [path for path, checksum in known.items() if str(checksum).startswith("sha256:")] if self.scan["verify"] else []
+        other: dict[str, str | None] = {}
+        if not paths:
+            return other
+        handle = self.uses.parts["scanner"].submit({"op": "read", "paths": paths, **self.place})
+        try:
+            for message in handle:
+                other |= {one["path"]: one["checksum"] for one in message.get("read", ()) if one["checksum"] != known[one["path"]]}
+                self._say_if_due()
+        finally:
+            handle.cancel()
+        return other
 
     @staticmethod
     def _compared(entry: Mapping[str, Any], row: Row | None) -> dict[str, Any] | None:
@@ -202,6 +232,12 @@ class Audit(scans.Run):
         spoilt = [{**known, "instance": one["key"].partition(":")[0], "data": one["key"].partition(":")[2]} for one in found
                   if one["place"] == "copy" and (known := states.get(one["key"])) and known["state"] == "ready" and known["size"] != one["size"]]
         self._bad_copies("changed_copy", spoilt, "The copy is not what was verified: its size is another one.")
+        whole = {one["path"]: known for one in found if one["place"] == "copy" and (known := states.get(one["key"])) and known["state"] == "ready"
+                 and known["path"] == one["path"] and known["size"] == one["size"]}
+        read = self._read({path: known["checksum"] for path, known in whole.items()})
+        self._bad_copies("changed_copy", [{**states[one["key"]], "instance": one["key"].partition(":")[0], "data": one["key"].partition(":")[2]}
+                                          for one in found if one["place"] == "copy" and one["path"] in read],
+                         "The copy is not what was verified: its bytes have another checksum.")
         removes = self._repairs("dark") and bool(dark)
         removed = set()
         if removes:

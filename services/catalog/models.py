@@ -107,9 +107,10 @@ scan_table = Table(
     Column("problems", Json),
     Column("problem_count", BigInteger, nullable=False, default=0),
     Column("message", Text),
-    # scan, or audit: that compares instead of taking over; then what it repairs, and how much it found of each kind.
+    # scan, or audit: that compares instead of taking over; then what it repairs, whether it reads all bytes, and how much it found of each kind.
     Column("kind", Word, nullable=False, default="scan", server_default="scan"),
     Column("repair", Word),
+    Column("verify", Boolean, nullable=False, default=False, server_default=text("false")),
     Column("found", Json),
     Column("started_at", Stamp, nullable=False),
     Column("ended_at", Stamp),

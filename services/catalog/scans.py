@@ -60,7 +60,7 @@ def summary(scan: Mapping[str, Any]) -> dict[str, Any]:
     """A scan, or an audit, as the source shows it."""
     if scan["kind"] == "audit":
         return {
-            "id": scan["id"], "state": scan["state"], "repair": scan["repair"], "files": scan["files"], "bytes": scan["bytes"],
+            "id": scan["id"], "state": scan["state"], "repair": scan["repair"], "verify": scan["verify"], "files": scan["files"], "bytes": scan["bytes"],
             **(scan["found"] or {}), "problem_count": scan["problem_count"], "message": scan["message"],
             "started_at": scan["started_at"], "ended_at": scan["ended_at"]}
     return {
@@ -78,7 +78,7 @@ def begun(uses: Uses, source_id: str, kind: str = "scan", **more: Any) -> Row:
         "vanished": 0, "problems": [], "problem_count": 0, "message": "The scan is under way.",
         "started_at": clock.stamp(), "ended_at": None, "holder": this_process(),
         "owner": uses.context.owner, "correlation_id": uses.context.correlation_id or None,
-        "kind": kind, "repair": None, "found": None, **more,
+        "kind": kind, "repair": None, "verify": False, "found": None, **more,
     }
 
 

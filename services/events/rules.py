@@ -236,7 +236,7 @@ def of_scan(scan: Mapping[str, Any]) -> dict[str, Any]:
     """A scan, or an audit, as an operation; its subject is the source."""
     source = scan["source"]
     counts = {name: scan.get(name) for name in ("files", "bytes", "added", "changed", "vanished", "problem_count")}
-    counts |= {name: scan[name] for name in ("lost", "dark", "lost_copy", "changed_copy", "dark_copy", "repaired") if name in scan}
+    counts |= {name: scan[name] for name in ("lost", "dark", "corrupt", "lost_copy", "changed_copy", "dark_copy", "repaired") if name in scan}
     return {
         "id": ids.with_noun(scan["id"], "operation"), "kind": scan.get("kind") or "scan", "status": _SCANS.get(scan["state"], scan["state"]),
         "subject": {"id": source["id"], "name": source.get("name")},

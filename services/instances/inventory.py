@@ -11,12 +11,12 @@ from shared.hosting.uses import Uses
 
 
 def copies_known(uses: Uses, target: str, keys: Sequence[str]) -> dict[str, Any]:
-    """Of keys of files at a target those that are an entry's: ``{key: {state, path, action}}``."""
+    """Of keys of files at a target those that are an entry's: ``{key: {state, path, action, size, name, checksum}}``."""
     with uses.db.reading() as connection:
         rows = repository.entries_by_keys(connection, target, [key.split(":", 1) for key in keys if key.count(":") == 1])
     return {f"{row['instance_id']}:{row['data_id']}": {
-        "state": row["state"], "path": row["target_path"], "action": row["action"], "size": row["size"], "name": row["name"]}
-            for row in rows}
+        "state": row["state"], "path": row["target_path"], "action": row["action"], "size": row["size"], "name": row["name"],
+        "checksum": row["checksum"]} for row in rows}
 
 
 def copies_claimed(uses: Uses, target: str, after: Sequence[str] | None, limit: int) -> list[dict[str, Any]]:

@@ -58,7 +58,7 @@ class DataParameters(Schema):
     tags = JsonObject(metadata=about("Its metadata."))
 
 
-FINDINGS = ("lost", "dark", "changed", "lost_copy", "changed_copy", "dark_copy")
+FINDINGS = ("lost", "dark", "changed", "corrupt", "lost_copy", "changed_copy", "dark_copy")
 
 
 class Repair(fields.Field):
@@ -78,6 +78,8 @@ class AuditParameters(One):
 
     repair = Repair(load_default="none", metadata=about(
         "none, catalogue (it takes over what lies there), copies (lost ones are made again), all (both), dark (nobody's copies go)."))
+    verify = fields.Boolean(load_default=False, metadata=about(
+        "Read every byte that has a known checksum, and compare: finds what changed without changing size and time."))
 
 
 class FindingParameters(One):

@@ -156,7 +156,7 @@ DATASOURCE = _type(
     ("data_count", "number", "How many Data it has."),
     ("data_bytes", "number", "How many bytes they are."),
     ("scan", "json", "The newest scan: {id, state, files, bytes, added, changed, vanished, problems}."),
-    ("audit", "json", "The newest audit: {id, state, repair, files, bytes, lost, dark, changed, lost_copy, dark_copy, repaired, message}."),
+    ("audit", "json", "The newest audit: {id, state, repair, files, bytes, verify, lost, dark, changed, corrupt, lost_copy, dark_copy, repaired, message}."),
     ("owner", "text", "Whom it belongs to.", True),
 )
 DATA = _type(
@@ -219,7 +219,7 @@ OPERATION = ObjectType("operation", "Something long under way: a request, or a s
 ), "id")
 
 FINDING = ObjectType("finding", "One thing in which catalogue and storage differ.", (
-    Attribute("kind", "text", "lost, dark, changed, lost_copy, changed_copy or dark_copy.", True),
+    Attribute("kind", "text", "lost, dark, changed, corrupt, lost_copy, changed_copy or dark_copy.", True),
     Attribute("path", "text", "Where it is, or should be, within the source.", True),
     Attribute("data", "ref", "The data that the catalogue has there."),
     Attribute("instance", "text", "The instance whose copy it is."),

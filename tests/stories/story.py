@@ -5,7 +5,7 @@ A story: ``title``, ``files`` (made in a folder of its own before the first step
 ``call``     a row's name (``do.datarequest.create``), with its parameters in ``with``, ``wait`` in seconds, ``headers``
 ``command``  words for the command line, ``request`` an HTTP request (``method``, ``address``, ``body``)
 ``content``  the parameters of a row that answers bytes, compared with the file ``same_as`` (``row`` names another row)
-``make``     files to write, ``remove`` files to delete, ``same`` two paths whose bytes are equal,
+``make``     files to write, ``remove`` files to delete, ``corrupt`` files of which a byte is changed, ``same`` two paths whose bytes are equal,
 ``exists`` / ``missing``  a path, or a list of them
 
 and may have ``only`` (faces that it is for), ``expect``, ``eventually`` (seconds: the call is repeated until the

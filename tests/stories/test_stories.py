@@ -1,6 +1,7 @@
 """Every story through every face, on one real server for each face."""
 from __future__ import annotations
 
+import os
 import itertools
 import json
 import time
@@ -55,6 +56,14 @@ def tell(name: str, face: Any, tmp_path: Path) -> None:
             take(step, face, tmp_path, variables, where)
 
 
+def _corrupt(path: Path) -> None:
+    """Change the last byte of a file; its size and time stay."""
+    seen = path.stat()
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    os.utime(path, ns=(seen.st_atime_ns, seen.st_mtime_ns))
+
+
 def take(step: Mapping[str, Any], face: Any, folder: Path, variables: dict[str, Any], where: str) -> None:
     """Do one step and check what it expects; with ``eventually`` until it holds or the time is over."""
     done = filled({key: value for key, value in step.items() if key != "save"}, variables)
@@ -62,6 +71,8 @@ def take(step: Mapping[str, Any], face: Any, folder: Path, variables: dict[str, 
         write_files(folder, files)
     for path in _paths(done.get("remove")):
         (folder / path).unlink()
+    for path in _paths(done.get("corrupt")):
+        _corrupt(folder / path)
     if not {"call", "command", "request"} & set(done):
         _settled(lambda: _faults_of_files(done, face), done.get("eventually", 0), where)
         return

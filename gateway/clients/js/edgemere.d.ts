@@ -296,7 +296,7 @@ export interface Datasource {
   data_bytes: number | null;
   /** The newest scan: {id, state, files, bytes, added, changed, vanished, problems}. */
   scan: any;
-  /** The newest audit: {id, state, repair, files, bytes, lost, dark, changed, lost_copy, dark_copy, repaired, message}. */
+  /** The newest audit: {id, state, repair, files, bytes, verify, lost, dark, changed, corrupt, lost_copy, dark_copy, repaired, message}. */
   audit: any;
   /** Whom it belongs to. */
   owner: string | null;
@@ -432,7 +432,7 @@ export interface Operation {
 
 /** One thing in which catalogue and storage differ. */
 export interface Finding {
-  /** lost, dark, changed, lost_copy, changed_copy or dark_copy. */
+  /** lost, dark, changed, corrupt, lost_copy, changed_copy or dark_copy. */
   kind: string | null;
   /** Where it is, or should be, within the source. */
   path: string | null;
@@ -1164,14 +1164,16 @@ export interface FmdmDatasourceAuditParameters {
   id: string;
   /** none, catalogue (it takes over what lies there), copies (lost ones are made again), all (both), dark (nobody's copies go). */
   repair?: any;
+  /** Read every byte that has a known checksum, and compare: finds what changed without changing size and time. */
+  verify?: boolean;
 }
 
 /** The parameters of `fmdm.datasource.findings`. */
 export interface FmdmDatasourceFindingsParameters {
   /** The id or name of the object. */
   id: string;
-  /** Only these: lost, dark, changed, lost_copy, changed_copy, dark_copy. */
-  kind?: "lost" | "dark" | "changed" | "lost_copy" | "changed_copy" | "dark_copy";
+  /** Only these: lost, dark, changed, corrupt, lost_copy, changed_copy, dark_copy. */
+  kind?: "lost" | "dark" | "changed" | "corrupt" | "lost_copy" | "changed_copy" | "dark_copy";
   /** How many at most in one page. */
   limit?: number;
   /** Where to go on: the `next` of the page before. */

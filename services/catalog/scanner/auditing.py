@@ -1,10 +1,13 @@
 """The worker's part of an audit: everything that lies in a source, what of it is the product's own, and a second look at some.
 
 Writes nothing. ``audit`` says what ``scan`` says, and then batches ``{"own": [{path, key, size, modified_ns, place}]}`` where the
-source takes copies. ``look`` answers ``{"looked": [{path, there}]}``; ``there`` is None where it cannot be told.
+source takes copies. ``look`` answers ``{"looked": [{path, there}]}``; ``there`` is None where it cannot be told. ``read`` answers
+``{"read": [{path, checksum}]}``, None for what cannot be read, and ``{"reading": path}`` every second meanwhile.
 """
 from __future__ import annotations
 
+import hashlib
+import time
 from typing import Any
 
 from services.catalog.scanner.scanning import BATCH, walk
@@ -12,6 +15,9 @@ from shared.hosting.worker_loop import Job
 from shared.kernel.errors import EdgemereError
 from shared.sources.port import SourcePolicy
 from shared.sources.registry import open_source
+
+
+PIECE = 1 << 20
 
 
 def audit(job: Job) -> None:
@@ -45,6 +51,33 @@ def look(job: Job) -> None:
         job.send(done={"cancelled": job.cancelled})
     finally:
         source.close()
+
+
+def read(job: Job) -> None:
+    """The checksum of what is at each of ``paths``, every byte of it read."""
+    source = _opened(job)
+    try:
+        for path in job.body["paths"]:
+            job.send(read=[{"path": path, "checksum": _checksum(job, source, path)}])
+            if job.cancelled:
+                break
+        job.send(done={"cancelled": job.cancelled})
+    finally:
+        source.close()
+
+
+def _checksum(job: Job, source: Any, path: str) -> str | None:
+    digest, said = hashlib.sha256(), time.monotonic()
+    try:
+        with source.open(path) as stream:
+            while (piece := stream.read(PIECE)) and not job.cancelled:
+                digest.update(piece)
+                if time.monotonic() - said > 1:
+                    said = time.monotonic()
+                    job.send(reading=path)
+    except (EdgemereError, OSError):
+        return None
+    return "sha256:" + digest.hexdigest()
 
 
 def _opened(job: Job) -> Any:

@@ -1971,6 +1971,7 @@ class FmdmDatasourceCalls:
             id: str | Mapping[str, Any],
             *,
             repair: Any = None,
+            verify: bool | None = None,
             wait_s: float | None = None,
             idempotency_key: str | None = None,
             if_match: int | None = None,
@@ -1982,6 +1983,7 @@ class FmdmDatasourceCalls:
             id: required; The id or name of the object.
             repair: none, catalogue (it takes over what lies there), copies (lost ones are made again), all (both), dark (nobody's copies
                 go).
+            verify: Read every byte that has a known checksum, and compare: finds what changed without changing size and time.
             wait_s: seconds to wait for the end of what this begins.
 
         Raises:
@@ -1991,7 +1993,7 @@ class FmdmDatasourceCalls:
         """
         return self._server.call(
             ("/edgemere/diml/dml/fmdm/datasource/audit", True, "object", 30),
-            {"id": id, "repair": repair},
+            {"id": id, "repair": repair, "verify": verify},
             wait_s=wait_s, idempotency_key=idempotency_key, if_match=if_match, timeout_s=timeout_s,
         )
 
@@ -2008,7 +2010,7 @@ class FmdmDatasourceCalls:
 
         Args:
             id: required; The id or name of the object.
-            kind: Only these: lost, dark, changed, lost_copy, changed_copy, dark_copy.
+            kind: Only these: lost, dark, changed, corrupt, lost_copy, changed_copy, dark_copy.
             limit: How many at most in one page.
             cursor: Where to go on: the `next` of the page before.
 
