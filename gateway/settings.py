@@ -7,6 +7,7 @@ from typing import Any
 
 from shared.contracts.identities import ROLES
 from shared.kernel.errors import Invalid
+from shared.kernel.version import VERSION
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Settings:
     allowed_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
     services: tuple[str, ...] = ()
-    version: str = "0.1.0"
+    version: str = VERSION
     query_timeout_s: float = 10
     command_timeout_s: float = 30
     health_timeout_s: float = 2

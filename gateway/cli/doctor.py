@@ -10,28 +10,20 @@ import shutil
 import socket
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from gateway.cli import checkup
 from gateway.cli.exits import FAILED, OK, Failure
+from gateway.cli.findings import Finding
 from gateway.cli.perform import Options
 from gateway.cli.text import bytes_text, clean, pad
 
 NEEDED = ("nameko", "kombu", "eventlet", "werkzeug", "sqlalchemy", "alembic", "marshmallow", "click", "pyyaml", "orjson", "google-re2")
 LEAST_ROOM_BYTES = 256 * 1024 * 1024
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing looked at: ``verdict`` is ``ok``, ``warn`` or ``fail``, with a next step for the last two."""
-
-    what: str
-    verdict: str
-    said: str
-    next_step: str = ""
 
 
 def examine(config: Any, options: Options) -> int:
@@ -119,6 +111,7 @@ def _server(config: Any, options: Options) -> Iterator[Finding]:
             yield Finding("server", "fail", f"{server.url} is not ready: {_told(failure.problem)}", "Wait a moment, or read what it writes.")
         return
     yield Finding("server", "ok", f"{server.url} is ready{_parts(health)}")
+    yield from checkup.running(config, server)
 
 
 def _port(config: Any, url: str) -> Iterator[Finding]:

@@ -122,9 +122,9 @@ class Engine:
             return count
 
     def depths(self) -> dict[str, int]:
-        """Messages in each queue, waiting or being read."""
+        """Messages in each queue that is for everybody, waiting or being read."""
         with self._asked():
-            return {queue.name: len(queue) + queue.unacked for queue in self._directory.queues.values()}
+            return {queue.name: len(queue) + queue.unacked for queue in self._directory.queues.values() if queue.owner is None}
 
     def peek(self, name: str, limit: int) -> list[Delivery]:
         """The first messages that wait in a queue; they stay there, unread."""

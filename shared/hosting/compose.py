@@ -100,9 +100,19 @@ def _count(figures: Figures, name: str, relay: Relay, db: Database, vitals: Vita
         figures.gauge("edgemere_database_connections_max", "Connections that the service may have in use.", name, lambda: db.most_connections())
         figures.samples.add(looks.clock_skew(name, db))
     figures.samples.add(looks.outbox(name, db))
+    # A counter that begins with its first count shows no increase at it.
+    for what in SWEPT.get(name, ()):
+        figures.caught(name, what, 0)
     counted = looks.objects(db)
     if counted is not None:
         figures.samples.add(counted)
+
+
+SWEPT = {
+    "requests": ("announced_again",), "catalog": ("scans_resumed",),
+    "instances": ("moves_resumed", "removals_finished", "undos_given_up"),
+}
+"""What the sweepers of each service count, under the names that ``Uses.caught`` is given."""
 
 
 def _class_of(name: str) -> type:
@@ -121,6 +131,8 @@ def _instances(service: Service, config: Config, broker: Any) -> None:
     bytes_server = content.ByteServer(policy, pool)
     movers = moving.Movers(pool, policy.as_json(), os.path.join(config.data_dir, "mounts"))
     service.uses = replace(service.uses, parts={"movers": movers, "bytes": bytes_server})
+    for op in ("verify", "copy", "mount", "restore"):
+        service.uses.figures.moved(op, 0, 0, 0)
     service.stops.append(pool.stop)
 
 

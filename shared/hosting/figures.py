@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.core import CounterMetricFamily
 
 from shared.hosting.samples import Samples
+from shared.kernel.version import VERSION
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _BUCKETS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1, 2, 5, 10, 30, 60)
@@ -20,6 +21,7 @@ class Figures:
     def __init__(self, every_s: float = 5.0) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
+        Gauge("edgemere_build_info", "The release of this process; always 1.", ("version",), registry=self.registry).labels(VERSION).set(1)
         self.samples = Samples(self.registry, every_s)
         self._handled = Counter("edgemere_handled", "Calls, messages and timers handled, by how they ended.",
                                 ("service", "method", "kind", "outcome"), registry=self.registry)

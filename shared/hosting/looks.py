@@ -79,8 +79,7 @@ def queues(broker: Broker) -> Sample:
     rpc = [f"rpc-{service}" for service in SERVICES]
 
     def read() -> Mapping[str, Values]:
-        # The embedded broker counts the answers of each client, too.
-        depths = {name: depth for name, depth in broker.depths().items() if not name.startswith("rpc.")}
+        depths = broker.depths()
         # Retry queues have none on purpose: their messages leave by their age.
         consumers = {(name,): float(broker.readers(name)) for name in (*depths, *rpc) if not name.startswith(RETRY)}
         return {"edgemere_queue_messages": {(name,): float(depth) for name, depth in depths.items()},

@@ -31,6 +31,7 @@ from shared.kernel.errors import EdgemereError, Invalid, did_you_mean, from_payl
 log = logging.getLogger(__name__)
 
 GATEWAY = "gateway"
+TARGETS = "targets.json"
 NAMES = (*SERVICES, GATEWAY)
 LOOK_S = 0.3
 SAY_EVERY_S = 10.0
@@ -69,13 +70,13 @@ class Keeper(threading.Thread):
     A process that ended, or hangs, is started again: at once after a long life, after a growing pause otherwise.
     """
 
-    def __init__(self, program: Program, settings: Supervision, refused: Any) -> None:
+    def __init__(self, program: Program, settings: Supervision, refused: Any, moved: Any) -> None:
         super().__init__(name=f"keeper of {program.title}", daemon=True)
         self.program = program
         self.restarts = 0
         self.pid: int | None = None
         self._settings = settings
-        self._refused = refused
+        self._refused, self._moved = refused, moved
         self._stopping = threading.Event()
         self._wake_reader, self._wake_writer = os.pipe()
         self._health = ""
@@ -86,6 +87,11 @@ class Keeper(threading.Thread):
         """Ask the process to end; ``join`` waits for it."""
         self._stopping.set()
         os.write(self._wake_writer, b"!")
+
+    @property
+    def address(self) -> str:
+        """Host and port where the process tells of itself; empty while nobody knows."""
+        return self._health.partition("://")[2]
 
     @property
     def answers(self) -> bool:
@@ -155,7 +161,9 @@ class Keeper(threading.Thread):
         *lines, rest = heard.split(b"\n")
         for line in lines:
             message = orjson.loads(line)
-            self._health = message.get("health", self._health)
+            if "health" in message:
+                self._health = message["health"]
+                self._moved()
             self._running = message.get("running", self._running)
             if "refused" in message and not self._worked:
                 # It never will. One that worked before may be of a release that is being replaced: the others go on.
@@ -178,12 +186,14 @@ class Supervisor:
 
     def __init__(self, config: Config, options: Sequence[str], replicas: Mapping[str, int], listener: socket.socket) -> None:
         self._settings = config.supervisor
+        self._targets = Path(config.data_dir) / TARGETS
+        self._writing = threading.Lock()
         self._listener = listener
         self._over = threading.Event()
         self._refusal: EdgemereError | None = None
         self.keepers = [
             Keeper(Program(name, number, tuple(options), listener.fileno() if name == GATEWAY else None),
-                   self._settings, self._refuse)
+                   self._settings, self._refuse, self._write_targets)
             for name in NAMES for number in range(1, replicas.get(name, 1) + 1)]
 
     def run(self, url: str) -> int:
@@ -230,6 +240,18 @@ class Supervisor:
                 if keeper.ident is not None:
                     keeper.join(self._settings.stop_s + 5)
         self._listener.close()
+
+    def _write_targets(self) -> None:
+        """Say where each process tells of itself, in the form that Prometheus reads (file_sd_configs)."""
+        with self._writing:
+            found = [{"targets": [keeper.address], "labels": {"process": keeper.program.title}} for keeper in self.keepers if keeper.address]
+            try:
+                self._targets.parent.mkdir(parents=True, exist_ok=True)
+                written = self._targets.with_suffix(".new")
+                written.write_bytes(orjson.dumps(found))
+                written.replace(self._targets)
+            except OSError as error:
+                log.warning("%s cannot be written, so Prometheus does not find the processes: %s", self._targets, error.strerror)
 
     def _refuse(self, error: EdgemereError) -> None:
         self._refusal = self._refusal or error

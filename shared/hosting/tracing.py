@@ -12,6 +12,7 @@ from typing import Any
 from shared.hosting.settings import Config
 from shared.kernel.errors import Invalid
 from shared.kernel.trace import NO_TRACER, Span, Tracer, traceparent_of
+from shared.kernel.version import VERSION
 
 log = logging.getLogger(__name__)
 SCOPE = "edgemere"
@@ -20,12 +21,12 @@ SCOPE = "edgemere"
 class Tracing:
     """The tracers of one process; without an endpoint they collect nothing."""
 
-    def __init__(self, config: Config, version: str = "") -> None:
+    def __init__(self, config: Config) -> None:
         """
         Raises:
             Invalid: ``tracing.missing``, the packages of the extra ``tracing`` are not installed.
         """
-        self._config, self._version = config, version
+        self._config = config
         self._processor: Any = None
         self._tracers: dict[str, Tracer] = {}
         if config.tracing.endpoint:
@@ -47,7 +48,7 @@ class Tracing:
         provider = TracerProvider(
             sampler=ParentBased(TraceIdRatioBased(self._config.tracing.sample)), shutdown_on_exit=False,
             resource=Resource({"service.name": f"edgemere-{service}", "service.namespace": "edgemere",
-                               "service.version": self._version, "deployment.environment.name": self._config.environment}))
+                               "service.version": VERSION, "deployment.environment.name": self._config.environment}))
         provider.add_span_processor(self._processor)
         return OpenTelemetryTracer(provider.get_tracer(SCOPE))
 
