@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, and_, func, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from services.events.models import APIKEY, apikey_table
 from shared.lists import Lister
-from shared.storage.bulk import insert_unless_there
 from shared.storage.record import Row
 from shared.storage.unit_of_work import UnitOfWork
 
@@ -85,7 +85,8 @@ def count_of(connection: Connection, owner: str) -> int:
 
 def add(uow: UnitOfWork, row: Row) -> bool:
     """Write a new key down; False where its id, or a working one's name, is there already."""
-    return row["id"] in insert_unless_there(uow.connection, apikey_table, [row])
+    dialect = postgresql if uow.connection.dialect.name == "postgresql" else sqlite
+    return uow.connection.execute(dialect.insert(apikey_table).values(**row).on_conflict_do_nothing()).rowcount == 1
 
 
 def change(uow: UnitOfWork, row: Row, now: str, **values: Any) -> Row:

@@ -1,0 +1,246 @@
+"""Keys and the audit log over a real database of each kind: what is kept, who may what, and what tampering shows."""
+from __future__ import annotations
+
+import hashlib
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select, text
+from sqlalchemy.exc import DBAPIError
+
+from services.events import audit_trail, auditing, identities, keyring
+from services.events.models import apikey_table, audit_floor_table, audit_table
+from shared.bus.event import event_of
+from shared.hosting.uses import Uses
+from shared.kernel import clock
+from shared.kernel.context import Context
+from shared.kernel.errors import Conflict, Denied, NotFound, Unauthenticated
+from shared.kernel.ids import new_id
+from tests.interface.events.conftest import raw
+
+ADMIN = Context(owner="root", roles=("Administrator",), credential="akey_x", action="do.apikey.create", correlation_id="call-1")
+ANN = Context(owner="ann", roles=("DataScientist", "ApplicationDeveloper"))
+BEN = Context(owner="ben", roles=("DataEngineer",))
+
+
+@pytest.fixture
+def ask(uses: Uses):
+    """``ask(handler, context, **parameters)``."""
+    def asked(handler: Any, context: Context, **parameters: Any) -> Any:
+        uses.context = context
+        return handler(uses, parameters)
+    return asked
+
+
+def identify(uses: Uses, key: str) -> dict[str, Any]:
+    return identities.identify(uses, f"akey_{key[4:30]}", hashlib.sha256(key[31:].encode()).hexdigest())
+
+
+def said(uses: Uses) -> list[dict[str, Any]]:
+    """The messages in the outbox, as they will be published."""
+    import orjson
+
+    with uses.db.reading() as connection:
+        rows = connection.execute(text("SELECT name, body FROM outbox ORDER BY seq")).all()
+    return [{"name": name, **orjson.loads(body)} for name, body in rows]
+
+
+def test_a_key_is_shown_once_and_the_table_holds_nothing_that_could_be_sent(uses, ask):
+    made = ask(identities.create, ANN, name="nightly")
+    key = made["key"]
+    assert keyring.FORM.fullmatch(key) and made["roles"] == ["DataScientist", "ApplicationDeveloper"]
+    assert ask(identities.show, ANN, id="nightly")["key"] is None
+    assert identify(uses, key) == {"id": made["id"], "owner": "ann", "roles": made["roles"], "kind": "key", "expires_at": None}
+    with uses.db.reading() as connection:
+        row = connection.execute(select(apikey_table)).mappings().one()
+    everything = " ".join(map(str, row.values()))
+    assert key[31:] not in everything and hashlib.sha256(key[31:].encode()).hexdigest() not in everything
+    with pytest.raises(Unauthenticated, match="key.wrong"):
+        identities.identify(uses, made["id"], row["digest"])
+    assert row["last_used_at"] is not None
+
+
+def test_nobody_makes_a_key_with_more_than_he_has_himself(uses, ask):
+    with pytest.raises(Denied) as refused:
+        ask(identities.create, ANN, name="more", roles=["DataEngineer"])
+    assert refused.value.code == "apikey.roles" and refused.value.errors[0]["pointer"] == "/roles"
+    with pytest.raises(Denied, match="apikey.denied"):
+        ask(identities.create, ANN, name="his", owner="ben")
+    made = ask(identities.create, ADMIN, name="for-ben", owner="ben", roles=["DataEngineer"])
+    assert (made["owner"], made["made_by"]) == ("ben", "root")
+
+
+def test_keys_of_others_are_not_there(uses, ask):
+    made = ask(identities.create, ANN, name="nightly")
+    for handler in (identities.show, identities.rotate, identities.revoke):
+        for ref in ("nightly", made["id"]):
+            with pytest.raises(NotFound, match="apikey.not_found"):
+                ask(handler, BEN, id=ref)
+    assert ask(identities.find, BEN)["items"] == []
+    assert [key["name"] for key in ask(identities.find, ADMIN)["items"]] == ["nightly"]
+
+
+def test_a_name_is_free_again_when_its_key_has_ended(uses, ask):
+    ask(identities.create, ANN, name="nightly")
+    with pytest.raises(Conflict, match="apikey.name_taken"):
+        ask(identities.create, ANN, name="nightly")
+    ask(identities.create, BEN, name="nightly")
+    ask(identities.revoke, ANN, id="nightly")
+    again = ask(identities.create, ANN, name="nightly")
+    assert ask(identities.show, ANN, id="nightly")["id"] == again["id"]
+
+
+def test_a_rotated_key_has_a_new_secret_and_the_old_one_works_for_the_overlap(uses, ask):
+    old = ask(identities.create, ANN, name="nightly")["key"]
+    new = ask(identities.rotate, ANN, id="nightly", overlap=3600.0)["key"]
+    assert new[:30] == old[:30] and identify(uses, new)["expires_at"] is None
+    assert identify(uses, old)["expires_at"] is not None
+    newest = ask(identities.rotate, ANN, id="nightly")["key"]
+    assert identify(uses, newest)
+    for over in (old, new):
+        with pytest.raises(Unauthenticated, match="key.wrong"):
+            identify(uses, over)
+
+
+def test_a_revoked_key_ends_with_its_sessions_and_the_gateways_are_told_with_the_commit(uses, ask):
+    made = ask(identities.create, ANN, name="nightly")
+    uses.context = ANN.having(credential=made["id"])
+    session = identities.open_session(uses, 3600, None)
+    assert identify(uses, session["key"])["kind"] == "session"
+    assert ask(identities.revoke, ANN, id="nightly")["state"] == "Revoked"
+    for key in (made["key"], session["key"]):
+        with pytest.raises(Unauthenticated, match="key.revoked"):
+            identify(uses, key)
+    told = [message["obj"] for message in said(uses) if message["name"] == "apikey.revoked"]
+    assert [sorted(one["ids"]) for one in told] == [sorted([made["id"], session["id"]])]
+    assert ask(identities.revoke, ANN, id=made["id"])["state"] == "Revoked"
+
+
+def test_a_key_ends_by_itself_and_a_session_with_what_it_was_opened_with(uses, ask):
+    key = ask(identities.create, ANN, name="short", lifetime=0.001)["key"]
+    with pytest.raises(Unauthenticated, match="key.expired"):
+        identify(uses, key)
+    assert ask(identities.show, ANN, id="short")["state"] == "Expired"
+    with pytest.raises(Conflict, match="apikey.over"):
+        ask(identities.rotate, ANN, id="short")
+    until = clock.stamp_in(60)
+    uses.context = ANN
+    assert identities.open_session(uses, 3600, until)["expires_at"] == until
+    identities.sweep(uses)
+    assert ask(identities.find, ANN, state="Expired")["total"] == 1
+
+
+def test_the_bootstrap_key_is_taken_once_and_not_again_after_it_was_revoked(uses, ask):
+    key = identities.fresh_key()
+    row, _ = identities.bootstrap(uses.db, "root", key)
+    assert identify(uses, key)["roles"] == ["DataScientist", "ApplicationDeveloper", "DataEngineer", "Administrator"]
+    assert identities.bootstrap(uses.db, "root", key) is None
+    ask(identities.revoke, ADMIN, id=row["id"])
+    assert identities.bootstrap(uses.db, "root", key) is None
+    with pytest.raises(Unauthenticated, match="key.revoked"):
+        identify(uses, key)
+
+
+# --- the audit log
+
+def write(uses: Uses, count: int, at: str | None = None) -> None:
+    auditing.told(uses, [{"kind": "answered", "id": new_id("auditentry"), "owner": "ann", "action": "do.datarequest.create",
+                          "outcome": "ok", "status": 201, "correlation_id": f"call-{number}", **({"time": at} if at else {})}
+                         for number in range(count)])
+
+
+def verified(uses: Uses, **noted: Any) -> dict[str, Any]:
+    uses.context = ADMIN
+    return auditing.verify(uses, noted)
+
+
+def behind_the_triggers(uses: Uses, statement: str) -> None:
+    """What somebody does who owns the database."""
+    with uses.db.transaction() as uow:
+        if uses.db.is_sqlite:
+            for trigger in ("audit_is_never_changed", "audit_is_kept", "audit_floor_is_kept", "audit_floor_is_never_changed"):
+                uow.connection.execute(text(f"DROP TRIGGER IF EXISTS {trigger}"))
+        else:
+            uow.connection.execute(text("ALTER TABLE audit DISABLE TRIGGER ALL"))
+            uow.connection.execute(text("ALTER TABLE audit_floor DISABLE TRIGGER ALL"))
+        uow.connection.execute(text(statement))
+
+
+def test_what_a_call_changed_is_said_in_the_transaction_of_the_change_and_written_once(uses, ask):
+    made = ask(identities.create, ADMIN, name="for-ben", owner="ben", roles=["DataEngineer"])
+    message = next(one for one in said(uses) if one["name"] == "audit.changed")
+    import orjson
+
+    delivery = event_of(raw("audit.changed", orjson.dumps(message), message_id=message["id"], queue="events.audit"))
+    auditing.changed(uses, [delivery, delivery])
+    auditing.changed(uses, [delivery])
+    lines = ask(auditing.find, ADMIN)["items"]
+    assert [(line["kind"], line["owner"], line["action"], line["objects"], line["correlation_id"]) for line in lines] == [
+        ("changed", "root", "do.apikey.create", [made["id"]], "call-1")]
+
+
+def test_work_that_nobody_who_logged_in_began_is_not_in_the_audit_log(uses, ask):
+    ask(identities.create, ANN, name="nightly")
+    assert [one["name"] for one in said(uses)] == []
+
+
+def test_only_an_administrator_reads_the_audit_log(uses, ask):
+    for handler in (auditing.find, auditing.verify):
+        with pytest.raises(Denied, match="audit.denied"):
+            ask(handler, ANN)
+
+
+@pytest.mark.parametrize("statement", [
+    "UPDATE audit SET owner = 'eve'", "DELETE FROM audit", "DELETE FROM audit WHERE sequence = 1",
+    "UPDATE audit_floor SET sequence = 9", "DELETE FROM audit_floor"])
+def test_the_database_itself_refuses_to_change_the_audit_log(uses, statement):
+    write(uses, 3)
+    with uses.db.transaction() as uow:
+        uow.connection.execute(audit_floor_table.insert().values(sequence=0, hash=audit_trail.BEGINNING, at=clock.stamp()))
+    with pytest.raises(DBAPIError, match="only"):
+        with uses.db.transaction() as uow:
+            uow.connection.execute(text(statement))
+    assert verified(uses) | {"head": 0, "floor": 0} == {
+        "intact": True, "complete": True, "entries": 3, "broken": None, "head": 0, "floor": 0}
+
+
+@pytest.mark.parametrize(("statement", "at"), [
+    ("UPDATE audit SET owner = 'eve' WHERE sequence = 2", 2), ("DELETE FROM audit WHERE sequence = 3", 3),
+    ("UPDATE audit SET sequence = 9 WHERE sequence = 5", 5), ("DELETE FROM audit WHERE sequence < 3", 1)])
+def test_what_somebody_changes_who_owns_the_database_shows(uses, statement, at):
+    write(uses, 5)
+    behind_the_triggers(uses, statement)
+    found = verified(uses)
+    assert not found["intact"] and found["broken"]["sequence"] == at
+
+
+def test_an_end_that_was_cut_off_shows_against_a_head_that_was_noted(uses):
+    write(uses, 5)
+    noted = verified(uses)["head"]
+    write(uses, 2)
+    assert verified(uses, **noted)["intact"]
+    behind_the_triggers(uses, "DELETE FROM audit WHERE sequence > 4")
+    assert verified(uses)["intact"]
+    assert not verified(uses, **noted)["intact"]
+
+
+def test_old_lines_are_forgotten_and_the_log_says_so_itself(uses):
+    old = clock.stamp(clock.utc_now() - timedelta(days=uses.config.audit.retention_days + 1))
+    write(uses, 3, at=old)
+    write(uses, 2)
+    assert auditing.forget(uses) == 3 and auditing.forget(uses) == 0
+    found = verified(uses)
+    assert found["intact"] and found["entries"] == 3 and found["floor"]["sequence"] == 3
+    with uses.db.reading() as connection:
+        kinds = list(connection.execute(select(audit_table.c.kind).order_by(audit_table.c.sequence)).scalars())
+    assert kinds == ["answered", "answered", "forgotten"]
+
+
+def test_lines_taken_out_as_if_they_were_old_show(uses):
+    write(uses, 4)
+    with uses.db.reading() as connection:
+        its_hash = audit_trail.hash_at(connection, 2)
+    behind_the_triggers(uses, f"INSERT INTO audit_floor (sequence, hash, at) VALUES (2, '{its_hash}', '{clock.stamp()}')")
+    behind_the_triggers(uses, "DELETE FROM audit WHERE sequence <= 2")
+    assert not verified(uses)["intact"]
