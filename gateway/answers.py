@@ -14,9 +14,14 @@ from shared.kernel.errors import EdgemereError, MethodNotAllowed
 
 GZIP_FROM_BYTES = 1024
 UNREAD_BYTES = 64 * 1024
-_SECURITY = [("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "no-referrer")]
-_NO_FRAMES = ("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
+_SECURITY = [
+    ("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "no-referrer"), ("X-Frame-Options", "DENY"),
+    ("Cross-Origin-Opener-Policy", "same-origin"), ("Cross-Origin-Resource-Policy", "same-origin"),
+]
+_NO_FRAMES = ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 _STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+TLS_ALONE = ("Strict-Transport-Security", "max-age=31536000")
+"""For clients that came over TLS: they come over TLS again."""
 NO_STORE = ("Cache-Control", "no-store")
 
 

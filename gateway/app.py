@@ -15,11 +15,11 @@ from typing import Any
 from urllib.parse import quote
 
 from gateway import content, pages, sse
-from gateway.answers import NO_STORE, Answer, accepts_gzip, json_answer, leave_unread, other_method, refusal, send
+from gateway.answers import NO_STORE, TLS_ALONE, Answer, accepts_gzip, json_answer, leave_unread, other_method, refusal, send
 from gateway.auth import Admission
 from gateway.callers import sessions
 from gateway.callers.caller import Caller
-from gateway.callers.credentials import check_address
+from gateway.callers.credentials import IN_URL, check_address
 from gateway.callers.doorkeeper import Doorkeeper
 from gateway.dispatch import Dispatcher, Outcome, Patience, check, checked_key, reply_of
 from gateway.documents import Documents
@@ -119,7 +119,8 @@ class App:
             answer = self._answer(row, path, environ, request_id)
         except EdgemereError as error:
             code = error.code
-            answer = refusal(error, path, request_id)
+            # What should not be in an address is not said again.
+            answer = refusal(error, "" if code == IN_URL else path, request_id)
             if error.status in (401, 403, 429):
                 leave_unread(environ)
         except Exception:
@@ -130,6 +131,8 @@ class App:
         self._metrics.count(name, answer.status, time.perf_counter() - began, code)
         self._keep_record(environ, answer.status, code or "ok")
         answer.headers += self._doorkeeper.headers(environ)
+        if self._doorkeeper.is_secure(environ):
+            answer.headers.append(TLS_ALONE)
         return send(answer, environ, start_response, request_id)
 
     def _keep_record(self, environ: dict[str, Any], status: int, outcome: str) -> None:

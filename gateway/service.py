@@ -153,7 +153,8 @@ def refuse(wfile: Any, error: EdgemereError) -> None:
     request_id = uuid.uuid4().hex
     body = dumps(problem(error, "", request_id))
     head = (f"HTTP/1.1 {error.status} Refused\r\nContent-Type: {MEDIA_TYPE}\r\nContent-Length: {len(body)}\r\n"
-            f"X-Request-Id: {request_id}\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n")
+            f"X-Request-Id: {request_id}\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
+            "Connection: close\r\n\r\n")
     wfile.write(head.encode() + body)
     wfile.flush()
 

@@ -13,6 +13,7 @@ from urllib.parse import unquote_plus
 from shared.kernel.errors import Malformed, Unauthenticated
 
 MAX_BYTES = 8 * 1024
+IN_URL = "credential.in_url"
 COOKIE = "edgemere_session"
 SECURE_COOKIE = "__Host-edgemere_session"
 """Behind TLS: browsers take a cookie of this name only from its own host, over TLS, for every path."""
@@ -33,7 +34,7 @@ def check_address(path: str, query: str) -> None:
     if not any(hint in folded for hint in _HINTS):
         return
     if _IN_URL.search(text) or "%" in text and _IN_URL.search(unquote_plus(text)):
-        raise Malformed("credential.in_url", "A key or token does not belong into an address: proxies, browsers and logs keep it.",
+        raise Malformed(IN_URL, "A key or token does not belong into an address: proxies, browsers and logs keep it.",
                         next_step="Send it as 'Authorization: Bearer …', and revoke the one that was in the address.")
 
 

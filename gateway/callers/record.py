@@ -34,7 +34,7 @@ class Record:
         self._mesh, self._timeout_s = mesh, timeout_s
         self._lines: deque[dict[str, Any]] = deque()
         self._refused: dict[tuple[str, str], dict[str, Any]] = {}
-        self._refused_at = 0.0
+        self._due: dict[tuple[str, str], float] = {}
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._closing = threading.Event()
@@ -53,6 +53,7 @@ class Record:
 
     def refused(self, address: str, code: str, request_id: str, key_id: str = "") -> None:
         """A credential was refused. Those of one minute, one address and one reason are one line, that says how many."""
+        now = time.monotonic()
         with self._lock:
             line = self._refused.get((address, code))
             if line is not None:
@@ -61,9 +62,8 @@ class Record:
             if len(self._refused) >= REFUSALS_KEPT:
                 self.lost += 1
                 return
-            if not self._refused:
-                # The first refusals are written at once, those of a flood once a minute.
-                self._refused_at = max(self._refused_at, time.monotonic() + 1)
+            # The first one is written at once, those that follow it once a minute.
+            self._due[address, code] = max(now + 1, self._due.get((address, code), 0.0) + REFUSALS_EVERY_S)
             self._refused[address, code] = {
                 "kind": "refused", "id": new_id("auditentry"), "time": clock.stamp(), "credential": key_id, "address": address,
                 "action": "login", "outcome": code, "status": 401, "count": 1, "correlation_id": request_id}
@@ -93,15 +93,16 @@ class Record:
         failures = 0
         while not self._closing.wait(EVERY_S if not failures else _PAUSES_S[min(failures, len(_PAUSES_S)) - 1]):
             failures = 0 if self._send() else failures + 1
-        self._refused_at = 0.0
+        self._due.clear()
         self._send()
 
     def _send(self) -> bool:
-        if self._refused and time.monotonic() >= self._refused_at:
-            with self._lock:
-                self._lines.extend(self._refused.values())
-                self._refused.clear()
-            self._refused_at = time.monotonic() + REFUSALS_EVERY_S
+        now = time.monotonic()
+        with self._lock:
+            for place in [place for place in self._refused if self._due.get(place, 0.0) <= now]:
+                self._lines.append(self._refused.pop(place))
+            if len(self._due) > REFUSALS_KEPT:
+                self._due = {place: due for place, due in self._due.items() if place in self._refused or due > now - REFUSALS_EVERY_S}
         while self._lines:
             batch = [self._lines.popleft() for _ in range(min(BATCH, len(self._lines)))]
             try:
