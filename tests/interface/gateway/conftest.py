@@ -7,7 +7,9 @@ import subprocess
 import sys
 
 import pytest
+import requests
 
+from tests.interface.gateway.locked import locked
 from tests.support.reaper import end_group, reaper
 from tests.support.servers import ROOT, project_environment
 
@@ -67,3 +69,27 @@ def mesh_to_break(tmp_path):
     world = World("mesh", tmp_path, recheck_s=30)
     yield world
     world.stop()
+
+
+@pytest.fixture(scope="package")
+def server(tmp_path_factory):
+    """A server that wants a login, for all modules whose tests leave it as it is."""
+    running = locked(tmp_path_factory.mktemp("locked"))
+    with running:
+        yield running
+    running.provider.server.shutdown()
+
+
+@pytest.fixture
+def its_own_address(request):
+    """Each test comes from an address of its own, as a trusted proxy says: wrong credentials of one do not count for another."""
+    number = abs(hash(request.node.name)) % 60_000
+    address = f"10.9.{number // 250}.{number % 250 + 1}"
+    original = requests.request
+
+    def from_there(method, url, headers=None, **more):
+        return original(method, url, headers={"X-Forwarded-For": address, **(headers or {})}, **more)
+
+    requests.request = from_there
+    yield address
+    requests.request = original

@@ -1,0 +1,103 @@
+"""What the audit log keeps, and what mischief comes to: injected lines, floods of wrong keys, bodies without end."""
+from __future__ import annotations
+
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import requests
+
+from tests.interface.gateway.locked import CREATE, DO, LIST, WHO, eventually
+
+pytestmark = pytest.mark.usefixtures("its_own_address")
+
+
+# --- the audit log
+
+def test_the_audit_log_says_who_changed_what_from_where_and_what_he_was_told(server, its_own_address):
+    made = server.make_key("audited", owner="ann", roles=["DataScientist", "ApplicationDeveloper"])
+    done = server.ask(CREATE, made["key"], "POST", json={"name": "audited-1", "query": "a:1"}, headers={"X-Request-Id": "audited-call"})
+    server.ask(CREATE, made["key"], "POST", json={"nome": "x"}, headers={"X-Request-Id": "audited-mistake"})
+    server.ask(LIST, made["key"], headers={"X-Request-Id": "audited-question"})
+    server.ask(WHO, made["key"][:31] + "a" * 52)
+    lines = eventually(lambda: [line for line in server.audit(owner="ann") if line["credential"] == made["id"]], lambda found: len(found) >= 3)
+    by_call = {(line["correlation_id"], line["kind"]): line for line in lines}
+    change = by_call["audited-call", "changed"]
+    assert change["objects"] == [done.json()["id"]] and change["action"] == "do.datarequest.create" and change["address"] == its_own_address
+    assert by_call["audited-call", "answered"]["status"] == 201
+    assert by_call["audited-mistake", "answered"]["outcome"] == "parameter.unknown"
+    assert not [line for line in lines if line["correlation_id"] == "audited-question"]
+    attempt = eventually(lambda: server.audit(kind="refused", address=its_own_address), bool)
+    assert {(line["outcome"], line["credential"]) for line in attempt} == {("key.wrong", made["id"])}
+    assert server.ask(f"{DO}/audit/verify").json()["intact"]
+
+
+@pytest.mark.parametrize("name", ["evil\nSet-Cookie: a=1", "evil\r\nHTTP/1.1 200 OK", "evil\x00", "evil\x1b[31m"])
+def test_nobody_writes_a_line_of_a_log_or_a_header_by_a_name(server, name):
+    answer = server.ask(CREATE, method="POST", json={"name": name, "query": "a:1"})
+    assert answer.status_code == 422 and "Set-Cookie" not in answer.headers
+    raw_log = server.log_path.read_text(errors="replace")
+    assert name not in raw_log
+
+
+@pytest.mark.parametrize("given", ["x\ty", "a b", "<script>", "x" * 300, "ä", "x;y"])
+def test_a_request_id_of_another_form_is_replaced(server, given):
+    answer = server.ask(WHO, headers={"X-Request-Id": given.encode()})
+    assert answer.status_code == 200 and answer.headers["X-Request-Id"] != given
+
+
+def test_every_answer_has_the_headers_that_keep_a_browser_from_mischief(server):
+    for answer in (server.ask(WHO), server.ask(WHO, None), server.ask("/web", None), server.ask("/docs"), server.ask("/nowhere"),
+                   server.ask("/web/session", None), server.ask("/docs/try"), server.ask("/edgemere.js")):
+        assert answer.headers["X-Content-Type-Options"] == "nosniff" and answer.headers["Referrer-Policy"] == "no-referrer"
+        policy = answer.headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy and "frame-ancestors 'none'" in policy and "unsafe-eval" not in policy
+        assert answer.headers["Cross-Origin-Opener-Policy"] == "same-origin" and answer.headers["X-Frame-Options"] == "DENY"
+        assert "Server" not in answer.headers
+    assert "unsafe-inline" not in server.ask("/web", None).headers["Content-Security-Policy"]
+
+
+# --- floods
+
+def test_a_flood_of_wrong_keys_is_answered_quickly_and_stops_nobody_else(server):
+    good = server.make_key("in-the-flood", owner="ann", roles=["DataScientist"])["key"]
+    assert server.ask(WHO, good).status_code == 200
+    statuses: list[int] = []
+
+    def flood(number: int) -> None:
+        with requests.Session() as session:
+            for turn in range(250):
+                wrong = f"edk_01M8BTZM922ZVET2PC8KXZ5BTZ_{'abcdefgh234567'[number % 14]}{turn:03d}".translate(str.maketrans("0189", "abcd")).ljust(83, "a")
+                answer = session.get(server.url + WHO, headers={"Authorization": f"Bearer {wrong}", "X-Forwarded-For": "10.66.6.6"}, timeout=30)
+                statuses.append(answer.status_code)
+                if answer.status_code == 429:
+                    assert answer.json()["code"] == "credential.too_many_wrong" and int(answer.headers["Retry-After"]) > 0
+
+    began = time.monotonic()
+    with ThreadPoolExecutor(4) as pool:
+        floods = [pool.submit(flood, number) for number in range(4)]
+        slowest = 0.0
+        while not all(one.done() for one in floods):
+            for address in ("10.66.6.6", "10.66.6.7"):
+                asked = time.monotonic()
+                # The right one at the flooding address itself, too, since it was right before.
+                assert server.ask(WHO, good, headers={"X-Forwarded-For": address}).status_code == 200
+                slowest = max(slowest, time.monotonic() - asked)
+        for one in floods:
+            one.result()
+    per_minute = len(statuses) / (time.monotonic() - began) * 60
+    assert set(statuses) == {401, 429} and statuses.count(401) <= 110
+    assert per_minute > 10_000 or slowest < 2, (per_minute, slowest)
+    line = eventually(lambda: server.audit(kind="refused", address="10.66.6.6"), bool)
+    assert len(line) <= 3
+
+
+def test_a_body_of_gigabytes_from_nobody_is_not_read(server):
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as sock:
+        sock.sendall(f"POST {CREATE} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 2147483648\r\n\r\n".encode())
+        sock.sendall(b"x" * 100_000)
+        found = b""
+        while chunk := sock.recv(65536):
+            found += chunk
+    assert found.startswith(b"HTTP/1.1 401") and b"Connection: close" in found
