@@ -1,5 +1,6 @@
 // Calls of the action table: one way to the server for every view. Knows no view and no action by name.
 import { setClock } from "./format.js";
+import { loggedIn } from "./login.js";
 
 /** What the server refused: an RFC 9457 problem. */
 export class Problem extends Error {
@@ -33,10 +34,16 @@ const LIMIT_MS = 60000;
  * `wait` is how many seconds the server may wait for the end of what it set going. Changing calls carry a key, so that a
  * call repeated after a broken connection is done once.
  */
-export async function call(name, parameters = {}, { signal, wait, key, tries = 2 } = {}) {
+export async function call(name, parameters = {}, { key, ...more } = {}) {
+  // One key however often it is sent, also after a login in between.
+  const once = { ...more, key: key || crypto.randomUUID?.() || `${Date.now()}-${Math.random()}` };
+  return loggedIn(() => send(name, parameters, once));
+}
+
+async function send(name, parameters, { signal, wait, key, tries = 2 }) {
   const row = action(name);
   const headers = { "Content-Type": "application/json", Accept: "application/json" };
-  if (row.changes) headers["Idempotency-Key"] = key || crypto.randomUUID?.() || `${Date.now()}-${Math.random()}`;
+  if (row.changes) headers["Idempotency-Key"] = key;
   if (row.waits && wait !== undefined) headers.Prefer = `wait=${wait}`;
   const body = JSON.stringify(Object.fromEntries(Object.entries(parameters).filter(([, value]) => value !== undefined && value !== "" && value !== null)));
   const limit = AbortSignal.timeout(LIMIT_MS + (wait || 0) * 1000);
@@ -49,7 +56,7 @@ export async function call(name, parameters = {}, { signal, wait, key, tries = 2
     if (signal?.aborted) throw error;
     if (tries > 1 && error.name === "TypeError") {
       await new Promise((done) => setTimeout(done, 300));
-      return call(name, parameters, { signal, wait, key: headers["Idempotency-Key"], tries: tries - 1 });
+      return send(name, parameters, { signal, wait, key, tries: tries - 1 });
     }
     throw new Problem({ code: "unreachable", detail: "The server does not answer.", next_step: "The page tries again by itself when it is back." }, 0);
   }

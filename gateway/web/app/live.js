@@ -57,5 +57,7 @@ export async function start() {
     // The server let the page go (too slow, or it stops): socket.io leaves it to us to come back.
     if (reason === "io server disconnect") setTimeout(() => socket.connect(), 500);
   });
+  // Nobody is logged in any more: it is tried again by hand, after the login that the next call asks for.
+  socket.on("connect_error", (error) => { say(false); if (error.data?.data?.status === 401) setTimeout(() => socket.connect(), 2000); });
   socket.io.on("error", () => say(false));
 }

@@ -2,6 +2,7 @@
 import { html } from "./parts.js";
 import { render } from "./view.js";
 import { loadTable } from "./api.js";
+import * as login from "./login.js";
 import { start } from "./live.js";
 import { Shell } from "./shell.js";
 
@@ -10,6 +11,7 @@ const page = document.getElementById("page");
 
 async function begin() {
   try {
+    await login.begin();
     await loadTable();
   } catch {
     document.querySelector("main").textContent = "The server does not answer. This page tries again by itself.";

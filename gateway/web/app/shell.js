@@ -3,6 +3,7 @@ import { html, useEffect, useState, Empty, Refusal } from "./parts.js";
 import { Component } from "./view.js";
 import { onConnection, connection } from "./live.js";
 import { here, onChange, to } from "./router.js";
+import { Who } from "./login.js";
 import { readiness } from "./api.js";
 
 const VIEWS = [
@@ -41,6 +42,7 @@ export function Shell() {
     <nav id="ways" class=${open ? "ways open" : "ways"} aria-label="Views">
       <ul>${VIEWS.map(([name, title]) => html`<li><a href=${to(name ? [name] : [])} aria-current=${name === first ? "page" : undefined}>${title}</a></li>`)}</ul>
       <p class="faint"><a href="/docs">Documents</a></p>
+      <${Who} />
     </nav>
     <main id="main" tabindex="-1">
       ${view ? html`<${Safe} key=${first}><${Lazy} key=${first} load=${view[2]} address=${address} /></${Safe}>`

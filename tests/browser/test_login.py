@@ -1,0 +1,69 @@
+"""The login on the page, in a real browser: asked for, refused, kept from scripts, and asked for again without losing what was typed."""
+from __future__ import annotations
+
+import pytest
+
+from tests.interface.gateway.locked import DO, locked
+from tests.support.chromium import browser as running_browser
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    running = locked(tmp_path_factory.mktemp("locked-page"))
+    with running:
+        yield running
+    running.provider.server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with running_browser() as found:
+        yield found
+
+
+@pytest.fixture
+def page(browser):
+    context = browser.new_context()
+    context.set_default_timeout(30_000)
+    yield context.new_page()
+    context.close()
+
+
+def log_in(page, key):
+    page.get_by_label("Key or token").fill(key)
+    page.get_by_role("button", name="Log in").click()
+
+
+def test_the_page_asks_for_a_login_and_asks_again_without_losing_what_was_typed(server, page):
+    made = server.make_key("for-the-browser", owner="ann", roles=["DataScientist", "ApplicationDeveloper"])
+    page.goto(f"{server.url}/web/new")
+    log_in(page, "edk_nonsense")
+    page.get_by_role("alert").filter(has_text="not a whole key").wait_for()
+    log_in(page, made["key"])
+    page.get_by_role("button", name="Log out").wait_for()
+    page.get_by_text("Live", exact=True).wait_for()
+    assert "edk_" not in page.evaluate("document.cookie + JSON.stringify({...localStorage, ...sessionStorage})")
+    cookie = page.context.cookies()[0]
+    assert cookie["httpOnly"] and cookie["sameSite"] == "Strict" and made["key"] not in cookie["value"]
+    page.get_by_label("What data do you need?").fill("kind:typed-before-the-login-ended")
+    page.get_by_label("name", exact=True).fill("typed before")
+    server.ask(f"{DO}/apikey/revoke", method="POST", json={"id": made["id"]})
+    again = server.make_key("for-the-browser-again", owner="ann", roles=["DataScientist", "ApplicationDeveloper"])
+    page.get_by_role("button", name="Ask for it").click()
+    page.get_by_text("What you have typed stays as it is.").wait_for()
+    log_in(page, again["key"])
+    page.get_by_role("heading", name="typed before").wait_for()
+    shown = server.ask(f"{DO}/datarequest/show", again["key"], params={"id": "typed before"}).json()
+    assert shown["owner"] == "ann" and "typed-before-the-login-ended" in str(shown["query"])
+    page.get_by_role("button", name="Log out").click()
+    page.get_by_label("Key or token").wait_for()
+    assert not page.context.cookies()
+
+
+def test_the_documents_lead_to_the_login_and_back(server, page):
+    page.goto(f"{server.url}/docs")
+    log_in(page, server.key)
+    page.wait_for_url(f"{server.url}/docs")
+    page.goto(f"{server.url}/web?next=//evil.example/x")
+    page.get_by_role("button", name="Log out").wait_for()
+    assert page.url.startswith(server.url)
