@@ -42,6 +42,8 @@ ROOT = Path(__file__).resolve().parents[1]
 FILES = 1000
 SENDERS = 16
 ENDS = ("datarequest.satisfied", "datarequest.failed")
+# As whoever keeps data there has it: a commit is on the disk, also when the machine dies. Queues are quorum queues on disk anyway.
+DURABLE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
 
 
 class Witness:
@@ -83,7 +85,7 @@ class Stage:
 
     def __init__(self, replicas: int) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="edgemere-bench-"))
-        self.rabbit, self.postgres = RabbitNode.start(), PostgresServer.start()
+        self.rabbit, self.postgres = RabbitNode.start(), PostgresServer.start(**DURABLE)
         self.database_url = self.postgres.create_database()
         self.mesh = ProductionMesh(self.folder / "mesh", self.rabbit.uri, self.database_url,
                                    replicas={name: replicas for name in SERVICES})

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, or_, select
 
 from services.catalog import rules
 from services.catalog.models import KINDS, claim_table, ref, waiting_table
@@ -84,6 +84,13 @@ def places(connection: Connection, holder: str) -> list[tuple[str, str]]:
 def waits(connection: Connection, holder: str) -> bool:
     """Whether a holder stands in any line."""
     return bool(waiting_line.objects_of(connection, waiting_table, holder))
+
+
+def any_waits(connection: Connection, sources: Iterable[str], holders: Iterable[str]) -> bool:
+    """Whether anybody stands in a line at these sources, or one of these holders in any."""
+    table, keys = waiting_table, [_key(source, kind) for source in sources for kind in KINDS]
+    return connection.execute(select(table.c.holder).where(
+        or_(table.c.object_id.in_(keys), table.c.holder.in_(list(holders)))).limit(1)).first() is not None
 
 
 def leave(uow: UnitOfWork, holder: str) -> set[str]:

@@ -5,7 +5,7 @@ import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from services.catalog.models import (
@@ -44,15 +44,23 @@ def name_is_taken(connection: Connection, owner: str, name: str) -> bool:
 def locked_sources(uow: UnitOfWork, ids: Iterable[str]) -> dict[str, Row]:
     """The rows of these sources, locked in the order of their ids, so that no two callers wait for each other."""
     wanted = sorted(set(ids))
-    rows = [row for part in parts(wanted) for row in uow.rows(
-        select(source_table).where(source_table.c.id.in_(part)).order_by(source_table.c.id).with_for_update())]
+    rows = [row for part in parts(wanted) for row in uow.rows(_locked_sources(), {"ids": part})]
     return {row["id"]: row for row in rows}
+
+
+@functools.cache
+def _locked_sources() -> Any:
+    return _sources_by_ids().order_by(source_table.c.id).with_for_update()
 
 
 def sources_by_ids(connection: Connection, ids: Sequence[str]) -> list[Row]:
     """The rows of these sources, destroyed ones too."""
-    return [dict(row) for part in parts(list(ids)) for row in connection.execute(
-        select(source_table).where(source_table.c.id.in_(part))).mappings()]
+    return [dict(row) for part in parts(list(ids)) for row in connection.execute(_sources_by_ids(), {"ids": part}).mappings()]
+
+
+@functools.cache
+def _sources_by_ids() -> Any:
+    return select(source_table).where(source_table.c.id.in_(bindparam("ids", expanding=True)))
 
 
 @functools.cache

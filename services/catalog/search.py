@@ -5,7 +5,8 @@ Data of sources that are Suspended or Shutdown does not match. Reads only.
 """
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import orjson
@@ -16,7 +17,7 @@ from services.catalog import repository
 from services.catalog.completing import completions
 from services.catalog.models import PLACES, data_table, render_data
 from shared.hosting.uses import Uses
-from shared.kernel.errors import Conflict, located
+from shared.kernel.errors import Conflict, EdgemereError, located
 from shared.lists import Estimate, envelope
 from shared.query.fields import DATA_FIELDS
 from shared.query.funnel import funnel
@@ -49,25 +50,75 @@ def query(uses: Uses, parameters: Mapping[str, Any]) -> dict[str, Any]:
     with located("/expression"):
         wanted = parse(parameters.get("expression"), DATA_FIELDS)
     with uses.db.reading() as connection:
-        unused = repository.out_of_use(connection)
-        base = _base(unused)
-        counted, total = None, None
-        if parameters.get("funnel", True):
-            counted = funnel(connection, wanted, PLACES, base, base_rows=repository.base_count(connection), index_is_base=not unused)
-            last = counted["steps"][-1]["remaining"] if counted["steps"] else counted["base"]
-            total = Estimate(last) if counted["estimate"] else last
-        elif wanted.is_empty:
-            total = repository.base_count(connection)
-        asked = {name: parameters.get(name) for name in ("limit", "cursor", "sort")}
-        rows, following, total = repository.data.page(
-            connection, {**asked, "attr1": wanted.to_json()}, base, total=total)
-        sources = repository.sources_by_ids(connection, sorted({row["source_id"] for row in rows}))
-        unknown = [] if rows and _needs_each_tag(wanted) else unknown_tags(connection, wanted, PLACES)
-        warnings = [*_unknown(unknown), *_left_out(unused)]
+        return _page(_Now(connection), wanted, parameters)
+
+
+def query_all(uses: Uses, expressions: Sequence[Any], limit: int) -> list[dict[str, Any] | None]:
+    """The first page of each of several queries, as ``query`` answers it; None for one that cannot be parsed."""
+    found: list[dict[str, Any] | None] = []
+    with uses.db.reading() as connection:
+        now = _Now(connection)
+        for expression in expressions:
+            try:
+                wanted = parse(expression, DATA_FIELDS)
+            except EdgemereError:
+                found.append(None)
+                continue
+            found.append(_page(now, wanted, {"limit": limit}))
+    return found
+
+
+class _Now:
+    """What all queries of one call stand on, each asked once."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.unused = repository.out_of_use(connection)
+        self.base = _base(self.unused)
+        self._sources: dict[str, dict[str, Any]] = {}
+
+    @cached_property
+    def base_count(self) -> int:
+        return repository.base_count(self.connection)
+
+    def sources(self, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Sources by id, as those who decide need them."""
+        wanted = sorted(set(ids))
+        if missing := [one for one in wanted if one not in self._sources]:
+            self._sources.update({row["id"]: plain_source(row) for row in repository.sources_by_ids(self.connection, missing)})
+        return {one: self._sources[one] for one in wanted}
+
+
+def _page(now: _Now, wanted: Query, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    connection, counted, total = now.connection, None, None
+    counts = parameters.get("funnel", True)
+    # Of one clause the funnel says how many match, which a page that has them all says, too.
+    short = counts and len(wanted.clauses) == 1 and not parameters.get("cursor")
+    if counts and not short:
+        counted, total = _funnel(now, wanted)
+    elif wanted.is_empty:
+        total = now.base_count
+    asked = {name: parameters.get(name) for name in ("limit", "cursor", "sort")}
+    rows, following, total = repository.data.page(
+        connection, {**asked, "attr1": wanted.to_json()}, now.base, total=0 if short and total is None else total)
+    if short and following is None:
+        clause, total = wanted.clauses[0], len(rows)
+        counted = {"base": max(now.base_count, total), "steps": [{"clause": clause.label, "json": clause.json, "remaining": total}],
+                   "estimate": False}
+    elif short:
+        counted, total = _funnel(now, wanted)
+    unknown = [] if rows and _needs_each_tag(wanted) else unknown_tags(connection, wanted, PLACES)
+    warnings = [*_unknown(unknown), *_left_out(now.unused)]
     return {
         **envelope([render_data(row) for row in rows], following, total), "funnel": counted, "warnings": warnings,
-        "sources": {row["id"]: plain_source(row) for row in sources},
+        "sources": now.sources(row["source_id"] for row in rows),
     }
+
+
+def _funnel(now: _Now, wanted: Query) -> tuple[dict[str, Any], int]:
+    counted = funnel(now.connection, wanted, PLACES, now.base, base_rows=now.base_count, index_is_base=not now.unused)
+    last = counted["steps"][-1]["remaining"] if counted["steps"] else counted["base"]
+    return counted, Estimate(last) if counted["estimate"] else last
 
 
 def hints(uses: Uses, expression: Any, wanted: int = 1) -> dict[str, Any]:

@@ -88,6 +88,14 @@ class Catalog:
 
     # --- among the services
     @rpc
+    def query_all(self, expressions, limit):
+        return search.query_all(self.uses, expressions, limit)
+
+    @rpc
+    def claim_all(self, asks, ttl_s=None):
+        return claiming.claim_all(self.uses, asks, ttl_s)
+
+    @rpc
     def claim(self, claims, holder, ttl_s=None, wait=False):
         return claiming.claim(self.uses, claims, holder, ttl_s, wait)
 

@@ -33,9 +33,7 @@ def append(uses: Uses, messages: Sequence[Delivery]) -> None:
     with uses.db.transaction(uses.context) as uow:
         repository.lock_log(uow)
         rows = [row for message in messages if (row := _row(uow, message, now))]
-        if rows:
-            repository.append(uow, rows)
-        last = repository.head(uow.connection)
+        last = repository.append(uow, rows)
     announce(uses, last)
     if "durations" in uses.parts:
         uses.parts["durations"].hear(rows)

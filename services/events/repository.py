@@ -13,7 +13,7 @@ from shared.kernel.ids import is_id
 from shared.lists import Estimate, Lister
 from shared.query.globs import sql_like, sqlite_glob
 from shared.query.values import after_prefix
-from shared.storage.bulk import insert_rows
+from shared.storage.bulk import insert_new
 from shared.storage.record import Row
 from shared.storage.unit_of_work import UnitOfWork
 
@@ -32,9 +32,10 @@ def lock_log(uow: UnitOfWork) -> None:
         uow.connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOG_LOCK})
 
 
-def append(uow: UnitOfWork, rows: Sequence[Row]) -> None:
-    """Add messages to the log in this order; those whose id is there already are left out."""
-    insert_rows(uow.connection, event_table, rows, new_only=True)
+def append(uow: UnitOfWork, rows: Sequence[Row]) -> int:
+    """Add messages to the log in this order; those whose id is there already are left out. Returns the newest sequence."""
+    added = insert_new(uow.connection, event_table, rows, event_table.c.sequence) if rows else []
+    return max(added) if added else head(uow.connection)
 
 
 def dead_by_queue(connection: Connection) -> dict[str, int]:

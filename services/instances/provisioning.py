@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from services.instances import moving, removing, repository, rules
+from services.instances import moving, removing, repository, rules, together
 from services.instances.models import INSTANCE, access_table, made_table, shown
 from shared.hosting.uses import Uses
 from shared.kernel import clock
@@ -21,14 +21,19 @@ from shared.storage.unit_of_work import UnitOfWork
 CHUNK = 2000
 
 
-def on_evaluated(uses: Uses, message: Any) -> None:
-    """``datarequest.evaluated``: make the instances of this attempt. Of another attempt nothing happens."""
-    try:
-        request = uses.mesh.call("requests", "plain", request=message.obj["id"])
-    except NotFound:
-        return
-    if request["state"] != "Evaluated" or request["attempt"] != message.obj.get("attempt", request["attempt"]):
-        return
+def on_evaluated(uses: Uses, messages: Sequence[Any]) -> None:
+    """``datarequest.evaluated``, several at once: make the instances of this attempt. Of another attempt nothing happens."""
+    found = uses.mesh.call("requests", "plain_all", requests=[message.obj["id"] for message in messages])
+    asked = {request["id"]: (uses.caused_by(message), request) for message, request in zip(messages, found, strict=True)
+             if request and request["state"] == "Evaluated" and request["attempt"] == message.obj.get("attempt", request["attempt"])}
+    done = together.provide(uses, list(asked.values()))
+    for request_id, (own, request) in asked.items():
+        if request_id not in done:
+            provide(own, request)
+
+
+def provide(uses: Uses, request: Mapping[str, Any]) -> None:
+    """Make the instances of a request's attempt; those that are there already stay as they are."""
     if request.get("missing"):
         removing.remove_broken(uses, request["id"], [broken.get("data") for broken in request["missing"]])
     if request["granularity"] == "data":
@@ -58,7 +63,7 @@ def _make(uses: Uses, request: Mapping[str, Any], reservations: Sequence[Mapping
     sources = uses.mesh.call("catalog", "sources", ids=places)
     made = _instances(uses, request, reservations)
     # Data that has a replica standing by is not broken before that was tried.
-    _verify_left(uses, made, sources, {row["data_id"] for row in reservations if row.get("replicas")})
+    verify_left(uses, made, sources, {row["data_id"] for row in reservations if row.get("replicas")})
     _write(uses, made)
 
 
@@ -90,7 +95,7 @@ def _instances(uses: Uses, request: Mapping[str, Any], reservations: Sequence[Ma
     return made
 
 
-def _verify_left(uses: Uses, made: Sequence[tuple[Row, list[Row]]], sources: Mapping[str, Any], replicated: set[str]) -> None:
+def verify_left(uses: Uses, made: Sequence[tuple[Row, list[Row]]], sources: Mapping[str, Any], replicated: set[str]) -> None:
     """Look at everything that is left in place; its entries become ready or broken. What lies far away stays pending."""
     near = [entry for _, entries in made for entry in entries
             if entry["action"] == "leave" and sources.get(entry["source_id"], {}).get("adaptor") in ("file", "simulated")]
@@ -111,13 +116,20 @@ def _write(uses: Uses, made: Sequence[tuple[Row, list[Row]]]) -> None:
     """Write the instances in stretches."""
     for start in range(0, len(made), CHUNK):
         with uses.db.transaction(uses.context) as uow:
-            for events, group in _by_outcome(made[start:start + CHUNK]):
-                written = {row["id"] for row in uow.create(
-                    INSTANCE, [_filled(instance, entries, uses.config.instances.expiring_s, "ready" in events)
-                               for instance, entries in group], *events, ignore_existing=True)}
-                fresh = [entry for instance, entries in group if instance["id"] in written for entry in entries]
-                insert_rows(uow.connection, access_table, fresh)
+            insert(uow, made[start:start + CHUNK], uses.config.instances.expiring_s)
         time.sleep(0)
+
+
+def insert(uow: UnitOfWork, made: Sequence[tuple[Row, list[Row]]], expiring_s: float) -> int:
+    """Insert instances with their entries, in the state that the entries give each; how many were not there yet."""
+    count = 0
+    for events, group in _by_outcome(made):
+        written = {row["id"] for row in uow.create(
+            INSTANCE, [_filled(instance, entries, expiring_s, "ready" in events) for instance, entries in group], *events,
+            ignore_existing=True)}
+        insert_rows(uow.connection, access_table, [entry for instance, entries in group if instance["id"] in written for entry in entries])
+        count += len(written)
+    return count
 
 
 def _by_outcome(made: Sequence[tuple[Row, list[Row]]]) -> list[tuple[tuple[str, ...], list[tuple[Row, list[Row]]]]]:

@@ -36,6 +36,9 @@ def on_ended(uses: Uses, message: Any) -> None:
         stand_alone(uses, obj["id"])
         return
     grace = 0.0 if obj["state"] == "Failed" else uses.config.instances.grace_s
+    # From here on nobody makes instances of this attempt any more; who is just doing it is waited for.
+    with uses.db.transaction(uses.context) as uow:
+        repository.claim_making(uow.connection, [(obj["id"], obj["attempt"])])
     remove_attempt(uses, obj["id"], obj["attempt"], grace)
 
 

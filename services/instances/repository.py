@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, func, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from services.instances.models import INSTANCE, METADATA, access_table as access, instance_table as table, made_table, undoing_table
+from shared.kernel import clock
 from shared.lists import Lister
 from shared.storage import leases
 from shared.storage.record import Row
@@ -185,6 +187,21 @@ def existing(connection: Connection, ids: Sequence[str]) -> set[str]:
     return found
 
 
+def claim_making(connection: Connection, attempts: Sequence[tuple[str, int]]) -> set[str]:
+    """Write that all instances of these ``(request, attempt)`` are made, or that none are to be any more; the requests of which
+    nobody had written that before. Whoever writes the same at this moment is waited for."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    rows = [{"request_id": request, "attempt": attempt, "at": clock.stamp()} for request, attempt in sorted(attempts)]
+    return set(connection.execute(dialect.insert(made_table).values(rows).on_conflict_do_nothing()
+                                  .returning(made_table.c.request_id)).scalars())
+
+
+def names_taken(connection: Connection, owners: Sequence[str], names: Sequence[str]) -> set[tuple[str, str]]:
+    """Which ``(owner, name)`` of these live instances have."""
+    return set(map(tuple, connection.execute(select(table.c.owner, table.c.name).where(
+        table.c.name.in_(list(names)), table.c.owner.in_(list(owners)), table.c.destroyed_at.is_(None)))))
+
+
 def entries_of(connection: Connection, instance: str) -> list[Row]:
     """The access entries of one instance, in their order."""
     return _rows(connection, select(access).where(access.c.instance_id == instance).order_by(access.c.position))
@@ -345,7 +362,8 @@ def timeline(connection: Connection, request: str) -> list[Row]:
         history.c.event, history.c.from_state, history.c.to_state, history.c.causation_id,
         func.min(history.c.at).label("at"), func.count().label("n"))
         .join(table, table.c.id == history.c.object_id).where(table.c.request_id == request)
-        .group_by(history.c.event, history.c.from_state, history.c.to_state, history.c.causation_id))
+        .group_by(history.c.event, history.c.from_state, history.c.to_state, history.c.causation_id)
+        .order_by(func.min(history.c.seq)))
 
 
 def simulated_of_request(connection: Connection, request: str) -> int:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from services.instances import breaking, handlers, inventory, lifetime, pins, provisioning, reaper, removing, repository, undoing
 from shared.hosting.entrypoints import batch_event, on_event, rpc
+from shared.hosting.gathering import on_events
 from shared.hosting.serving import UsesProvider, action
 from shared.hosting.timers import timer
 
@@ -133,9 +134,9 @@ class Instances:
     def datareference_provisioning(self, message):
         handlers.on_provisioning(self.uses, message)
 
-    @on_event("edgemere", "datarequest.evaluated")
-    def datarequest_evaluated(self, message):
-        provisioning.on_evaluated(self.uses, message)
+    @on_events("edgemere", "datarequest.evaluated")
+    def datarequest_evaluated(self, messages):
+        provisioning.on_evaluated(self.uses, messages)
 
     @on_event("edgemere", "datarequest.failed")
     def datarequest_failed(self, message):

@@ -1,7 +1,7 @@
 """What a request can be told by its user: create, fulfil, show, cancel, retry, complete, destroy."""
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy.exc import IntegrityError
@@ -10,8 +10,8 @@ from services.requests import attempts, groups, locks, repository, rules, waitin
 from services.requests.models import REFERENCE, REFS_KEPT, REQUEST, render_request, request_table
 from shared.hosting.uses import Uses
 from shared.kernel import clock
-from shared.kernel.errors import Conflict, Invalid, located
-from shared.kernel.ids import new_id
+from shared.kernel.errors import Conflict, Invalid, NotFound, located
+from shared.kernel.ids import is_id, new_id
 from shared.storage.record import Row
 from shared.storage.unit_of_work import UnitOfWork
 
@@ -29,16 +29,24 @@ def create(uses: Uses, parameters: Parameters) -> dict[str, Any]:
             reference = references.named_or_none(uses, connection, parameters.get("data_reference"))
     row = request_row(uses, parameters, reference, locked=locked)
     check_target(uses, row)
-    try:
+    def work(hopes: bool) -> Row:
         with uses.db.transaction(uses.context) as uow:
+            mine, of = row, reference
             if isinstance(parameters.get("data_reference"), dict):
                 with located("/data_reference"):
-                    reference = references.take_or_create(uses, uow, parameters["data_reference"])
-                row = request_row(uses, parameters, reference)
-            name_request(uow, row, parameters.get("name"), reference)
-            made, = uow.create(REQUEST, [row], *(("fulfill",) if parameters["fulfill"] else ()))
+                    of = references.take_or_create(uses, uow, parameters["data_reference"])
+                mine = request_row(uses, parameters, of)
+            name_request(uow, mine, parameters.get("name"), of, hopes=hopes)
+            made, = uow.create(REQUEST, [mine], *(("fulfill",) if parameters["fulfill"] else ()))
+        return made
+    try:
+        # A number has almost never been given as a name: it is only looked for where it has.
+        made = work(True)
     except IntegrityError:
-        raise name_taken(row["name"]) from None
+        try:
+            made = work(False)
+        except IntegrityError:
+            raise name_taken(parameters.get("name") or "") from None
     return shown(uses, made)
 
 
@@ -106,13 +114,15 @@ def check_target(uses: Uses, row: Row) -> None:
         row["target"] = source["name"]
 
 
-def name_request(uow: UnitOfWork, row: Row, name: str | None, reference: Row | None) -> None:
-    """Give a new request its name and extended name.
+def name_request(uow: UnitOfWork, row: Row, name: str | None, reference: Row | None, *, hopes: bool = False) -> None:
+    """Give a new request its name and extended name. Who ``hopes`` takes the next number without a look whether somebody is called so.
 
     Raises:
         Conflict: ``datarequest.name_taken``.
     """
-    if name is None:
+    if name is None and hopes:
+        name = f"datarequest-{repository.next_number(uow, row['owner'], 'datarequest')}"
+    elif name is None:
         while name is None or repository.name_is_taken(uow.connection, request_table, row["owner"], name):
             name = f"datarequest-{repository.next_number(uow, row['owner'], 'datarequest')}"
     elif repository.name_is_taken(uow.connection, request_table, row["owner"], name):
@@ -173,6 +183,22 @@ def plain(uses: Uses, request: str) -> dict[str, Any]:
     """The row of a request for the other services: as on the wire, with what only they need."""
     with uses.db.reading() as connection:
         return plain_of(named(uses, connection, request))
+
+
+def plain_all(uses: Uses, requests: Sequence[str]) -> list[dict[str, Any] | None]:
+    """As ``plain``, of several; None for one that is not there."""
+    with uses.db.reading() as connection:
+        found = repository.rows_of(connection, [one for one in requests if is_id(one, "datarequest")])
+        rows = []
+        for one in requests:
+            row = found.get(one)
+            if one not in found:
+                try:
+                    row = named(uses, connection, one)
+                except NotFound:
+                    row = None
+            rows.append(row)
+    return [plain_of(row) if row and not row["destroyed_at"] else None for row in rows]
 
 
 def plain_of(row: Row) -> dict[str, Any]:

@@ -30,6 +30,26 @@ def row_of(connection: Connection, request: str) -> Row | None:
     return dict(found) if found else None
 
 
+def rows_of(connection: Connection, requests_: Sequence[str]) -> dict[str, Row]:
+    """Requests by their ids, whatever their state."""
+    return {row["id"]: dict(row) for row in connection.execute(_rows_of(), {"ids": list(requests_)}).mappings()}
+
+
+@functools.cache
+def _rows_of() -> Any:
+    return select(request_table).where(request_table.c.id.in_(bindparam("ids", expanding=True)))
+
+
+def locked(uow: UnitOfWork, requests_: Sequence[str]) -> dict[str, Row]:
+    """The same, locked in the order of their ids, so that no two callers wait for each other."""
+    return {row["id"]: row for row in uow.rows(_locked(), {"ids": sorted(set(requests_))})}
+
+
+@functools.cache
+def _locked() -> Any:
+    return _rows_of().order_by(request_table.c.id).with_for_update()
+
+
 def standing(connection: Connection) -> list[Row]:
     """The requests that stand and are alive: ``id, query``."""
     table = request_table

@@ -1,8 +1,9 @@
 """The service ``requests``: references, requests, and how far they have come."""
 from __future__ import annotations
 
-from services.requests import explain, handlers, plan, references, standing, steps, swapping
+from services.requests import explain, handlers, plan, references, standing, steps, swapping, together
 from shared.hosting.entrypoints import batch_event, on_event, rpc
+from shared.hosting.gathering import on_events
 from shared.hosting.serving import UsesProvider, action
 from shared.hosting.timers import timer
 
@@ -92,6 +93,14 @@ class Requests:
         return handlers.plain(self.uses, request)
 
     @rpc
+    def plain_all(self, requests):
+        return handlers.plain_all(self.uses, requests)
+
+    @rpc
+    def advance(self, steps):
+        return together.advance(self.uses, steps)
+
+    @rpc
     def provide(self, dataref):
         return references.provide(self.uses, dataref)
 
@@ -115,9 +124,9 @@ class Requests:
     def health(self):
         return self.uses.health()
 
-    @on_event("edgemere", "instances.settled", internal=True)
-    def settled(self, message):
-        steps.on_settled(self.uses, message)
+    @on_events("edgemere", "instances.settled", internal=True)
+    def settled(self, messages):
+        together.on_settled(self.uses, messages)
 
     @on_event("edgemere", "instances.gone", internal=True)
     def gone(self, message):

@@ -50,15 +50,24 @@ def _step(uses: Uses, request: str, attempt: int, state: str, event: str, change
 def selected(uses: Uses, request: str, attempt: int, reservations: int, refs: Refs, found: Mapping[str, Any]) -> dict[str, Any]:
     """The catalogue was asked and the reservations are made."""
     return _step(uses, request, attempt, "Needed", "selected", {
-        "reservations": reservations, "reservation_refs": list(refs)[:REFS_KEPT], "found": dict(found),
-        "message": f"{reservations} Data reserved."})
+        **selected_columns(reservations, refs, found), "message": f"{reservations} Data reserved."})
+
+
+def selected_columns(reservations: int, refs: Refs, found: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns of a request whose reservations are made."""
+    return {"reservations": reservations, "reservation_refs": list(refs)[:REFS_KEPT], "found": dict(found)}
 
 
 def evaluated(uses: Uses, request: str, attempt: int, confirmed: int, rejected: int, cost: float,
               ready_in_s: float | None = None) -> dict[str, Any]:
     """The policies were asked and every reservation is confirmed or rejected."""
+    return _step(uses, request, attempt, "Selected", "evaluated", evaluated_columns(confirmed, rejected, cost), ready_in_s)
+
+
+def evaluated_columns(confirmed: int, rejected: int, cost: float) -> dict[str, Any]:
+    """The columns of a request about whose reservations is decided."""
     message = f"{confirmed} Data confirmed" + (f", {rejected} rejected by policy." if rejected else ".")
-    return _step(uses, request, attempt, "Selected", "evaluated", {"cost": cost, "message": message}, ready_in_s)
+    return {"cost": cost, "message": message}
 
 
 def failed(uses: Uses, request: str, attempt: int, reason: Mapping[str, Any], message: str,
@@ -108,7 +117,7 @@ def _wait(uses: Uses, uow: UnitOfWork, row: Row, code: str, message: str, found:
 
 
 def on_settled(uses: Uses, message: Any) -> None:
-    """The instances of an attempt are all Ready, or one is Broken."""
+    """The instances of an attempt are all Ready, or one is Broken. Most requests go together, see ``together.on_settled``."""
     fact = message.obj
 
     def work() -> None:
@@ -126,14 +135,19 @@ def on_settled(uses: Uses, message: Any) -> None:
 
 
 def _satisfied(uow: UnitOfWork, row: Row, fact: Mapping[str, Any]) -> None:
+    moved, = uow.move(REQUEST, [row], "satisfied", changes=satisfied_columns(row, fact))
+    handlers.settle_reference(uow, moved, "provisioned")
+
+
+def satisfied_columns(row: Row, fact: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns of a request whose instances are all Ready."""
     simulated = fact.get("simulated", 0)
     note = f" {simulated} of them simulated: they have no bytes." if simulated else ""
-    moved, = uow.move(REQUEST, [row], "satisfied", changes={
+    return {
         "instances": fact["live"], "instance_refs": fact["refs"][:REFS_KEPT], "missing": None, "reason": None,
         "message": f"{rules.ready_sentence(fact['live'])}{note}",
         "expires_at": clock.stamp_in(row["lifetime"]) if row["lifetime"] is not None else None,
-        "blocked_by": None, "next_retry_at": None, **promises.at_the_end(row)})
-    handlers.settle_reference(uow, moved, "provisioned")
+        "blocked_by": None, "next_retry_at": None, "warnings": row["warnings"], **promises.at_the_end(row)}
 
 
 def _broken(uses: Uses, uow: UnitOfWork, row: Row, fact: Mapping[str, Any]) -> None:

@@ -15,11 +15,22 @@ from shared.kernel.errors import NotFound
 
 
 def asking(uses: Uses, request: Mapping[str, Any], sources: Mapping[str, Any], *, truncated: bool = False,
-           policies: Policies | None = None) -> Asking:
-    """What is asked now. ``sources`` (by id) may grow afterwards; ``policies`` are those that count unless others are given."""
+           policies: Policies | None = None, known: Mapping[str, Mapping[str, Any]] | None = None) -> Asking:
+    """What is asked now. ``sources`` (by id) may grow afterwards; ``policies`` are those that count unless others are given.
+
+    ``known``: the targets that there are, where they were asked for already (see ``targets_of``).
+    """
     policies = policies or uses.parts["policies"].current()
     terms = Terms.of(uses.config)
-    return Asking(request, policies, sources, targets(uses, targets_wanted(policies, request, terms)), terms, truncated)
+    names = targets_wanted(policies, request, terms)
+    there = targets(uses, names) if known is None else {name: known[name] for name in names if name in known}
+    return Asking(request, policies, sources, there, terms, truncated)
+
+
+def targets_of(uses: Uses, requests: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Facts of every source that something of these requests could be taken to, each asked for once."""
+    policies, terms = uses.parts["policies"].current(), Terms.of(uses.config)
+    return targets(uses, set().union(*(targets_wanted(policies, request, terms) for request in requests)))
 
 
 def targets(uses: Uses, names: Iterable[str]) -> dict[str, dict[str, Any]]:

@@ -82,11 +82,15 @@ def _decide(uses: Uses, request: Mapping[str, Any]) -> Evaluation:
     return evaluation
 
 
-def judged(uses: Uses, request: Mapping[str, Any], pages: Iterable[Sequence[Mapping[str, Any]]], *,
-           truncated: bool) -> tuple[Evaluation, list[list[Decided]]]:
-    """What is decided about reservations as things are now, and the groups of replicas among them. Writes nothing."""
-    places: dict[str, Any] = {}
-    deciders = {member: Decider(asking(uses, part, places, truncated=truncated)) for member, part in rules.parts_of(request).items()}
+def judged(uses: Uses, request: Mapping[str, Any], pages: Iterable[Sequence[Mapping[str, Any]]], *, truncated: bool,
+           places: Mapping[str, Any] | None = None, known: Mapping[str, Any] | None = None) -> tuple[Evaluation, list[list[Decided]]]:
+    """What is decided about reservations as things are now, and the groups of replicas among them. Writes nothing.
+
+    ``places``: facts of sources by id, where they were asked for already; ``known``: the targets, as for ``asking``.
+    """
+    places = dict(places or {})
+    deciders = {member: Decider(asking(uses, part, places, truncated=truncated, known=known))
+                for member, part in rules.parts_of(request).items()}
     evaluation = Evaluation(next(iter(deciders.values())).asking)
     ids: dict[str | None, list[str]] = {member: [] for member in deciders}
     for rows in pages:
@@ -170,17 +174,7 @@ def _write(uses: Uses, request: Mapping[str, Any], evaluation: Evaluation,
     by_id = evaluation.by_id
 
     def columns(row: Row) -> dict[str, Any]:
-        one, kept = by_id[row["id"]], evaluation.kept[row["id"]]
-        target = evaluation.asked.targets.get(one.target) if one.target else None
-        changes = {
-            "action": one.action, "target_id": target and target["id"], "target_name": target and target["name"],
-            "cost": one.cost, "cost_parts": one.parts, "rule": one.rule, "decision": kept, "replicas": kept.get("group"),
-            "standby": one.status == "standby", "expires_at": None, "reason": None}
-        if one.status == "rejected":
-            changes["reason"] = {"code": "rejected_by_policy", "rule": one.rule, "because": one.because}
-        elif one.status == "left_out":
-            changes["reason"] = {"code": "not_selected", "because": one.left_why}
-        return changes
+        return decided_columns(evaluation, row["id"])
 
     for rows in _pages(uses, request):
         # What was reserved since is decided by whoever reserved it.
@@ -198,6 +192,21 @@ def _write(uses: Uses, request: Mapping[str, Any], evaluation: Evaluation,
             # The same step, asked for twice, runs elsewhere; what it writes is the same.
             continue
         freeing.release(uses, [*freed, *(row for row in waiting if row["expires_at"])])
+
+
+def decided_columns(evaluation: Evaluation, row_id: str) -> dict[str, Any]:
+    """The columns of a reservation about which is decided."""
+    one, kept = evaluation.by_id[row_id], evaluation.kept[row_id]
+    target = evaluation.asked.targets.get(one.target) if one.target else None
+    changes = {
+        "action": one.action, "target_id": target and target["id"], "target_name": target and target["name"],
+        "cost": one.cost, "cost_parts": one.parts, "rule": one.rule, "decision": kept, "replicas": kept.get("group"),
+        "standby": one.status == "standby", "expires_at": None, "reason": None}
+    if one.status == "rejected":
+        changes["reason"] = {"code": "rejected_by_policy", "rule": one.rule, "because": one.because}
+    elif one.status == "left_out":
+        changes["reason"] = {"code": "not_selected", "because": one.left_why}
+    return changes
 
 
 def _tell(uses: Uses, request: Mapping[str, Any], ready_in_s: float) -> None:

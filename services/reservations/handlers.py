@@ -1,10 +1,10 @@
 """The two steps of a request that happen here, reserve and evaluate, and what a reservation can be told by hand."""
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from services.reservations import budget, evaluating, freeing, keeping, repository, reserving, standing_by
+from services.reservations import budget, evaluating, freeing, keeping, repository, reserving, standing_by, together
 from services.reservations.models import RESERVATION, render
 from services.reservations.policy.rules_file import Policies
 from shared.contracts.action import known_members
@@ -66,42 +66,54 @@ def _begun(uses: Uses, given: str | Mapping[str, Any]) -> dict[str, Any]:
     return request
 
 
-def on_needed(uses: Uses, message: Any) -> None:
-    """``datarequest.needed``: reserve. Of a request that is elsewhere by now nothing happens."""
-    request = _of_message(uses, message)
-    if request["state"] == "Init":
-        uses.mesh.call("requests", "fulfill", id=request["id"])
-        request = uses.mesh.call("requests", "plain", request=request["id"])
-    if request["state"] == "Needed":
-        reserving.reserve(uses, request)
+def on_needed(uses: Uses, messages: Sequence[Any]) -> None:
+    """``datarequest.needed``, several at once: reserve. Of a request that is elsewhere by now nothing happens."""
+    needed: dict[str, together.Asked] = {}
+    for own, request in _of_messages(uses, messages):
+        if request["state"] == "Init":
+            own.mesh.call("requests", "fulfill", id=request["id"])
+            request = own.mesh.call("requests", "plain", request=request["id"])
+        if request["state"] == "Needed":
+            needed[request["id"]] = (own, request)
+    together.reserve(uses, list(needed.values()))
 
 
-def on_selected(uses: Uses, message: Any) -> None:
-    """``datarequest.selected``: evaluate. Of a request that is elsewhere by now nothing happens."""
-    request = _of_message(uses, message)
-    if request["state"] == "Selected":
-        evaluating.evaluate(uses, request)
+def on_selected(uses: Uses, messages: Sequence[Any]) -> None:
+    """``datarequest.selected``, several at once: evaluate. Of a request that is elsewhere by now nothing happens."""
+    open_still = [message for message in messages if not uses.parts["evaluated"].has(message.obj)]
+    for own, request in _of_messages(uses, open_still) if open_still else ():
+        if request["state"] == "Selected":
+            evaluating.evaluate(own, request)
 
 
-def _of_message(uses: Uses, message: Any) -> dict[str, Any]:
-    obj = named_in(message)
-    if isinstance(obj, Mapping):
-        ref = obj.get("id")
-        if ref is None:
-            # A foreign message may describe a request that nobody made yet; whose it is, it cannot say.
-            given = known_members(BY_RPC["requests.create"], obj)
-            own = uses.mesh.having(idempotency_key=f"message-{message.id}") if message.id else uses.mesh
-            ref = own.call("requests", "create", **given)["id"]
-    else:
-        ref = obj
-    try:
-        return uses.mesh.call("requests", "plain", request=ref)
-    except NotFound:
-        if isinstance(obj, Mapping) and obj.get("version"):
+def _of_messages(uses: Uses, messages: Sequence[Any]) -> list[together.Asked]:
+    """The requests that messages are about as they are now, each with what its work belongs to."""
+    refs = [_ref(uses.caused_by(message), message) for message in messages]
+    found = uses.mesh.call("requests", "plain_all", requests=refs)
+    asked = []
+    for message, ref, request in zip(messages, refs, found, strict=True):
+        own = uses.caused_by(message)
+        if request is not None:
+            asked.append((own, request))
+        elif isinstance(message.obj, Mapping) and message.obj.get("version"):
             # One of ours, destroyed since: nothing to do any more.
-            freeing.free_all(uses, str(ref), {"code": "destroyed"})
-            return {"state": "gone"}
-        raise
+            freeing.free_all(own, str(ref), {"code": "destroyed"})
+        else:
+            raise NotFound("datarequest.not_found", f"There is no request '{ref}'.",
+                           next_step="Look at those there are: edgemere do datarequest list")
+    return asked
+
+
+def _ref(uses: Uses, message: Any) -> str:
+    obj = named_in(message)
+    if not isinstance(obj, Mapping):
+        return obj
+    if obj.get("id") is not None:
+        return obj["id"]
+    # A foreign message may describe a request that nobody made yet; whose it is, it cannot say.
+    given = known_members(BY_RPC["requests.create"], obj)
+    own = uses.mesh.having(idempotency_key=f"message-{message.id}") if message.id else uses.mesh
+    return own.call("requests", "create", **given)["id"]
 
 
 def on_ended(uses: Uses, message: Any) -> None:

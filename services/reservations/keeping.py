@@ -20,6 +20,24 @@ _REVISIONS_KEPT = 16
 
 def keep(uses: Uses, asked: Asking, decided: Mapping[str, Decided], groups: Sequence[Sequence[Decided]]) -> dict[str, dict[str, Any]]:
     """Store what the decisions share, and return what is left to store with each reservation, by its id."""
+    kept, parts = taken_apart(asked, decided, groups)
+    with uses.db.transaction(uses.context) as uow:
+        store(uow.connection, parts, [asked.policies])
+    return kept
+
+
+def store(connection: Any, parts: Mapping[str, Any], policies: Iterable[Policies]) -> None:
+    """Store shared parts, by their ids, and the policies by which was decided."""
+    now = clock.stamp()
+    # In one order everywhere, so that two who store the same wait for each other instead of in a circle.
+    insert_rows(connection, part_table, [{"id": name, "body": parts[name], "at": now} for name in sorted(parts)], new_only=True)
+    for one in {one.revision: one for one in policies}.values():
+        remember(connection, one, now)
+
+
+def taken_apart(asked: Asking, decided: Mapping[str, Decided], groups: Sequence[Sequence[Decided]],
+                ) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+    """What is left to store with each reservation, by its id, and the parts that decisions share, by theirs."""
     parts: dict[str, Any] = {}
 
     def part(body: Any) -> str:
@@ -37,11 +55,7 @@ def keep(uses: Uses, asked: Asking, decided: Mapping[str, Decided], groups: Sequ
         if key not in shared:
             shared[key] = records.compact(one, frame, places[one.source_id], asked, key[-1])
         kept[row_id] = shared[key]
-    now = clock.stamp()
-    with uses.db.transaction(uses.context) as uow:
-        insert_rows(uow.connection, part_table, [{"id": name, "body": body, "at": now} for name, body in parts.items()], new_only=True)
-        remember(uow.connection, asked.policies, now)
-    return kept
+    return kept, parts
 
 
 def remember(connection: Any, policies: Policies, now: str) -> None:

@@ -30,6 +30,13 @@ def undecided_count(connection: Connection, request: str, attempt: int) -> int:
         table.c.standby.is_(False), table.c.destroyed_at.is_(None))).scalar_one()
 
 
+def states_of(connection: Connection, ids: Sequence[str]) -> dict[str, str]:
+    """The states of these reservations."""
+    if not ids:
+        return {}
+    return dict(tuple(row) for row in connection.execute(select(table.c.id, table.c.state).where(table.c.id.in_(list(ids)))))
+
+
 def of_data(connection: Connection, request: str, attempt: int, data: str) -> Row | None:
     """The reservation of one attempt on one data."""
     row = connection.execute(select(table).where(
@@ -85,6 +92,29 @@ def _page(connection: Connection, request: str, attempt: int, state: str, after:
         table.c.request_id == request, table.c.attempt == attempt, table.c.state == state,
         table.c.destroyed_at.is_(None), table.c.id > after).order_by(table.c.id).limit(limit)
     return [dict(row) for row in connection.execute(statement).mappings()]
+
+
+def confirmed_all(connection: Connection, attempts: Sequence[Sequence[Any]], most: int) -> dict[str, list[Row]]:
+    """Confirmed reservations of several ``(request, attempt)``, by request; those of a request with more than ``most`` are left out."""
+    found: dict[str, list[Row]] = {request: [] for request, _ in attempts}
+    of = dict(tuple(one) for one in attempts)
+    limit = most * len(attempts) + 1
+    statement = select(table).where(table.c.request_id.in_(list(of)), table.c.state == "Confirmed", table.c.destroyed_at.is_(None))
+    rows = [dict(row) for row in connection.execute(statement.order_by(table.c.id).limit(limit)).mappings()]
+    if len(rows) == limit:
+        # Somebody has many; who, nobody needs to know here.
+        return {}
+    for row in rows:
+        if row["attempt"] == of[row["request_id"]]:
+            found[row["request_id"]].append(row)
+    return {request: own for request, own in found.items() if len(own) <= most}
+
+
+def any_standing_by(connection: Connection, requests: Sequence[str]) -> set[str]:
+    """Those of these requests that have reservations which stand by."""
+    return set(connection.execute(select(table.c.request_id).where(
+        table.c.request_id.in_(list(requests)), table.c.state == "Created", table.c.standby.is_(True),
+        table.c.destroyed_at.is_(None)).distinct()).scalars())
 
 
 # The states in which something is, or may be, claimed for a reservation.
@@ -198,5 +228,6 @@ def timeline(connection: Connection, request: str) -> list[Row]:
         select(history.c.event, history.c.from_state, history.c.to_state, history.c.causation_id,
                func.min(history.c.at).label("at"), func.count().label("n"))
         .join(table, table.c.id == history.c.object_id).where(table.c.request_id == request)
-        .group_by(history.c.event, history.c.from_state, history.c.to_state, history.c.causation_id))
+        .group_by(history.c.event, history.c.from_state, history.c.to_state, history.c.causation_id)
+        .order_by(func.min(history.c.seq)))
     return [dict(row) for row in connection.execute(statement).mappings()]

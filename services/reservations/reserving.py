@@ -112,7 +112,7 @@ def _intend_part(uses: Uses, request: Mapping[str, Any], intention: Intention, t
     if candidates and not free:
         raise CannotGoOn("no_match", f"All {len(candidates)} Data that match belong to members before it.")
     intention.candidates = _chosen(uses, request, _as_locked(request, free), intention.found)
-    _decide(uses, request, intention)
+    settle(uses, request, intention)
 
 
 def _intend_member(uses: Uses, member: str, part: Mapping[str, Any], intention: Intention) -> None:
@@ -226,9 +226,15 @@ def _chosen(uses: Uses, request: Mapping[str, Any], candidates: Sequence[Data], 
     return candidates
 
 
-def _decide(uses: Uses, request: Mapping[str, Any], intention: Intention) -> None:
-    """The reservations that the candidates get, as things stand now; ``evaluate`` decides again what becomes of each."""
-    asked = intention.asked = asking(uses, request, intention.sources, truncated=bool(intention.found.get("truncated")))
+def settle(uses: Uses, request: Mapping[str, Any], intention: Intention, known: Mapping[str, Any] | None = None) -> None:
+    """The reservations that the candidates get, as things stand now; ``evaluate`` decides again what becomes of each.
+
+    ``known``: as for ``asking``.
+
+    Raises:
+        CannotGoOn: not enough of them can be taken.
+    """
+    asked = intention.asked = asking(uses, request, intention.sources, truncated=bool(intention.found.get("truncated")), known=known)
     outcome = intention.outcome = decide(intention.candidates, asked)
     refusal = outcome.refusal
     if refusal and refusal.code != "rejected_by_policy":

@@ -5,6 +5,7 @@ from services.reservations import (
     budget, comparing, explaining, freeing, handlers, planning, rehearsing, repository, standing_by, taking_back,
 )
 from shared.hosting.entrypoints import on_event, rpc
+from shared.hosting.gathering import on_events
 from shared.hosting.serving import UsesProvider, action
 from shared.hosting.timers import timer
 
@@ -62,6 +63,11 @@ class Reservations:
             return repository.confirmed(connection, request, attempt, after, limit)
 
     @rpc
+    def confirmed_all(self, attempts, most):
+        with self.uses.db.reading() as connection:
+            return repository.confirmed_all(connection, attempts, most)
+
+    @rpc
     def refs_of(self, request, attempt=None):
         with self.uses.db.reading() as connection:
             return repository.refs(connection, request, attempt)
@@ -111,17 +117,17 @@ class Reservations:
     def health(self):
         return self.uses.health(handlers.policy_health)
 
-    @on_event("edgemere", "datarequest.needed")
-    def datarequest_needed(self, message):
-        handlers.on_needed(self.uses, message)
+    @on_events("edgemere", "datarequest.needed")
+    def datarequest_needed(self, messages):
+        handlers.on_needed(self.uses, messages)
 
-    @on_event("edgemere", "datarequest.selected")
-    def datarequest_selected(self, message):
-        handlers.on_selected(self.uses, message)
+    @on_events("edgemere", "datarequest.selected")
+    def datarequest_selected(self, messages):
+        handlers.on_selected(self.uses, messages)
 
-    @on_event("edgemere", "datarequest.satisfied")
-    def datarequest_satisfied(self, message):
-        standing_by.on_satisfied(self.uses, message)
+    @on_events("edgemere", "datarequest.satisfied")
+    def datarequest_satisfied(self, messages):
+        standing_by.on_satisfied(self.uses, messages)
 
     @on_event("edgemere", "datarequest.failed")
     def datarequest_failed(self, message):

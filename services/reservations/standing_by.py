@@ -5,7 +5,7 @@ What stands by is Created, claims nothing, and has its decision stored. May be r
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from services.reservations import freeing, repository, rules
@@ -95,19 +95,20 @@ def claim_before(uses: Uses, row: Row) -> None:
         uses.mesh.call("catalog", "claim", claims=_claims(row), holder=row["request_id"], ttl_s=uses.config.reservations.claim_ttl_s)
 
 
-def on_satisfied(uses: Uses, message: Any) -> None:
-    """``datarequest.satisfied``: every byte is readable, so nothing needs to stand by any more."""
-    obj = message.obj
-    while True:
-        def work() -> list[Row]:
-            with uses.db.transaction(uses.context) as uow:
-                rows = repository.standing_by(uow.connection, obj["id"], obj["attempt"])
-                return uow.move(RESERVATION, rows, "free", changes={"reason": {"code": "not_needed"}, "standby": False})
-        if not _any_stands_by(uses, obj) or not uses.db.retrying(work):
-            return
-
-
-def _any_stands_by(uses: Uses, obj: Mapping[str, Any]) -> bool:
-    """Looked at first without a lock: most requests have none."""
+def on_satisfied(uses: Uses, messages: Sequence[Any]) -> None:
+    """``datarequest.satisfied``, several at once: every byte is readable, so nothing needs to stand by any more."""
+    # Looked at first without a lock: most requests have none.
     with uses.db.reading() as connection:
-        return bool(repository.standing_by(connection, obj["id"], obj["attempt"], limit=1))
+        have = repository.any_standing_by(connection, [message.obj["id"] for message in messages])
+    for message in messages:
+        if message.obj["id"] in have:
+            _let_go(uses.caused_by(message), message.obj)
+
+
+def _let_go(uses: Uses, obj: Mapping[str, Any]) -> None:
+    def work() -> list[Row]:
+        with uses.db.transaction(uses.context) as uow:
+            rows = repository.standing_by(uow.connection, obj["id"], obj["attempt"])
+            return uow.move(RESERVATION, rows, "free", changes={"reason": {"code": "not_needed"}, "standby": False})
+    while uses.db.retrying(work):
+        pass

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from kombu.message import Message as KombuMessage
@@ -22,7 +22,8 @@ class EventMessage:
 
     ``name`` is the routing key that it was published with, ``id`` the AMQP message id (None when the publisher gave
     none), ``obj`` the object (or its id or name) that it is about, ``time`` a stamp or None. ``attempt`` counts from 1.
-    ``redelivered``: perhaps another consumer has begun with it.
+    ``redelivered``: perhaps another consumer has begun with it. ``context``: of one among several that are handled at once, what its
+    work belongs to, by the names of ``Context``.
     """
 
     name: str
@@ -35,6 +36,7 @@ class EventMessage:
     time: str | None
     attempt: int
     redelivered: bool
+    context: Mapping[str, str] = field(default_factory=dict)
 
 
 def delivery_of(queue: str, message: KombuMessage) -> Delivery:

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 BATCH = 400
 FEW = 100
 # While several calls have something to say, a little more of it is waited for: a turn costs more than a message.
-GATHER_S = 0.008
+GATHER_S = 0.015
 BATCH_BYTES = 8 * 1024 * 1024
 IDLE_S = 1.0
 # A file has one process: each commit wakes its relay, and nobody else writes.
@@ -151,17 +151,25 @@ class Relay:
     def _ours(self) -> list[Any]:
         """What to publish now: everything there is, when it is little and our own; else a fair part of each shard."""
         self._was_all = False
+        few = min(FEW, self._batch)
         with self._database.reading() as connection:
-            rows = self._outbox.oldest(connection, FEW)
+            rows = self._outbox.oldest(connection, few)
         if not rows:
             return []
-        if len(rows) < FEW and all(self._held.get(row.shard, 0) - time.monotonic() > self._lease_s / 2 for row in rows):
+        if len(rows) < few and all(self._held.get(row.shard, 0) - time.monotonic() > self._lease_s / 2 for row in rows):
             self._was_all = True
             self._several = len({row.headers for row in rows}) > 1
             return rows
+        if len(rows) < few:
+            mine = set(self._holding(sorted({row.shard for row in rows})))
+            self._was_all = len(mine) == len({row.shard for row in rows})
+            if not mine:
+                return []
+            # What was read before a shard was ours may have been published by somebody else meanwhile.
+            with self._database.reading() as connection:
+                return [row for row in self._outbox.oldest(connection, few) if row.shard in mine]
         with self._database.reading() as connection:
             shards = self._outbox.busy_shards(connection)
-        # What was read before a shard was ours may have been published by somebody else meanwhile.
         mine = self._holding(shards)
         if not mine:
             return []
@@ -187,12 +195,15 @@ class Relay:
         now = time.monotonic()
         ending = [shard for shard in shards if self._held.get(shard, 0) - now < self._lease_s / 2]
         if ending:
-            with self._database.transaction() as uow:
-                for shard in ending:
-                    if self._outbox.lease(uow.connection, shard, self._holder, self._lease_s):
-                        self._held[shard] = now + self._lease_s
-                    else:
-                        self._held.pop(shard, None)
+            # Those that are held will be needed again: one statement keeps them all.
+            wanted = sorted({*ending, *(shard for shard, until in self._held.items() if until > now)})
+            with self._database.at_once() as connection:
+                taken = self._outbox.lease(connection, wanted, self._holder, self._lease_s)
+            for shard in wanted:
+                if shard in taken:
+                    self._held[shard] = now + self._lease_s
+                else:
+                    self._held.pop(shard, None)
         return [shard for shard in shards if self._held.get(shard, 0) - now > min(PUBLISH_S, self._lease_s / 3)]
 
     def _release(self) -> None:

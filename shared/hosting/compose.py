@@ -146,8 +146,9 @@ def _catalog(service: Service, config: Config, broker: Any) -> None:
 
 def _reservations(service: Service, config: Config, broker: Any) -> None:
     live = importlib.import_module("services.reservations.policy.live")
+    together = importlib.import_module("services.reservations.together")
     policies = live.PolicyFile(config.policies.file or None)
-    service.uses = replace(service.uses, parts={"policies": policies})
+    service.uses = replace(service.uses, parts={"policies": policies, "evaluated": together.Evaluated()})
     service.stops.append(policies.stop)
 
 

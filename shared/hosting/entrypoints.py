@@ -209,7 +209,7 @@ class OnEvent(Entrypoint, HeaderDecoder):
         self.receiver.event_slots.acquire()
         try:
             event = event_of(delivery)
-            self.container.spawn_worker(self, (event,), {}, context_data=_event_context(event, self.exchange == INTERNAL),
+            self.container.spawn_worker(self, (event,), {}, context_data=event_context(event, self.exchange == INTERNAL),
                                         handle_result=partial(self._handled, delivery, message))
         except ContainerBeingKilled:
             self.receiver.event_slots.release()
@@ -241,7 +241,7 @@ class OnEvent(Entrypoint, HeaderDecoder):
             self.receiver.settle(KombuMessage.ack, message)
 
 
-def _event_context(event: EventMessage, internal: bool) -> dict[str, Any]:
+def event_context(event: EventMessage, internal: bool) -> dict[str, Any]:
     """The context of a handler: what it does is caused by the message. On whose behalf is no publisher's to say.
 
     A message among the services stands in no log, so its own cause is passed on.

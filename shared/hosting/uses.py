@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from shared.kernel.clock import stamp
@@ -32,6 +32,10 @@ class Uses:
     figures: Any = None
     began: str = field(default_factory=stamp)
     tracer: Tracer = NO_TRACER
+
+    def caused_by(self, message: Any) -> Uses:
+        """The same for what one message causes, of several that are handled at once (see ``shared.hosting.gathering``)."""
+        return replace(self, context=self.context.having(**message.context), mesh=self.mesh.having(**message.context))
 
     def caught(self, what: str, count: int = 1) -> None:
         """Count what a sweeper took up that was quiet for too long or left by a crash; at /metrics as ``edgemere_sweeper_caught``."""

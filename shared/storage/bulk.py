@@ -56,6 +56,14 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str
         for row in rows])
 
 
+def insert_new(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], returned: Any) -> list[Any]:
+    """As ``insert_rows`` with ``new_only``; the column ``returned`` of the rows that were inserted, where the database tells (else none)."""
+    if connection.dialect.name == "sqlite":
+        insert_rows(connection, table, rows, new_only=True)
+        return []
+    return _insert_new(connection, table, rows, f" RETURNING {returned.name}")
+
+
 def insert_together(connection: Connection, parts: Sequence[tuple[Table, Sequence[Mapping[str, Any]]]]) -> None:
     """Insert rows into several tables: where the database can and they are few, in one statement."""
     parts = [(table, rows) for table, rows in parts if rows]
@@ -69,13 +77,16 @@ def insert_together(connection: Connection, parts: Sequence[tuple[Table, Sequenc
             f"rows_{at}": orjson.dumps(list(rows)).decode() for at, (_, rows) in enumerate(parts)})
 
 
-def _insert_new(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+def _insert_new(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], returning: str = "") -> list[Any]:
     """All rows in one document, in their order: SQLAlchemy would send a statement for each."""
     names = [name for name in rows[0] if name in table.c]
-    statement = text(f"{_insertion(table, names, 'document')} ON CONFLICT DO NOTHING")
+    statement = text(f"{_insertion(table, names, 'document')} ON CONFLICT DO NOTHING{returning}")
+    told: list[Any] = []
     for start in range(0, len(rows), CHUNK):
         document = [{name: row[name] for name in names} for row in rows[start:start + CHUNK]]
-        connection.execute(statement, {"document": orjson.dumps(document).decode()})
+        answer = connection.execute(statement, {"document": orjson.dumps(document).decode()})
+        told += answer.scalars() if returning else ()
+    return told
 
 
 def _insertion(table: Table, names: Sequence[str], parameter: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, MetaData, delete, func, select
+from sqlalchemy import Connection, MetaData, bindparam, delete, func, select
 
 from shared.storage import leases
 from shared.storage.schema import SHARDS
@@ -18,12 +18,15 @@ class Outbox:
     shards = SHARDS
 
     def __init__(self, metadata: MetaData) -> None:
-        self._outbox = metadata.tables["outbox"]
+        self._outbox = table = metadata.tables["outbox"]
         self._lease = metadata.tables["lease"]
+        # Asked at every turn of the relay: built once.
+        self._oldest = select(table).order_by(table.c.seq).limit(bindparam("most"))
+        self._confirmed = delete(table).where(table.c.seq.in_(bindparam("seqs", expanding=True)))
 
     def oldest(self, connection: Connection, limit: int) -> list[Any]:
         """The oldest messages of all shards, as ``pending`` gives them."""
-        return list(connection.execute(select(self._outbox).order_by(self._outbox.c.seq).limit(limit)))
+        return list(connection.execute(self._oldest, {"most": limit}))
 
     def pending(self, connection: Connection, shard: int, limit: int) -> list[Any]:
         """The oldest messages of a shard: rows with seq, id, exchange, name, object_id, headers, body."""
@@ -45,14 +48,15 @@ class Outbox:
 
     def confirmed(self, connection: Connection, seqs: Sequence[int]) -> None:
         """Forget messages that the broker has confirmed."""
-        connection.execute(delete(self._outbox).where(self._outbox.c.seq.in_(list(seqs))))
+        connection.execute(self._confirmed, {"seqs": list(seqs)})
 
     def depth(self, connection: Connection) -> int:
         return connection.execute(select(func.count()).select_from(self._outbox)).scalar_one()
 
-    def lease(self, connection: Connection, shard: int, holder: str, ttl_s: float) -> bool:
-        """Take or keep the right to publish a shard; one holder at a time, so that its order is kept."""
-        return leases.take(connection, self._lease, f"outbox.{shard}", holder, ttl_s)
+    def lease(self, connection: Connection, shards: Sequence[int], holder: str, ttl_s: float) -> set[int]:
+        """Take or keep the right to publish shards, those that are to be had; one holder at a time, so that their order is kept."""
+        taken = leases.take_all(connection, self._lease, [f"outbox.{shard}" for shard in sorted(shards)], holder, ttl_s)
+        return {int(name.partition(".")[2]) for name in taken}
 
     def release(self, connection: Connection, shard: int, holder: str) -> None:
         leases.give_back(connection, self._lease, f"outbox.{shard}", holder)

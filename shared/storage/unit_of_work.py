@@ -34,9 +34,12 @@ class UnitOfWork:
         self.connection = connection
         self._tables = tables
         self.context = context
+        # Where one transaction does the work of several calls: whose work is done on an object, by its id.
+        self.causes: dict[str, Context] = {}
         self.said = 0
         self._now = ""
         self._messages: list[dict[str, Any]] = []
+        self._last_said: dict[str, str] = {}
         self._history: list[dict[str, Any]] = []
         self._updated: dict[str, tuple[Record, Row, dict[str, None]]] = {}
         self._made: set[str] = set()
@@ -140,7 +143,7 @@ class UnitOfWork:
         history = [{
             "object_id": row["id"], "noun": record.noun, "event": "destroy", "from_state": old[row["id"]],
             "to_state": row.get("state") or "", "version": row["version"], "at": gone,
-            "causation_id": self.context.causation_id, "detail": None,
+            "causation_id": self._cause_of(row["id"]).causation_id, "detail": None,
         } for row in moved]
         self._history += history
         for row in moved:
@@ -179,6 +182,15 @@ class UnitOfWork:
         if self.context.action:
             self._touched.update(dict.fromkeys(object_ids))
 
+    def first_times(self, consumer: str, message_ids: Iterable[str]) -> set[str]:
+        """Those of these messages that ``consumer`` has not handled yet; remembers them with this transaction."""
+        table, now = self._table("inbox"), clock.stamp()
+        rows = [{"consumer": consumer, "message_id": message_id, "at": now} for message_id in sorted(set(message_ids))]
+        if not rows:
+            return set()
+        statement = self._insert(table).values(rows).on_conflict_do_nothing().returning(table.c.message_id)
+        return set(self.connection.execute(statement).scalars())
+
     def first_time(self, consumer: str, message_id: str | None) -> bool:
         """Whether ``consumer`` has not handled this message yet; remembers it with this transaction."""
         if not message_id:
@@ -208,6 +220,9 @@ class UnitOfWork:
                 "outcome": "ok", "objects": touched[:AUDITED], "count": len(touched), "correlation_id": context.correlation_id,
                 "time": self._now or clock.stamp()}
         self._append("audit.changed", touched[0], orjson.dumps(line).decode(), [])
+
+    def _cause_of(self, object_id: str) -> Context:
+        return self.causes.get(object_id, self.context)
 
     def _table(self, name: str) -> Any:
         return self._tables[name]
@@ -279,7 +294,7 @@ class UnitOfWork:
                         detail: Mapping[str, Any] | None = None) -> None:
         history = [{
             "object_id": row["id"], "noun": record.noun, "event": event, "from_state": source, "to_state": target,
-            "version": row["version"], "at": now, "causation_id": self.context.causation_id, "detail": detail,
+            "version": row["version"], "at": now, "causation_id": self._cause_of(row["id"]).causation_id, "detail": detail,
         } for row in rows for source, event, target in steps]
         self._history += history
 
@@ -300,12 +315,13 @@ class UnitOfWork:
         message_id = new_id("event")
         # One transaction happens at one moment.
         self._now = now = self._now or clock.stamp()
-        context = self.context
+        context = self._cause_of(object_id)
         correlation = context.correlation_id or message_id
         cause = context.causation_id
         trace = f',"traceparent":"{context.traceparent}"' if context.traceparent else ""
-        if event.exchange == INTERNAL and self._messages:
-            cause = self._messages[-1]["id"]
+        if event.exchange == INTERNAL:
+            cause = self._last_said.get(context.correlation_id, cause)
+        self._last_said[context.correlation_id] = message_id
         tail = orjson.dumps({
             "changed": changed, "event": name, "id": message_id, "time": now,
             "correlation_id": correlation, "causation_id": cause or None,

@@ -26,8 +26,13 @@ TWICE = os.environ.get("EDGEMERE_CHAOS_TWICE") == "1"
 def unruly(module, handler):
     inner = getattr(module, handler)
 
-    def outer(uses, message):
-        obj = message.obj
+    def outer(uses, given):
+        # Some take several messages at once.
+        for message in given if isinstance(given, list) else [given]:
+            misbehave(message.obj)
+        return inner(uses, given)
+
+    def misbehave(obj):
         name = str(obj.get("name") if isinstance(obj, dict) else obj)
         with open(FOLDER / "calls.txt", "a") as calls:
             calls.write(json.dumps([handler, name, time.monotonic()]) + "\n")
@@ -37,7 +42,6 @@ def unruly(module, handler):
             time.sleep(wanted["slow_s"])
         if "fail" in wanted and name.startswith(wanted["fail"]):
             raise RuntimeError(f"the test wants {handler} of {name} to fail")
-        return inner(uses, message)
     setattr(module, handler, outer)
 
 

@@ -89,11 +89,11 @@ def failing():
     def wrap(module, name):
         inner = getattr(module, name)
 
-        def outer(uses, message):
-            obj = message.obj
-            if str(obj.get("name") if isinstance(obj, dict) else obj).startswith(FAIL):
-                raise RuntimeError(f"the test wants {name} to fail")
-            return inner(uses, message)
+        def outer(uses, messages):
+            for obj in (message.obj for message in messages):
+                if str(obj.get("name") if isinstance(obj, dict) else obj).startswith(FAIL):
+                    raise RuntimeError(f"the test wants {name} to fail")
+            return inner(uses, messages)
         setattr(module, name, outer)
     wrap(handlers, "on_needed")
     wrap(provisioning, "on_evaluated")

@@ -71,8 +71,8 @@ class PostgresServer:
         self._run_as: dict = {}
 
     @classmethod
-    def start(cls) -> PostgresServer:
-        """Use the server of the environment, or start one.
+    def start(cls, **settings: str) -> PostgresServer:
+        """Use the server of the environment, or start one; ``settings`` are PostgreSQL's own, over those of a test run.
 
         Raises:
             PostgresMissing: there is none, or it did not come up; the text carries its log.
@@ -85,10 +85,10 @@ class PostgresServer:
         user = _unprivileged_user()
         folder = _folder_for(user)
         binaries = _usable_by(user, _find_binaries(), folder)
-        return cls._start_private(binaries, folder, user)
+        return cls._start_private(binaries, folder, user, settings)
 
     @classmethod
-    def _start_private(cls, binaries: Path, folder: Path, user: pwd.struct_passwd | None) -> PostgresServer:
+    def _start_private(cls, binaries: Path, folder: Path, user: pwd.struct_passwd | None, more: dict[str, str]) -> PostgresServer:
         run_as = _run_as(user, folder)
         data = folder / "data"
         made = subprocess.run(
@@ -97,7 +97,7 @@ class PostgresServer:
         )
         if made.returncode != 0:
             raise PostgresMissing(f"{binaries}/initdb ended with {made.returncode}:\n{made.stdout}")
-        settings = [part for key, value in _SETTINGS.items() for part in ("-c", f"{key}={value}")]
+        settings = [part for key, value in {**_SETTINGS, **more}.items() for part in ("-c", f"{key}={value}")]
         for _ in range(5):  # a free port may be taken by somebody else before the server has it
             port = free_port()
             server = cls(f"postgresql://postgres@127.0.0.1:{port}/postgres", folder=folder)

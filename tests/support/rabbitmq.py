@@ -68,7 +68,7 @@ class RabbitNode:
             "RABBITMQ_LOG_BASE": str(folder / "log"), "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"), "RABBITMQ_PID_FILE": str(folder / "pid"),
             "RABBITMQ_CONF_ENV_FILE": str(folder / "none"), "RABBITMQ_GENERATED_CONFIG_DIR": str(folder / "generated"),
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+sbwt none +S 2:2",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+sbwt none +sbwtdcpu none +sbwtdio none +S 2:2",
         }
         node = cls(f"amqp://guest:guest@127.0.0.1:{port}//", folder, environment, program)
         # Erlang's port mapper would outlive the node as a daemon of its own.

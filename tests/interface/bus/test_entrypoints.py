@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.servers import ROOT, project_environment
 
-MODULES = ("call_scenarios", "event_scenarios", "batch_scenarios")
+MODULES = ("call_scenarios", "event_scenarios", "batch_scenarios", "gathering_scenarios")
 # Read and not imported: this process is not green.
 NAMES = [node.name for module in MODULES for node in ast.parse(Path(__file__).with_name(f"{module}.py").read_text()).body
          if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]

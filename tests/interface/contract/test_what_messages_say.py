@@ -24,11 +24,10 @@ def test_the_whole_of_a_call_carries_its_id_and_each_message_its_cause(user, she
     causes = {item["event"]: names.get(item["causation_id"]) for item in items}
     assert causes == {
         "datareference.create": None, "datarequest.create": None, "datarequest.needed": None, "datareference.provisioning": None,
-        "datasource.updated": "datarequest.selected",
+        "datasource.updated": "datarequest.needed",
         "datareservation.create": "datarequest.needed", "datareservation.created": "datarequest.needed",
         "datarequest.selected": "datarequest.needed",
-        "datareservation.confirmed": "datarequest.selected", "datareservation.updated": "datarequest.selected",
-        "datarequest.evaluated": "datarequest.selected",
+        "datareservation.confirmed": "datarequest.needed", "datarequest.evaluated": "datarequest.needed",
         "datainstance.create": "datarequest.evaluated", "datainstance.provisioning": "datarequest.evaluated",
         "datainstance.ready": "datarequest.evaluated", "datainstance.updated": "datarequest.evaluated",
         "datarequest.satisfied": "datainstance.ready", "datarequest.updated": "datainstance.ready",
@@ -38,9 +37,10 @@ def test_the_whole_of_a_call_carries_its_id_and_each_message_its_cause(user, she
 
 
 def test_an_update_names_attributes_of_the_contract_and_nothing_else(user, shelf, target, word):
-    user.made("do.datainstance.create", {"dataref": {
+    made = user.made("do.datainstance.create", {"dataref": {
         "name": word, "query": f"source:{shelf}", "defaults": {"target": target, "action": "copy"}}}, X_Request_Id=f"call-{word}")
-    updates = [item for item in log_of(user, f"call-{word}", "datareference.provisioned") if item["event"].endswith(".updated")]
+    user.call("do.datarequest.complete", {"id": made["request"]["id"]}, X_Request_Id=f"call-{word}")
+    updates = [item for item in log_of(user, f"call-{word}", "datareservation.updated") if item["event"].endswith(".updated")]
     assert {item["event"] for item in updates} >= {"datarequest.updated", "datainstance.updated", "datareservation.updated",
                                                    "datareference.updated", "datasource.updated"}
     for item in updates:

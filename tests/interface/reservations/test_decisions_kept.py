@@ -158,8 +158,9 @@ def test_what_stands_by_is_freed_when_the_request_is_satisfied(world: World) -> 
 
     class Message:
         obj = {"id": world.request["id"], "attempt": 1}
-    standing_by.on_satisfied(world.uses, Message)
-    standing_by.on_satisfied(world.uses, Message)
+        context = {}
+    standing_by.on_satisfied(world.uses, [Message])
+    standing_by.on_satisfied(world.uses, [Message])
     rejected, = world.rows(state="Rejected")
     assert rejected["data"]["id"] == far and rejected["reason"]["code"] == "not_needed" and rejected["version"] == 3
 

@@ -189,8 +189,8 @@ def test_of_two_writers_at_once_one_wins_and_retrying_makes_both_count(db):
 def test_one_holder_at_a_time_has_a_shard(db):
     outbox = Outbox(METADATA)
     with db.transaction() as uow:
-        assert outbox.lease(uow.connection, 3, "a", 60) and outbox.lease(uow.connection, 3, "a", 60)
-        assert not outbox.lease(uow.connection, 3, "b", 60)
+        assert outbox.lease(uow.connection, [3], "a", 60) == {3} == outbox.lease(uow.connection, [3], "a", 60)
+        assert outbox.lease(uow.connection, [3, 4], "b", 60) == {4}
         outbox.release(uow.connection, 3, "a")
         assert outbox.lease(uow.connection, 3, "b", 0)
     with db.transaction() as uow:

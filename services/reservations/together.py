@@ -1,0 +1,187 @@
+"""Reserve and evaluate in one go, for several requests at once: the way of most requests.
+
+What is found, decided and claimed is what ``reserving`` and ``evaluating`` would find, decide and claim, by the same functions; but
+reservations are written once, with what is decided about them, and the request is told once. It is for requests of which nothing is
+in the way: whatever has a group, heals, follows a lock, has a budget, finds too little or too much, is refused something, or has no
+room, goes step by step as ``reserving.reserve`` begins it. Every part may run twice.
+"""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from services.reservations import budget, evaluating, freeing, keeping, repository, reserving
+from services.reservations.asking import targets_of
+from services.reservations.evaluating import Evaluation
+from services.reservations.models import RESERVATION
+from services.reservations.policy.records import facts_of
+from services.reservations.reserving import CannotGoOn, Intention
+from shared.hosting.uses import Uses
+from shared.kernel.errors import EdgemereError, from_payload
+
+Asked = tuple[Uses, Mapping[str, Any]]
+"""A request as ``requests.plain`` answers it, and what its work belongs to."""
+
+KEPT = 5000
+
+
+class Evaluated:
+    """The attempts that this process took to Evaluated in one go, the newest of them: the message that they are Selected, which was
+    said at the same moment, has nothing left to do. Who is not among them is asked about."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, int], None] = {}
+
+    def add(self, request: str, attempt: int) -> None:
+        self._known[request, attempt] = None
+        while len(self._known) > KEPT:
+            del self._known[next(iter(self._known))]
+
+    def discard(self, request: str, attempt: int) -> None:
+        self._known.pop((request, attempt), None)
+
+    def has(self, obj: Any) -> bool:
+        """Whether a message's object is one of them."""
+        return isinstance(obj, Mapping) and (obj.get("id"), obj.get("attempt")) in self._known
+
+
+FEW = 100
+"""A request that matches more Data than this is large enough to go by itself."""
+
+
+@dataclass
+class _Taking:
+    """One request on its way: what it would reserve, and what is decided about that."""
+
+    uses: Uses
+    request: Mapping[str, Any]
+    intention: Intention
+    evaluation: Evaluation
+
+    @property
+    def claims(self) -> list[dict[str, Any]]:
+        return [*self.intention.claims, *evaluating.claims_of(self.evaluation)]
+
+    def rows(self, status: str) -> list[dict[str, Any]]:
+        """The rows of its reservations with this status, with what is decided about each."""
+        return [{**row, **evaluating.decided_columns(self.evaluation, row["id"])} for row in self.intention.rows
+                if self.evaluation.by_id[row["id"]].status == status]
+
+
+def reserve(uses: Uses, asked: Sequence[Asked]) -> None:
+    """Take Needed requests to Evaluated; those with something in the way to Selected, or say why they wait or fail."""
+    usual = [(own, request) for own, request in asked if _is_usual(own, request)]
+    # What is caused by one message alone belongs to it in every respect.
+    speaker = usual[0][0] if len(usual) == 1 else uses
+    done = _told(speaker, _written(speaker, _claimed(speaker, _found(speaker, usual)))) if usual else set()
+    for own, request in asked:
+        if request["id"] not in done:
+            uses.parts["evaluated"].discard(request["id"], request["attempt"])
+            reserving.reserve(own, request)
+
+
+def _is_usual(uses: Uses, request: Mapping[str, Any]) -> bool:
+    return not (request.get("group") or request.get("missing") or request.get("checksums")
+                or budget.limits_of(uses.config, request["owner"]))
+
+
+def _found(uses: Uses, asked: Sequence[Asked]) -> list[_Taking]:
+    """Those of the requests that find what they need, with what is decided about it."""
+    pages = uses.mesh.call("catalog", "query_all", expressions=[request["query"] for _, request in asked], limit=FEW, timeout_s=30)
+    known = targets_of(uses, [request for _, request in asked])
+    takings = []
+    for (own, request), page in zip(asked, pages, strict=True):
+        least = max(1, (request.get("select") or {}).get("minimum", 1))
+        if page and page["next"] is None and page["total"] >= least:
+            taking = _decided(own, request, page, known)
+            takings += [taking] if taking else []
+    return takings
+
+
+def _decided(uses: Uses, request: Mapping[str, Any], page: Mapping[str, Any], known: Mapping[str, Any]) -> _Taking | None:
+    found = {"funnel": page["funnel"], "warnings": page["warnings"], "total": page["total"]}
+    intention = Intention(found, page["items"], dict(page["sources"]))
+    places = {key: facts_of(source) for key, source in page["sources"].items()}
+    try:
+        reserving.settle(uses, request, intention, known)
+        evaluation, _ = evaluating.judged(uses, request, [intention.rows], truncated=False, places=places, known=known)
+        evaluating.object_to(evaluation)
+    except CannotGoOn:
+        return None
+    if any(one.status not in ("chosen", "standby") for one in evaluation.by_id.values()):
+        return None
+    return _Taking(uses, request, intention, evaluation)
+
+
+def _claimed(uses: Uses, takings: Sequence[_Taking]) -> list[_Taking]:
+    """Those for which there is room, with their claims."""
+    if not takings:
+        return []
+    granted = uses.mesh.call(
+        "catalog", "claim_all", asks=[{"claims": taking.claims, "holder": taking.request["id"]} for taking in takings],
+        ttl_s=uses.config.reservations.claim_ttl_s, timeout_s=30)
+    return [taking for taking, is_granted in zip(takings, granted, strict=True) if is_granted]
+
+
+def _written(uses: Uses, takings: Sequence[_Taking]) -> list[_Taking]:
+    """Write the reservations in one transaction; those of a request that an earlier run began otherwise are left to ``reserving``."""
+    if not takings:
+        return []
+    parts: dict[str, Any] = {}
+    for taking in takings:
+        for asked, ids, groups in taking.evaluation.parts:
+            kept, shared = keeping.taken_apart(asked, {row_id: taking.evaluation.by_id[row_id] for row_id in ids}, groups)
+            taking.evaluation.kept.update(kept)
+            parts.update(shared)
+    with uses.db.transaction(uses.context) as uow:
+        keeping.store(uow.connection, parts, [taking.evaluation.asked.policies for taking in takings])
+        made: set[str] = set()
+        for status, events in (("chosen", ("create", "confirm")), ("standby", ("create",))):
+            rows = [row for taking in takings for row in taking.rows(status)]
+            for taking in takings:
+                uow.causes.update((row["id"], taking.uses.context) for row in taking.intention.rows)
+            made |= {row["id"] for row in uow.create(RESERVATION, rows, *events, ignore_existing=True)}
+        there = repository.states_of(uow.connection, [
+            row["id"] for taking in takings for row in taking.intention.rows if row["id"] not in made])
+    return [taking for taking in takings if all(
+        row["id"] in made or there[row["id"]] == ("Confirmed" if taking.evaluation.by_id[row["id"]].status == "chosen" else "Created")
+        for row in taking.intention.rows)]
+
+
+def _told(uses: Uses, takings: Sequence[_Taking]) -> set[str]:
+    """Tell the requests; the ids of those that are done with."""
+    if not takings:
+        return set()
+    evaluated, attempts = uses.parts["evaluated"], [(taking.request["id"], taking.request["attempt"]) for taking in takings]
+    for one in attempts:
+        # Before the message can be here.
+        evaluated.add(*one)
+    try:
+        answers = uses.mesh.call("requests", "advance", steps=[_step(taking) for taking in takings], timeout_s=30)
+    except BaseException:
+        # Nobody knows how far they are.
+        for one in attempts:
+            evaluated.discard(*one)
+        raise
+    for taking, refusal in zip(takings, answers, strict=True):
+        if refusal is not None:
+            _taken_back(taking, from_payload(refusal))
+    return {taking.request["id"] for taking in takings}
+
+
+def _step(taking: _Taking) -> dict[str, Any]:
+    rows, context = taking.intention.rows, taking.uses.context
+    chosen = [one for _, one in taking.evaluation.with_status("chosen")]
+    return {
+        "request": taking.request["id"], "attempt": taking.request["attempt"], "reservations": len(rows),
+        "refs": [{"id": row["id"], "name": row["name"]} for row in rows], "found": taking.intention.found,
+        "confirmed": len(chosen), "cost": round(sum(one.cost for one in chosen), 9), "ready_in_s": taking.evaluation.ready_in_s,
+        "cause": {"correlation_id": context.correlation_id, "causation_id": context.causation_id}}
+
+
+def _taken_back(taking: _Taking, error: EdgemereError) -> None:
+    """It was cancelled, or began anew, while this attempt was being reserved."""
+    if error.code != "datarequest.not_needed":
+        raise error
+    freeing.free_all(taking.uses, taking.request["id"], {"code": "cancelled"}, up_to=taking.request["attempt"])

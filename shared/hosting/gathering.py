@@ -1,0 +1,149 @@
+"""The entrypoint for a method that does the work of several messages in one go, when several wait.
+
+What becomes of a message is as for ``on_event``: acked after its work, or in a retry queue, or with the dead letters, each by itself.
+"""
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from eventlet import spawn_after
+from eventlet.event import Event as GreenEvent
+from kombu.message import Message as KombuMessage
+from nameko.exceptions import ContainerBeingKilled
+
+from shared.bus.event import EventMessage, delivery_of, event_of
+from shared.bus.message import Delivery
+from shared.bus.topology import INTERNAL
+from shared.hosting.entrypoints import OnEvent, event_context
+
+log = logging.getLogger(__name__)
+
+MOST = 20
+# After several at once a little more is waited for: a transaction costs more than the messages in it.
+GATHER_S = 0.015
+# What waits for longer than this behind one batch is handled beside it; so many batches at most.
+BESIDE_S = 0.3
+BATCHES = 4
+
+Item = tuple[EventMessage, Delivery, KombuMessage]
+
+
+class OnEvents(OnEvent):
+    """As ``on_event``, for a method that handles several at once: ``method(self, messages)``.
+
+    It gets what waits at that moment, at most ``most``: a message that comes alone is handled alone and at once, and the more
+    there is to do, the more each transaction and each call does. One batch is handled at a time; where one takes long, another
+    beside it. The worker's context belongs to no message: ``uses.caused_by(message)`` has that. When the method fails, each
+    message is handled alone, and only what fails then is tried again; so part of the work may be done twice.
+    """
+
+    def __init__(self, source: str, event: str, *, most: int = MOST, **options: Any) -> None:
+        super().__init__(source, event, **options)
+        self.most = most
+
+    @property
+    def prefetch(self) -> int:
+        return self._prefetch or 2 * self.most
+
+    def setup(self) -> None:
+        super().setup()
+        self._waiting: list[Item] = []
+        self._at_work = 0
+        self._began = 0.0
+        self._stopping = self._looks_again = False
+
+    def stop(self) -> None:
+        self._stopping = True
+        # What nobody has begun with is for another replica, or for the next start.
+        for _, _, message in self._drawn(len(self._waiting)):
+            self.receiver.settle(KombuMessage.requeue, message)
+        super().stop()
+
+    def has_room(self) -> bool:
+        # ``handle`` waits for nobody.
+        return True
+
+    def handle(self, message: KombuMessage) -> None:
+        """Put an event with those that wait, or dead-letter what is none."""
+        delivery = delivery_of(self.queue.name, message)
+        try:
+            event = event_of(delivery)
+        except Exception as error:
+            log.error("a message of %s is a dead letter: %s", self.queue.name, error)
+            self._put_aside(delivery, message, error)
+            return
+        if self._stopping:
+            self.receiver.settle(KombuMessage.requeue, message)
+            return
+        event.context = {name: value for name, value in event_context(event, self.exchange == INTERNAL).items() if value}
+        self._waiting.append((event, delivery, message))
+        self._take_up()
+
+    def _take_up(self) -> None:
+        """Begin with what waits, unless that is being done and does not take long."""
+        if not self._waiting or self._stopping:
+            return
+        if self._at_work and (time.monotonic() - self._began < BESIDE_S or self._at_work >= BATCHES):
+            if not self._looks_again:
+                self._looks_again = True
+                spawn_after(BESIDE_S, self._look_again)
+            return
+        self._at_work += 1
+        self._began = time.monotonic()
+        self.container.spawn_managed_thread(self._work, identifier=self.queue.name)
+
+    def _look_again(self) -> None:
+        self._looks_again = False
+        self._take_up()
+
+    def _work(self) -> None:
+        try:
+            while self._waiting:
+                self._began = time.monotonic()
+                with self.receiver.event_slots:
+                    batch = self._drawn(self.most)
+                    self._handle_all(batch)
+                if len(batch) > 1:
+                    time.sleep(GATHER_S)
+        finally:
+            self._at_work -= 1
+
+    def _drawn(self, most: int) -> list[Item]:
+        drawn, self._waiting[:] = self._waiting[:most], self._waiting[most:]
+        return drawn
+
+    def _handle_all(self, batch: Sequence[Item]) -> None:
+        if not batch:
+            return
+        try:
+            error = self._done([event for event, _, _ in batch])
+        except ContainerBeingKilled:
+            for _, _, message in batch:
+                self.receiver.settle(KombuMessage.requeue, message)
+            return
+        if error is None:
+            for _, _, message in batch:
+                self.receiver.settle(KombuMessage.ack, message)
+        elif len(batch) == 1:
+            (_, delivery, message), = batch
+            self._put_aside(delivery, message, error)
+        else:
+            for item in batch:
+                self._handle_all([item])
+
+    def _done(self, events: list[EventMessage]) -> BaseException | None:
+        """Have the method run, to its end; what it raised."""
+        done = GreenEvent()
+
+        def handled(worker_ctx: Any, result: Any, exc_info: Any) -> Any:
+            done.send(exc_info[1] if exc_info else None)
+            return result, exc_info
+
+        self.container.spawn_worker(self, (events,), {}, context_data={}, handle_result=handled)
+        return done.wait()
+
+
+on_events = OnEvents.decorator
