@@ -23,7 +23,7 @@ def advance(uses: Uses, told: Sequence[Mapping[str, Any]]) -> list[dict[str, Any
     """Take requests to Evaluated whose reservations are made and decided; both messages of each are said.
 
     ``told``: for each ``{"request", "attempt", "reservations", "refs", "found", "confirmed", "cost", "ready_in_s", "cause":
-    {"correlation_id", "causation_id"}}``. Answers None for each that is Evaluated, or past it, now; for another, which ended or
+    {"correlation_id", "causation_id", "traceparent"}}``. Answers None for each that is Evaluated, or past it, now; for another, which ended or
     began anew meanwhile, the error ``datarequest.not_needed``.
     """
     def work() -> list[dict[str, Any] | None]:

@@ -177,7 +177,7 @@ def _step(taking: _Taking) -> dict[str, Any]:
         "request": taking.request["id"], "attempt": taking.request["attempt"], "reservations": len(rows),
         "refs": [{"id": row["id"], "name": row["name"]} for row in rows], "found": taking.intention.found,
         "confirmed": len(chosen), "cost": round(sum(one.cost for one in chosen), 9), "ready_in_s": taking.evaluation.ready_in_s,
-        "cause": {"correlation_id": context.correlation_id, "causation_id": context.causation_id}}
+        "cause": {"correlation_id": context.correlation_id, "causation_id": context.causation_id, "traceparent": context.traceparent}}
 
 
 def _taken_back(taking: _Taking, error: EdgemereError) -> None:

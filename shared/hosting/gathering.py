@@ -36,7 +36,7 @@ class OnEvents(OnEvent):
 
     It gets what waits at that moment, at most ``most``: a message that comes alone is handled alone and at once, and the more
     there is to do, the more each transaction and each call does. One batch is handled at a time; where one takes long, another
-    beside it. The worker's context belongs to no message: ``uses.caused_by(message)`` has that. When the method fails, each
+    beside it. Of several the worker's context belongs to none: ``uses.caused_by(message)`` has that. When the method fails, each
     message is handled alone, and only what fails then is tried again; so part of the work may be done twice.
     """
 
@@ -142,7 +142,8 @@ class OnEvents(OnEvent):
             done.send(exc_info[1] if exc_info else None)
             return result, exc_info
 
-        self.container.spawn_worker(self, (events,), {}, context_data={}, handle_result=handled)
+        context = dict(events[0].context) if len(events) == 1 else {}
+        self.container.spawn_worker(self, (events,), {}, context_data=context, handle_result=handled)
         return done.wait()
 
 

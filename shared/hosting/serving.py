@@ -20,6 +20,7 @@ from sqlalchemy import select
 from shared.contracts.action import Action, load_parameters
 from shared.contracts.table import BY_RPC
 from shared.hosting.entrypoints import BatchEvent, Rpc, rpc
+from shared.hosting.gathering import OnEvents
 from shared.hosting.rpc import Mesh, current_context
 from shared.hosting.uses import Uses
 from shared.kernel.context import Context
@@ -79,7 +80,7 @@ class UsesProvider(DependencyProvider):
 def _span(uses: Uses, worker_ctx: Any, context: Context) -> Span | None:
     """The span of a worker: of a call that has a trace, of an event, or of a batch, linked with what is in it."""
     entrypoint, name = worker_ctx.entrypoint, f"{uses.service}.{worker_ctx.entrypoint.method_name}"
-    if isinstance(entrypoint, BatchEvent):
+    if isinstance(entrypoint, BatchEvent) or isinstance(entrypoint, OnEvents) and len(worker_ctx.args[0]) > 1:
         heads = dict.fromkeys(found for item in worker_ctx.args[0] if (found := traceparent_of(item.headers.get("traceparent"))))
         links = list(heads)[:MOST_LINKS]
         return uses.tracer.begin(name, "consumer", links=links, messaging_batch_message__count=len(worker_ctx.args[0])) if links else None

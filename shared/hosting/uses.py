@@ -35,6 +35,9 @@ class Uses:
 
     def caused_by(self, message: Any) -> Uses:
         """The same for what one message causes, of several that are handled at once (see ``shared.hosting.gathering``)."""
+        if self.context.causation_id and self.context.causation_id == message.context.get("causation_id"):
+            # It came alone, so that all of this is for it.
+            return self
         return replace(self, context=self.context.having(**message.context), mesh=self.mesh.having(**message.context))
 
     def caught(self, what: str, count: int = 1) -> None:
