@@ -21,15 +21,21 @@ from shared.storage.unit_of_work import UnitOfWork
 CHUNK = 2000
 
 
-def on_evaluated(uses: Uses, messages: Sequence[Any]) -> None:
-    """``datarequest.evaluated``, several at once: make the instances of this attempt. Of another attempt nothing happens."""
+def on_evaluated(uses: Uses, messages: Sequence[Any]) -> list[Any]:
+    """``datarequest.evaluated``, several at once: make the instances of this attempt. Of another attempt nothing happens.
+
+    Of several those are given back that need more than the others.
+    """
     found = uses.mesh.call("requests", "plain_all", requests=[message.obj["id"] for message in messages])
-    asked = {request["id"]: (uses.caused_by(message), request) for message, request in zip(messages, found, strict=True)
+    asked = {request["id"]: (message, request) for message, request in zip(messages, found, strict=True)
              if request and request["state"] == "Evaluated" and request["attempt"] == message.obj.get("attempt", request["attempt"])}
-    done = together.provide(uses, list(asked.values()))
-    for request_id, (own, request) in asked.items():
-        if request_id not in done:
-            provide(own, request)
+    done = together.provide(uses, [(uses.caused_by(message), request) for message, request in asked.values()])
+    left = [one for request_id, one in asked.items() if request_id not in done]
+    if len(messages) > 1:
+        return [message for message, _ in left]
+    for message, request in left:
+        provide(uses.caused_by(message), request)
+    return []
 
 
 def provide(uses: Uses, request: Mapping[str, Any]) -> None:

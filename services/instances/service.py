@@ -136,7 +136,7 @@ class Instances:
 
     @on_events("edgemere", "datarequest.evaluated")
     def datarequest_evaluated(self, messages):
-        provisioning.on_evaluated(self.uses, messages)
+        return provisioning.on_evaluated(self.uses, messages)
 
     @on_event("edgemere", "datarequest.failed")
     def datarequest_failed(self, message):

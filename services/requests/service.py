@@ -126,7 +126,7 @@ class Requests:
 
     @on_events("edgemere", "instances.settled", internal=True)
     def settled(self, messages):
-        together.on_settled(self.uses, messages)
+        return together.on_settled(self.uses, messages)
 
     @on_event("edgemere", "instances.gone", internal=True)
     def gone(self, message):

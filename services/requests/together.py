@@ -64,8 +64,11 @@ def _evaluated(uow: UnitOfWork, rows: Sequence[Row], events: Sequence[str], told
         promises.tell(uow, moved, moved["id"] in warned)
 
 
-def on_settled(uses: Uses, messages: Sequence[Any]) -> None:
-    """``instances.settled``, several at once: the requests whose instances are all Ready become Satisfied."""
+def on_settled(uses: Uses, messages: Sequence[Any]) -> list[Any]:
+    """``instances.settled``, several at once: the requests whose instances are all Ready become Satisfied; the others are given back."""
+    if len(messages) == 1:
+        steps.on_settled(uses.caused_by(messages[0]), messages[0])
+        return []
     facts = {message.obj["request"]: message for message in messages}
 
     def work() -> set[str]:
@@ -78,10 +81,8 @@ def on_settled(uses: Uses, messages: Sequence[Any]) -> None:
                 uow.causes[row["id"]] = uses.caused_by(facts[row["id"]]).context
             uow.move(REQUEST, ready, "satisfied", changes=lambda row: steps.satisfied_columns(row, facts[row["id"]].obj))
             return {facts[row["id"]].id for row in ready}
-    done = uses.db.retrying(work) if len(messages) > 1 else set()
-    for message in messages:
-        if message.id not in done:
-            steps.on_settled(uses.caused_by(message), message)
+    done = uses.db.retrying(work)
+    return [message for message in messages if message.id not in done]
 
 
 def _is_ready(row: Row, message: Any) -> bool:

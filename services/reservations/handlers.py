@@ -66,35 +66,58 @@ def _begun(uses: Uses, given: str | Mapping[str, Any]) -> dict[str, Any]:
     return request
 
 
-def on_needed(uses: Uses, messages: Sequence[Any]) -> None:
-    """``datarequest.needed``, several at once: reserve. Of a request that is elsewhere by now nothing happens."""
-    needed: dict[str, together.Asked] = {}
-    for own, request in _of_messages(uses, messages):
+def on_needed(uses: Uses, messages: Sequence[Any]) -> list[Any]:
+    """``datarequest.needed``, several at once: reserve. Of a request that is elsewhere by now nothing happens.
+
+    Of several those are given back that need more than the others.
+    """
+    # What describes a request that nobody made yet makes one: that is for a message by itself.
+    apart = [message for message in messages if len(messages) > 1 and _describes(message)]
+    asked = _of_messages(uses, [message for message in messages if message not in apart])
+    needed = {request["id"]: (own, request) for own, request in asked.values() if request["state"] == "Needed"}
+    done = together.reserve(uses, list(needed.values()))
+    left = [message for message, (_, request) in asked.items() if request["state"] == "Init" or request["id"] in needed.keys() - done]
+    if len(messages) > 1:
+        return [*apart, *left]
+    for own, request in (asked[message] for message in left):
         if request["state"] == "Init":
             own.mesh.call("requests", "fulfill", id=request["id"])
             request = own.mesh.call("requests", "plain", request=request["id"])
         if request["state"] == "Needed":
-            needed[request["id"]] = (own, request)
-    together.reserve(uses, list(needed.values()))
+            reserving.reserve(own, request)
+    return []
 
 
-def on_selected(uses: Uses, messages: Sequence[Any]) -> None:
-    """``datarequest.selected``, several at once: evaluate. Of a request that is elsewhere by now nothing happens."""
-    open_still = [message for message in messages if not uses.parts["evaluated"].has(message.obj)]
-    for own, request in _of_messages(uses, open_still) if open_still else ():
-        if request["state"] == "Selected":
+def on_selected(uses: Uses, messages: Sequence[Any]) -> list[Any]:
+    """``datarequest.selected``, several at once: evaluate. Of a request that is elsewhere by now nothing happens.
+
+    Of several those are given back for which there is something to do.
+    """
+    apart = [message for message in messages if len(messages) > 1 and _describes(message)]
+    open_still = [message for message in messages if message not in apart and not uses.parts["evaluated"].has(message.obj)]
+    selected = {message: one for message, one in _of_messages(uses, open_still).items() if one[1]["state"] == "Selected"}
+    if len(messages) == 1:
+        for own, request in selected.values():
             evaluating.evaluate(own, request)
+        return []
+    return [*apart, *selected]
 
 
-def _of_messages(uses: Uses, messages: Sequence[Any]) -> list[together.Asked]:
-    """The requests that messages are about as they are now, each with what its work belongs to."""
+def _describes(message: Any) -> bool:
+    return isinstance(message.obj, Mapping) and message.obj.get("id") is None
+
+
+def _of_messages(uses: Uses, messages: Sequence[Any]) -> dict[Any, together.Asked]:
+    """The requests that messages are about as they are now, each with what its work belongs to, by message."""
+    if not messages:
+        return {}
     refs = [_ref(uses.caused_by(message), message) for message in messages]
     found = uses.mesh.call("requests", "plain_all", requests=refs)
-    asked = []
+    asked: dict[Any, together.Asked] = {}
     for message, ref, request in zip(messages, refs, found, strict=True):
         own = uses.caused_by(message)
         if request is not None:
-            asked.append((own, request))
+            asked[message] = (own, request)
         elif isinstance(message.obj, Mapping) and message.obj.get("version"):
             # One of ours, destroyed since: nothing to do any more.
             freeing.free_all(own, str(ref), {"code": "destroyed"})

@@ -119,11 +119,11 @@ class Reservations:
 
     @on_events("edgemere", "datarequest.needed")
     def datarequest_needed(self, messages):
-        handlers.on_needed(self.uses, messages)
+        return handlers.on_needed(self.uses, messages)
 
     @on_events("edgemere", "datarequest.selected")
     def datarequest_selected(self, messages):
-        handlers.on_selected(self.uses, messages)
+        return handlers.on_selected(self.uses, messages)
 
     @on_events("edgemere", "datarequest.satisfied")
     def datarequest_satisfied(self, messages):

@@ -69,16 +69,16 @@ class _Taking:
                 if self.evaluation.by_id[row["id"]].status == status]
 
 
-def reserve(uses: Uses, asked: Sequence[Asked]) -> None:
-    """Take Needed requests to Evaluated; those with something in the way to Selected, or say why they wait or fail."""
+def reserve(uses: Uses, asked: Sequence[Asked]) -> set[str]:
+    """Take Needed requests to Evaluated as far as nothing is in their way; the ids of those that are done with."""
     usual = [(own, request) for own, request in asked if _is_usual(own, request)]
     # What is caused by one message alone belongs to it in every respect.
     speaker = usual[0][0] if len(usual) == 1 else uses
     done = _told(speaker, _written(speaker, _claimed(speaker, _found(speaker, usual)))) if usual else set()
-    for own, request in asked:
+    for _, request in asked:
         if request["id"] not in done:
             uses.parts["evaluated"].discard(request["id"], request["attempt"])
-            reserving.reserve(own, request)
+    return done
 
 
 def _is_usual(uses: Uses, request: Mapping[str, Any]) -> bool:

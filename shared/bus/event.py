@@ -16,7 +16,7 @@ ORIGINAL_EXCHANGE = "x-exchange"
 ORIGINAL_KEY = "x-routing-key"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class EventMessage:
     """One event.
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from eventlet import spawn_after
@@ -36,8 +37,9 @@ class OnEvents(OnEvent):
 
     It gets what waits at that moment, at most ``most``: a message that comes alone is handled alone and at once, and the more
     there is to do, the more each transaction and each call does. One batch is handled at a time; where one takes long, another
-    beside it. Of several the worker's context belongs to none: ``uses.caused_by(message)`` has that. When the method fails, each
-    message is handled alone, and only what fails then is tried again; so part of the work may be done twice.
+    beside it. Of several the worker's context belongs to none: ``uses.caused_by(message)`` has that. Of several the method may give back
+    those that it did nothing about, because they need more than the others: each of them is then handled alone, beside the next batch.
+    When the method fails, each message is handled alone, and only what fails then is tried again; so part of the work may be done twice.
     """
 
     def __init__(self, source: str, event: str, *, most: int = MOST, **options: Any) -> None:
@@ -105,7 +107,9 @@ class OnEvents(OnEvent):
                 self._began = time.monotonic()
                 with self.receiver.event_slots:
                     batch = self._drawn(self.most)
-                    self._handle_all(batch)
+                    left = self._handle_all(batch)
+                for item in left:
+                    self.container.spawn_managed_thread(partial(self._alone, item), identifier=self.queue.name)
                 if len(batch) > 1:
                     time.sleep(GATHER_S)
         finally:
@@ -115,31 +119,38 @@ class OnEvents(OnEvent):
         drawn, self._waiting[:] = self._waiting[:most], self._waiting[most:]
         return drawn
 
-    def _handle_all(self, batch: Sequence[Item]) -> None:
+    def _alone(self, item: Item) -> None:
+        with self.receiver.event_slots:
+            self._handle_all([item])
+
+    def _handle_all(self, batch: Sequence[Item]) -> Sequence[Item]:
+        """Have a batch handled and settled; those of it that are to be handled alone are given back."""
         if not batch:
-            return
+            return ()
         try:
-            error = self._done([event for event, _, _ in batch])
+            error, left = self._done([event for event, _, _ in batch])
         except ContainerBeingKilled:
             for _, _, message in batch:
                 self.receiver.settle(KombuMessage.requeue, message)
-            return
-        if error is None:
-            for _, _, message in batch:
-                self.receiver.settle(KombuMessage.ack, message)
-        elif len(batch) == 1:
+            return ()
+        if len(batch) == 1 and error is not None:
             (_, delivery, message), = batch
             self._put_aside(delivery, message, error)
-        else:
-            for item in batch:
-                self._handle_all([item])
+            return ()
+        if error is not None:
+            return batch
+        alone = {id(event) for event in left} if len(batch) > 1 else ()
+        for event, _, message in batch:
+            if id(event) not in alone:
+                self.receiver.settle(KombuMessage.ack, message)
+        return [item for item in batch if id(item[0]) in alone]
 
-    def _done(self, events: list[EventMessage]) -> BaseException | None:
-        """Have the method run, to its end; what it raised."""
+    def _done(self, events: list[EventMessage]) -> tuple[BaseException | None, Sequence[EventMessage]]:
+        """Have the method run, to its end; what it raised, and what it gave back."""
         done = GreenEvent()
 
         def handled(worker_ctx: Any, result: Any, exc_info: Any) -> Any:
-            done.send(exc_info[1] if exc_info else None)
+            done.send((exc_info[1] if exc_info else None, result or ()))
             return result, exc_info
 
         context = dict(events[0].context) if len(events) == 1 else {}

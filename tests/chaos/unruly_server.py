@@ -27,10 +27,23 @@ def unruly(module, handler):
     inner = getattr(module, handler)
 
     def outer(uses, given):
-        # Some take several messages at once.
-        for message in given if isinstance(given, list) else [given]:
+        if not isinstance(given, list):
+            misbehave(given.obj)
+            return inner(uses, given)
+        if len(given) == 1:
+            misbehave(given[0].obj)
+            return inner(uses, given)
+        # Of several at once those are given back that take long.
+        apart = [message for message in given if told(message.obj, "slow")]
+        rest = [message for message in given if message not in apart]
+        for message in rest:
             misbehave(message.obj)
-        return inner(uses, given)
+        return [*apart, *((inner(uses, rest) or ()) if rest else ())]
+
+    def told(obj, what):
+        file = FOLDER / "unruly.json"
+        wanted = json.loads(file.read_text()).get(handler, {}) if file.exists() else {}
+        return what in wanted and str(obj.get("name") if isinstance(obj, dict) else obj).startswith(wanted[what])
 
     def misbehave(obj):
         name = str(obj.get("name") if isinstance(obj, dict) else obj)
