@@ -194,6 +194,7 @@ ERRORS = {
     "source.unlisted": "A listing describes an item that is not there.",
     "source.link_skipped": "A link in the folder; links are not followed.",
     "source.special_skipped": "A device, a socket or a pipe in the folder.",
+    "source.is_folder": "The data is a folder, which has no bytes of its own; the files in it do.",
     "source.no_bytes": "A simulated source has no bytes.",
     "source.unreachable": "The server of the source cannot be reached.",
     "source.secret_missing": "A secret that the parameters name is not there where the source is read.",

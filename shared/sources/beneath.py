@@ -77,6 +77,11 @@ class Root:
         with self._lock:
             self._kept.pop(native, None)
 
+    def forget_all(self) -> None:
+        """Let go of all folders: some were renamed or removed."""
+        with self._lock:
+            self._kept.clear()
+
     def _walk(self, native: bytes, create: bool) -> int:
         current = os.dup(self._top)
         for part in native.split(b"/") if native else ():

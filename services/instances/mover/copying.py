@@ -12,6 +12,7 @@ from services.instances.mover.target import Spot, exists
 from services.instances.mover.work import Work
 from shared.hosting.worker_loop import Job
 from shared.kernel.errors import Conflict, EdgemereError
+from shared.sources.file import FileSource
 from shared.sources.port import Source, Stat
 
 LARGE = 1 << 20
@@ -21,12 +22,16 @@ STORED = 4
 
 def copy(job: Job) -> None:
     """Copy every item, small ones first: what is quick is ready soon."""
+    from services.instances.mover.folders import copy_folder
     from services.instances.mover.large import copy_large
     from services.instances.mover.small import copy_small
 
     with Work(job) as work:
-        small, large, stored = [], [], []
+        small, large, stored, folders = [], [], [], []
         for item in work.items():
+            if _is_folder(work, item):
+                folders.append(item)
+                continue
             if _goes_to_store(work, item):
                 stored.append(item)
                 continue
@@ -37,7 +42,17 @@ def copy(job: Job) -> None:
         _store(work, stored)
         for item in large:
             work.attempt(item, lambda item: _one(work, item, copy_large))
+        for item in folders:
+            work.attempt(item, lambda item: _one(work, item, copy_folder))
         work.done()
+
+
+def _is_folder(work: Work, item: Mapping[str, Any]) -> bool:
+    try:
+        source = work.place(item, "source")
+        return isinstance(source, FileSource) and source.is_folder(item["path"])
+    except Exception:
+        return False  # What cannot be opened fails as whatever it was taken for.
 
 
 def _goes_to_store(work: Work, item: Mapping[str, Any]) -> bool:
@@ -105,9 +120,14 @@ def finish(work: Work, item: Mapping[str, Any], size: int, checksum: str, moved:
     work.ok(item, moved=moved, **target.locate(item["target_path"]), size=size, checksum=checksum, verified="checksum", **more)
 
 
+def keeps_time(item: Mapping[str, Any]) -> bool:
+    """Whether the copy has the time of its source: moved data, and the files of a folder that is moved."""
+    return bool(item.get("moves") or item.get("keeps_time"))
+
+
 def keep_time(item: Mapping[str, Any], fd: int, before: Stat) -> None:
     """Give moved data the time that it had: its content did not change."""
-    if item.get("moves") and before.modified_ns is not None:
+    if keeps_time(item) and before.modified_ns is not None:
         os.utime(fd, ns=(before.modified_ns, before.modified_ns))
 
 

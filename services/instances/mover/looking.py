@@ -33,13 +33,21 @@ def look(work: Work, item: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
     Raises:
         EdgemereError: it is not there, cannot be read, or is not what the catalogue says.
     """
-    source, path = work.place(item, "source"), item["path"]
+    from services.instances.mover.folders import hash_folder, is_folder
+
+    source: Any = work.place(item, "source")
+    path = item["path"]
     if not source.has_bytes:
         found = source.stat(path)
         as_known(item, found)
         return {"uri": None, "path": None, "size": found.size, "checksum": found.checksum, "verified": "simulated"}, 0
     checksum = item.get("checksum")
-    if not checksum and source.locate(path)["path"] is None and hasattr(source, "reachable"):
+    if is_folder(work, item):
+        found = source.stat(path)
+        as_known(item, found)
+        if checksum:
+            same_checksum(item, hash_folder(work, item, source.root, path)[1])
+    elif not checksum and source.locate(path)["path"] is None and hasattr(source, "reachable"):
         found = source.reachable(path)
     else:
         with source.open(path) as stream:

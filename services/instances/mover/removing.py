@@ -7,10 +7,12 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import stat
 from collections.abc import Mapping
 from typing import Any
 
 from services.instances.mover import store
+from services.instances.mover.folders import hash_folder, remove_tree
 from services.instances.mover.looking import same_checksum
 from services.instances.mover.target import TRASH, Spot, exists, remove_empty, rename_new, sync_folders, target_error
 from services.instances.mover.work import Work
@@ -85,6 +87,8 @@ def _discard(work: Work, item: Mapping[str, Any], spot: Spot, moved: list[tuple[
         return
     trash = spot.root.folder(TRASH, create=True)
     # An older copy under the key in the trash gives way: same key, same data.
+    if stat.S_ISDIR(os.stat(spot.name, dir_fd=folder.fd, follow_symlinks=False).st_mode):
+        remove_tree(spot.root, trash, spot.key)
     os.rename(spot.name, spot.key, src_dir_fd=folder.fd, dst_dir_fd=trash.fd)
     moved.append((item, spot))
 
@@ -106,6 +110,11 @@ def _restore(work: Work, item: Mapping[str, Any], spot: Spot) -> None:
         raise NotFound("target.trash_empty", f"There is nothing in the trash to restore '{spot.shown()}' from.",
                        next_step="Ask for the data again.")
     fd = os.open(spot.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder.fd)
+    if stat.S_ISDIR(os.fstat(fd).st_mode):
+        os.close(fd)
+        size, checksum = hash_folder(work, item, spot.root, item["target_path"])
+        _restored(work, item, spot, size, checksum)
+        return
     with os.fdopen(fd, "rb", buffering=0) as stream:
         digest, size = hashlib.sha256(), 0
         while piece := stream.read(1 << 20):
@@ -113,7 +122,10 @@ def _restore(work: Work, item: Mapping[str, Any], spot: Spot) -> None:
             size += len(piece)
             work.check()
             work.progress(item["key"], size, None, "verifying")
-    checksum = "sha256:" + digest.hexdigest()
+    _restored(work, item, spot, size, "sha256:" + digest.hexdigest())
+
+
+def _restored(work: Work, item: Mapping[str, Any], spot: Spot, size: int, checksum: str) -> None:
     same_checksum({**item, "path": spot.shown()}, checksum)
     place = work.place(item, "target").locate(item["target_path"])
     work.ok(item, moved=size, **place, size=size, checksum=checksum, verified="checksum")
@@ -132,6 +144,8 @@ def _purge(work: Work, item: Mapping[str, Any], spot: Spot) -> None:
                 purged = True
             except FileNotFoundError:
                 pass
+            except IsADirectoryError:
+                purged = remove_tree(spot.root, opened, name)
     if folder is not None:
         remove_empty(spot.root, spot.folder_path)
     if trash is not None:

@@ -5,9 +5,11 @@ Done only when the catalogue says that the data is at the target. May be repeate
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping
 from typing import Any
 
+from services.instances.mover.folders import unmark_files
 from services.instances.mover.target import Spot, mark_of, target_error
 from services.instances.mover.work import Work
 from shared.hosting.worker_loop import Job
@@ -32,7 +34,7 @@ def _settle(work: Work, item: Mapping[str, Any]) -> None:
         raise Conflict("checksum_mismatch", f"'{item['target_path']}' has {there.size} bytes at the target, {item['size']} were moved; "
                        "nothing was deleted at the source.", next_step="Look at who writes at the target.")
     if isinstance(getattr(target, "root", None), Root):
-        _take_over(Spot(target, item["key"], item["target_path"]))
+        _take_over(Spot(target, item["key"], item["target_path"]), item["target_path"])
     try:
         source = work.place(item, "source")
         if not getattr(source, "deletable", False):
@@ -50,13 +52,15 @@ def _settle(work: Work, item: Mapping[str, Any]) -> None:
     work.ok(item, deleted=deleted, kept=None)
 
 
-def _take_over(spot: Spot) -> None:
+def _take_over(spot: Spot, item_path: str) -> None:
     """Remove the mark of the copy, so that a scan sees the file as the source's own."""
     try:
         folder = spot.folder()
         fd = os.open(spot.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder.fd)
         try:
             if mark_of(fd) == spot.key:
+                if stat.S_ISDIR(os.fstat(fd).st_mode):
+                    unmark_files(spot.root, item_path)
                 os.removexattr(fd, COPY_MARK)
             os.fsync(fd)
         finally:

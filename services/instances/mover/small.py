@@ -16,7 +16,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from services.instances.mover.copying import LARGE, already_there, changed, finish, keep_time, unchanged
+from services.instances.mover.copying import LARGE, already_there, changed, finish, keep_time, keeps_time, unchanged
 from services.instances.mover.looking import as_known, read, same_checksum, source_of
 from services.instances.mover.target import Spot, mark, part_name, remove_empty, rename_new, sync_file_system, sync_folders, target_error
 from services.instances.mover.work import Work
@@ -315,7 +315,7 @@ def _write_part(item: Mapping[str, Any], way: _Way, named: tuple[bytes, bytes], 
         done = os.write(fd, content)
         while done < len(content):
             done += os.write(fd, content[done:])
-        if item.get("moves"):
+        if keeps_time(item):
             keep_time(item, fd, before if isinstance(before, Stat) else stat_of(before))
         if alone:
             os.fsync(fd)

@@ -49,7 +49,7 @@ class Spot:
         return self.root.folder(self.folder_path, create)
 
     def is_ours(self, folder: Folder, name: bytes) -> bool | None:
-        """Whether the file carries the key's mark; None when there is no file."""
+        """Whether the file (or folder) carries the key's mark; None when there is none."""
         try:
             fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder.fd)
         except OSError as error:
@@ -57,7 +57,8 @@ class Spot:
                 return None
             return False
         try:
-            return stat.S_ISREG(os.fstat(fd).st_mode) and mark_of(fd) == self.key
+            mode = os.fstat(fd).st_mode
+            return (stat.S_ISREG(mode) or stat.S_ISDIR(mode)) and mark_of(fd) == self.key
         finally:
             os.close(fd)
 

@@ -61,6 +61,11 @@ class Work:
             self._mounts.close()
 
     @property
+    def body(self) -> Mapping[str, Any]:
+        """The job's words."""
+        return self._job.body
+
+    @property
     def cancelled(self) -> bool:
         return self._job.cancelled
 
