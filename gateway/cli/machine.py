@@ -96,7 +96,7 @@ def _migrate(**given: Any) -> None:
     config = _config(given)
     from shared.hosting import run
 
-    _exit(run.migrate(config))
+    _exit(run.migrate(config, given["names"]))
 
 
 def _first_key(**given: Any) -> None:
@@ -193,8 +193,9 @@ COMMANDS: dict[str, click.Command] = {
     "serve": click.Command("serve", callback=_serve, context_settings=_HELP, help="Run one service, or the gateway, alone, as containers do.", params=[
         click.Argument(["name"]), _PORT, click.Option(["host", "--host"], help="The address to listen on."), _DATA, _ENVIRONMENT, _CONFIG,
     ]),
-    "migrate": click.Command("migrate", callback=_migrate, context_settings=_HELP, params=[_DATA, _ENVIRONMENT, _CONFIG],
-                             help="Bring the databases to the schema of this version."),
+    "migrate": click.Command("migrate", callback=_migrate, context_settings=_HELP, params=[
+        click.Argument(["names"], nargs=-1, metavar="[SERVICE]…"), _DATA, _ENVIRONMENT, _CONFIG,
+    ], help="Bring the databases, or those of the services named, to the schema of this version."),
     "demo": click.Command("demo", callback=_demo, context_settings=_HELP, help="See what it does, on real files that come with it.", params=[
         click.Option(["leaves", "--exit"], is_flag=True, help="End after the last step, instead of staying up."), _PORT,
         click.Option(["data", "--data"], metavar="DIR", help="The demo's own folder; kept, so that the next time is quick."),

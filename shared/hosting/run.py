@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -200,9 +200,7 @@ def serve(config: Config, name: str, gateway: type | None = None) -> int:
     set_up_logging(config)
     config = resolved(config)
     names = (*SERVICES, GATEWAY)
-    if name not in names:
-        raise Invalid("service.unknown", f"There is no service '{name}'.{did_you_mean(name, names)}",
-                      next_step=f"There are {', '.join(names)}.")
+    _check_name(name, names)
     if is_embedded(config):
         raise EdgemereError("broker.embedded", "One service alone needs a broker that other processes reach.",
                             next_step="Set EDGEMERE_AMQP_URI, or start everything with: edgemere up")
@@ -226,6 +224,12 @@ def serve(config: Config, name: str, gateway: type | None = None) -> int:
         raise
 
 
+def _check_name(name: str, names: Sequence[str]) -> None:
+    if name not in names:
+        raise Invalid("service.unknown", f"There is no service '{name}'.{did_you_mean(name, names)}",
+                      next_step=f"There are {', '.join(names)}.")
+
+
 def _listening(mesh: Mesh, config: Config) -> str:
     try:
         return mesh.page.serve(config.health.host, config.health.port)
@@ -234,10 +238,16 @@ def _listening(mesh: Mesh, config: Config) -> str:
                        f"{config.health.port}: {error.strerror}.", next_step="Choose another health.host or health.port.") from None
 
 
-def migrate(config: Config) -> int:
-    """Bring every database to the current schema; files only while no server runs on their folder."""
+def migrate(config: Config, names: Sequence[str] = ()) -> int:
+    """Bring every database, or those of the services named, to the current schema; files only while no server runs on their folder.
+
+    Raises:
+        Invalid: ``service.unknown``.
+    """
+    for name in names:
+        _check_name(name, SERVICES)
     with nullcontext() if config.database.url else DataFolder.open(config.data_dir):
-        for name in SERVICES:
+        for name in names or SERVICES:
             open_database(config, name).close()
             print(f"{name}: current")
     return 0

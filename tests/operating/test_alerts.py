@@ -169,7 +169,7 @@ def a_broker_that_takes_nothing(ward: Ward) -> None:
 def a_consumer_that_falls_behind(ward: Ward) -> None:
     ward.signal("requests", signal.SIGSTOP)
     ward.ask("fmdm/datasource/simulate", {"name": "more", "listing": {f"m{n}": {"size": 1} for n in range(6_000)}}, "wait=0")
-    ward.fires_and_clears("requests falls behind", ["EdgemereQueueBacklog"], lambda: ward.signal("requests", signal.SIGCONT))
+    ward.fires_and_clears("requests falls behind", ["EdgemereQueueBacklog"], lambda: ward.signal("requests", signal.SIGKILL))
 
 
 def a_message_about_nothing(ward: Ward) -> None:
@@ -195,7 +195,7 @@ def a_broker_that_lost_a_message(ward: Ward) -> None:
         ward.prometheus.until(lambda: consumers() == 0, 60, "the broker lets go of the frozen consumer")
         ward.ask("do/datarequest/create", {"query": "source:camera", "name": "forgotten"}, "wait=0")
         ward.prometheus.until(lambda: connection.default_channel.queue_purge(queue) > 0, 30, "the message is there to be lost")
-    ward.signal("reservations", signal.SIGCONT)
+    ward.signal("reservations", signal.SIGKILL)
     ward.fires_and_clears("a message was lost", ["EdgemereSweeperCatches"], lambda: None)
     assert ward.ask("do/datarequest/show?id=forgotten")[1]["state"] == "Satisfied"
 

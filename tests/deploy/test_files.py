@@ -1,0 +1,134 @@
+"""The Dockerfile, the compose files and the Kubernetes manifests are what their tools accept, and locked down."""
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from tests.deploy.reach import COMPOSE, merged, rendered
+from tests.support.servers import ROOT
+
+KUBERNETES = ROOT / "deploy" / "kubernetes"
+OVERLAYS = ("dev", "test", "prod", "one-postgres", "sources", "monitoring")
+TOOLS = Path(sys.executable).parent
+SECRET = re.compile(r"passw|secret|token|credential|_key$", re.IGNORECASE)
+
+
+def _run(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+
+
+def test_hadolint_has_nothing_to_say_about_the_dockerfile():
+    done = _run(str(TOOLS / "hadolint"), "Dockerfile")
+    assert done.returncode == 0, done.stdout
+
+
+def test_yaml_is_well_formed_and_says_nothing_twice():
+    rules = "{extends: relaxed, rules: {line-length: disable, key-duplicates: enable, indentation: disable, commas: disable}}"
+    files = ["docker-compose.yml", *map(str, sorted((ROOT / "deploy").rglob("*.y*ml")))]
+    done = _run(str(TOOLS / "yamllint"), "--strict", "-d", rules, *files)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("overlays", [(), *((name,) for name in OVERLAYS), ("prod", "monitoring", "one-postgres", "sources")], ids=str)
+def test_the_compose_files_fit_the_specification(overlays):
+    schema = json.loads((ROOT / "tests" / "deploy" / "schemas" / "compose-spec.json").read_text())
+    jsonschema.Draft7Validator(schema).validate(merged(*overlays))
+
+
+@pytest.mark.skipif(not shutil.which("docker"), reason="docker's own command line looks at what the schema cannot say")
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_the_compose_files_are_a_swarm_stack(overlay, tmp_path):
+    done = _run("docker", "--config", str(tmp_path), "stack", "config", "-c", "docker-compose.yml", "-c", f"deploy/compose/{overlay}.yml")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("overlays", [(), ("dev",), ("prod", "monitoring", "one-postgres")], ids=str)
+def test_every_container_is_locked_down_limited_and_looked_after(overlays):
+    for name, service in merged(*overlays)["services"].items():
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service.get("cap_add", []) == (["NET_BIND_SERVICE"] if name == "proxy" else []), name
+        assert int(service["user"].partition(":")[0]) > 0, name
+        assert service["deploy"]["resources"]["limits"].keys() >= {"cpus", "memory", "pids"}, name
+        assert service["healthcheck"].get("test") or name.endswith("-migration"), name
+        assert not {"privileged", "network_mode", "pid", "ipc", "devices"} & service.keys(), name
+        assert not re.search(r":latest$|^[^:]+$", service["image"].replace("${REGISTRY:-}", "")), name
+        for key, value in service.get("environment", {}).items():
+            assert not SECRET.search(key) or key.endswith("_FILE") and str(value).startswith("/run/secrets/"), f"{name}: {key} is a secret in the environment"
+        assert not any("docker.sock" in str(volume) for volume in service.get("volumes", ())), name
+
+
+def test_every_secret_that_is_named_is_made_and_none_is_kept(tmp_path):
+    made = _run(sys.executable, str(COMPOSE / "make-secrets"), str(tmp_path / "secrets"))
+    assert made.returncode == 0, made.stderr
+    wanted = {Path(secret["file"]).name for secret in merged("prod", "one-postgres")["secrets"].values()}
+    files = {path.name: path for path in (tmp_path / "secrets").iterdir()}
+    assert files.keys() == wanted
+    assert all(path.stat().st_mode & 0o077 == 0 and path.read_text() for path in files.values())
+    before = {name: path.read_text() for name, path in files.items()}
+    assert _run(sys.executable, str(COMPOSE / "make-secrets"), str(tmp_path / "secrets")).returncode == 0
+    assert before == {name: path.read_text() for name, path in files.items()}
+    assert files["amqp_password"].read_text() not in files["rabbitmq_definitions"].read_text()
+    assert "deploy/compose/secrets/" in (ROOT / ".gitignore").read_text().split()
+
+
+def test_the_base_is_what_its_maker_makes_and_has_the_settings_of_compose():
+    spec = importlib.util.spec_from_file_location("make_base", KUBERNETES / "make_base.py")
+    assert spec is not None and spec.loader is not None
+    maker: Any = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(maker)
+    for name, manifests in maker.files().items():
+        assert (KUBERNETES / "base" / name).read_text() == maker.text(manifests), f"{name}: run deploy/kubernetes/make_base.py"
+    for name in ("mesh.yaml", "gateway.yaml", "migrations.yaml", "rabbitmq.conf", "rabbitmq_plugins"):
+        assert (KUBERNETES / "base" / name).read_text() == (COMPOSE / name).read_text(), name
+
+
+@pytest.mark.parametrize("overlay", ["dev", "test", "prod"])
+def test_the_kubernetes_manifests_fit_the_api_and_are_locked_down(overlay, tmp_path):
+    manifests = rendered(overlay)
+    (tmp_path / "all.yaml").write_text(yaml.safe_dump_all(manifests))
+    done = _run(str(TOOLS / "kubernetes-validate"), "--strict", str(tmp_path / "all.yaml"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    kinds = {}
+    for one in manifests:
+        kinds.setdefault(one["kind"], []).append(one["metadata"]["name"])
+        if one["kind"] not in ("Deployment", "StatefulSet", "Job"):
+            continue
+        name, pod = one["metadata"]["name"], one["spec"]["template"]["spec"]
+        assert pod["automountServiceAccountToken"] is False and pod["securityContext"]["runAsNonRoot"] is True, name
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        for container in pod["containers"]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}, name
+            assert container["resources"].keys() == {"requests", "limits"}, name
+            assert not any(SECRET.search(entry["name"]) and not entry["name"].endswith("_FILE") for entry in container["env"]) if "env" in container else True
+            assert one["kind"] == "Job" or container.keys() >= {"startupProbe", "livenessProbe", "readinessProbe"}, name
+            assert re.search(r":[^:]+$", container["image"]) and not container["image"].endswith(":latest"), name
+    assert sorted(kinds["PodDisruptionBudget"]) == sorted(kinds["Deployment"] + kinds["StatefulSet"])
+    assert sorted(kinds["HorizontalPodAutoscaler"]) == sorted(kinds["Deployment"])
+    assert len(kinds["Job"]) == 5
+
+
+def test_keda_takes_the_place_of_the_autoscalers_of_what_it_scales(tmp_path):
+    overlay = tmp_path / "kubernetes" / "overlays" / "with"
+    shutil.copytree(KUBERNETES, tmp_path / "kubernetes")
+    shutil.copytree(KUBERNETES / "overlays" / "prod", overlay)
+    text = (overlay / "kustomization.yaml").read_text()
+    (overlay / "kustomization.yaml").write_text(text + "components: [../../components/keda, ../../components/sources]\n")
+    done = _run(str(TOOLS / "kubectl"), "kustomize", str(overlay))
+    assert done.returncode == 0, done.stderr
+    made = list(yaml.safe_load_all(done.stdout))
+    scaled = {one["metadata"]["name"] for one in made if one["kind"] == "ScaledObject"}
+    assert scaled == {"requests", "reservations", "instances"}
+    assert not scaled & {one["metadata"]["name"] for one in made if one["kind"] == "HorizontalPodAutoscaler"}
+    assert any(one["metadata"]["name"] == "sources-out" for one in made if one["kind"] == "NetworkPolicy")
