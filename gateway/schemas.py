@@ -31,7 +31,7 @@ _STATUS_OF_ENDING = {
     "not_ready": 409, "not_needed": 409, "no_bytes": 409, "no_capacity": 409, "not_writable": 409, "exists": 409,
     "syntax": 400, "unknown_operator": 400, "unknown_field": 400, "bad_operand": 400, "too_deep": 400, "too_long": 400,
     "bad_regex": 400, "regex_too_costly": 400, "vanished": 404,
-    "denied": 403, "roles": 403,
+    "denied": 403, "roles": 403, "exceeded": 429, "over": 409,
 }
 
 

@@ -11,10 +11,11 @@ from typing import Any
 from services.events import keyring
 from services.events.models import APIKEY, apikey_table, render_apikey
 from shared.contracts.identities import ADMINISTRATOR, ROLES
+from shared.hosting import quotas
 from shared.hosting.uses import Uses
 from shared.kernel import clock
 from shared.kernel.context import Context
-from shared.kernel.errors import Conflict, Denied, Invalid, NotFound, Unauthenticated, did_you_mean
+from shared.kernel.errors import Conflict, DeadlineExceeded, Denied, Invalid, NotFound, Unauthenticated, Unavailable, did_you_mean
 from shared.kernel.ids import is_id, new_id, noun_of
 from shared.lists.naming import known_names
 from shared.query.values import is_clean
@@ -114,7 +115,10 @@ def revoke(uses: Uses, parameters: dict[str, Any]) -> dict[str, Any]:
 
 
 def whoami(uses: Uses) -> dict[str, Any]:
-    """Who is calling: ``{owner, roles, credential, anonymous, key}``; ``key`` is the row of the key, where it is one."""
+    """Who is calling: ``{owner, roles, credential, anonymous, key, quota}``.
+
+    ``key`` is the row of the key, where it is one; ``quota`` says what there may be of what, and what remains.
+    """
     context = uses.context
     found: dict[str, Any] = {"owner": context.owner, "roles": list(context.roles), "credential": context.credential or None,
                              "anonymous": not context.credential, "key": None}
@@ -122,7 +126,19 @@ def whoami(uses: Uses) -> dict[str, Any]:
         with uses.db.reading() as connection:
             row = keyring.by_id(connection, context.credential)
         found["key"] = render_apikey(row) if row else None
-    return found
+    return {**found, "quota": _quota(uses, context.owner)}
+
+
+def _quota(uses: Uses, owner: str) -> dict[str, Any]:
+    quota = quotas.quota_of(uses.config, owner)
+    used: dict[str, int] = {}
+    for kinds, service in (({"requests"}, "requests"), ({"instances", "bytes"}, "instances")):
+        if quota.keys() & kinds:
+            try:
+                used |= uses.mesh.call(service, "held_by", owner=owner)
+            except (Unavailable, DeadlineExceeded):
+                continue  # What is not known now is left out.
+    return quotas.standing(quota, used)
 
 
 # --- what gateways ask ---------------------------------------------------------------------------------------------

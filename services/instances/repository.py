@@ -25,6 +25,16 @@ MOST_ENTRIES = 1_000_000
 LIVE = ("Provisioning", "Ready", "Broken")
 
 
+def held_by(connection: Connection, owner: str) -> dict[str, int]:
+    """What an owner has now: ``{instances, bytes}``, bytes being those of copies that are there or under way."""
+    mine = (table.c.owner == owner, table.c.state.in_(LIVE), table.c.destroyed_at.is_(None))
+    instances = connection.execute(select(func.count()).select_from(table).where(*mine)).scalar_one()
+    copied = connection.execute(select(func.coalesce(func.sum(access.c.size), 0)).select_from(
+        access.join(table, table.c.id == access.c.instance_id)).where(
+        *mine, access.c.action.in_(("copy", "move")), access.c.state.in_(("pending", "ready")))).scalar_one()
+    return {"instances": instances, "bytes": int(copied)}
+
+
 def _rows(connection: Connection, statement: Any) -> list[Row]:
     return [dict(row) for row in connection.execute(statement).mappings()]
 

@@ -70,6 +70,11 @@ class Instances:
             return repository.refs(connection, 1_000_000, **of)
 
     @rpc
+    def held_by(self, owner):
+        with self.uses.db.reading() as connection:
+            return repository.held_by(connection, owner)
+
+    @rpc
     def live_data(self, request):
         with self.uses.db.reading() as connection:
             return repository.live_data(connection, request)

@@ -142,6 +142,7 @@ def begin(uses: Uses, uow: UnitOfWork, reference: Row) -> tuple[Row, Row]:
     """Start a request that provisions a reference, in the same transaction as the move of the reference."""
     row = handlers.request_row(uses, {}, reference, granularity="source")
     handlers.name_request(uow, row, None, reference)
+    handlers.check_quota(uses, uow)
     request, = uow.create(REQUEST, [row], "fulfill")
     moved, = uow.move(REFERENCE, [reference], "provision", changes={
         "request_id": request["id"], "request_name": request["name"], "reason": None})

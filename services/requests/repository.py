@@ -5,7 +5,7 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, or_, select
+from sqlalchemy import Connection, bindparam, func, or_, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 
 from services.requests.models import METADATA, REFERENCE, REQUEST, counter_table, reference_table, request_table
@@ -22,6 +22,20 @@ references = Lister(REFERENCE, {
 })
 
 OPEN = ("Needed", "Selected", "Evaluated")
+
+
+def count_open(uow: UnitOfWork, owner: str) -> int:
+    """How many requests of an owner have not ended; nobody else adds one of his until this transaction is over."""
+    if uow.connection.dialect.name == "postgresql":
+        uow.connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:owner, 1))"), {"owner": owner})
+    return open_of(uow.connection, owner)
+
+
+def open_of(connection: Connection, owner: str) -> int:
+    """How many requests of an owner have not ended."""
+    table = request_table
+    return connection.execute(select(func.count()).select_from(table).where(
+        table.c.owner == owner, table.c.state.in_(("Init", *OPEN, "Satisfied")), table.c.destroyed_at.is_(None))).scalar_one()
 
 
 def row_of(connection: Connection, request: str) -> Row | None:

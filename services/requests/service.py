@@ -1,7 +1,7 @@
 """The service ``requests``: references, requests, and how far they have come."""
 from __future__ import annotations
 
-from services.requests import explain, handlers, plan, references, standing, steps, swapping, together
+from services.requests import explain, handlers, plan, references, repository, standing, steps, swapping, together
 from shared.hosting.entrypoints import batch_event, on_event, rpc
 from shared.hosting.gathering import on_events
 from shared.hosting.serving import UsesProvider, action
@@ -88,6 +88,11 @@ class Requests:
         return references.destroy(self.uses, parameters)
 
     # --- among the services
+    @rpc
+    def held_by(self, owner):
+        with self.uses.db.reading() as connection:
+            return {"requests": repository.open_of(connection, owner)}
+
     @rpc
     def plain(self, request):
         return handlers.plain(self.uses, request)

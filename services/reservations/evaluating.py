@@ -12,6 +12,7 @@ from services.reservations.models import RESERVATION
 from services.reservations.policy.deciding import Asking, Decided, Decider
 from services.reservations.policy.selecting import Refusal, select
 from services.reservations.reserving import CHUNK, CannotGoOn, claim, refuse
+from shared.hosting import quotas
 from shared.hosting.uses import Uses
 from shared.kernel.errors import Conflict, VersionConflict
 from shared.storage.record import Row
@@ -148,11 +149,22 @@ def object_to(evaluation: Evaluation) -> None:
 
 
 def _charge(uses: Uses, request: Mapping[str, Any], evaluation: Evaluation) -> None:
-    """Charge the budget of the request's owner.
+    """Charge the budget of the request's owner, if he may have so much more at all.
+
+    Two of his requests that are evaluated in one moment are judged by the same figures: together they may be over his
+    quota by what one of them makes.
 
     Raises:
-        CannotGoOn: ``over_budget``, with what remains.
+        CannotGoOn: ``over_quota`` or ``over_budget``, with what remains.
     """
+    quota = quotas.quota_of(uses.config, request["owner"])
+    if quota.keys() & {"instances", "bytes"}:
+        chosen = [one for _, one in evaluation.with_status("chosen")]
+        count = len(chosen) if request.get("granularity") == "data" else len({one.source_id for one in chosen})
+        over = quotas.lacking(quota, uses.mesh.call("instances", "held_by", owner=request["owner"]),
+                              {"instances": count, "bytes": int(evaluation.spends["bytes"])})
+        if over:
+            raise CannotGoOn("over_quota", over, can_wait=True)
     refusal = budget.claim(uses, request, evaluation.spends)
     if refusal:
         raise CannotGoOn("over_budget", refusal.detail, can_wait=refusal.can_wait, waits_for=refusal.waits_for)

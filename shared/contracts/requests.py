@@ -194,6 +194,7 @@ REASONS = {
     "no_capacity": "A source or the target has no room.",
     "rejected_by_policy": "The policies rejected what matched, or left fewer than the minimum.",
     "over_budget": "It would cost more than may be spent.",
+    "over_quota": "It would be more instances, or bytes, than its owner may have at a time.",
     "source_unavailable": "A source is suspended, shut down or does not answer.",
     "target_unusable": "The target does not exist, is not writable or is not Ready.",
     "provision_failed": "An instance could not be made.",

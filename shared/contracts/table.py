@@ -23,6 +23,7 @@ _GENERAL = {
     "cursor.invalid": "The cursor is not one of this list.",
     "sort.invalid": "The sort order names a field that the class does not have.",
     "config.invalid": "A setting cannot be used; config.yaml explains every one.",
+    "quota.exceeded": "It would be more than the owner may have at a time.",
     "host_not_allowed": "The Host header names an address that this server does not answer for.",
     "origin_not_allowed": "The page that sent this may not use the server.",
     "rpc.service_unavailable": "A service that is needed is not running; /health/ready says when it is back.",

@@ -112,6 +112,29 @@ class Budgets(fields.Field):
         return {"period_s": period_s, "bytes": size, "money": money}
 
 
+class Quotas(fields.Field):
+    """What owners may have at a time, ``*`` for everybody else: ``{owner: {requests, instances, bytes}}``.
+
+    Bytes are a whole number, or a text such as ``10GiB``. Becomes ``{owner: {name: number}}``; what is not given has no bound.
+    """
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **more: Any) -> dict[str, dict[str, int]]:
+        if not isinstance(value or {}, Mapping):
+            raise ValidationError("Quotas are a mapping from owners, or '*', to {requests, instances, bytes}.")
+        return {str(owner): self._quota(str(owner), given) for owner, given in (value or {}).items()}
+
+    @staticmethod
+    def _quota(owner: str, given: Any) -> dict[str, int]:
+        if not isinstance(given, Mapping) or not set(given) <= {"requests", "instances", "bytes"}:
+            raise ValidationError(f"The quota of '{owner}' is a mapping {{requests, instances, bytes}}.")
+        try:
+            return {name: size_of(size) if isinstance(size, str) and name == "bytes" else count().deserialize(size)
+                    for name, size in given.items() if size is not None}
+        except (ValidationError, ValueError) as error:
+            said = " ".join(error.messages) if isinstance(error, ValidationError) else str(error)
+            raise ValidationError(f"The quota of '{owner}': {said}") from None
+
+
 def size_of(text: str) -> int:
     """Bytes in a text such as ``10GiB``, ``500MB`` or ``1024``.
 
@@ -359,5 +382,6 @@ class Config:
     policies: Policies
     costs: Costs
     budgets: Mapping[str, Mapping[str, Any]] = key(Budgets())
+    quotas: Mapping[str, Mapping[str, int]] = key(Quotas())
     log: Log
     tracing: TracingSettings

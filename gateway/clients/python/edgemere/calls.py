@@ -1419,7 +1419,7 @@ class DoOperationCalls:
 
         Raises:
             NotFound: ``operation.not_found``: There is no such operation.
-            Invalid: ``operation.over``: The operation is over; there is nothing left to stop.
+            Conflict: ``operation.over``: The operation is over; there is nothing left to stop.
             Conflict: ``datarequest.illegal_move``: The state of the request does not allow this; `legal` lists what it allows.
         """
         return self._server.call(
@@ -1527,7 +1527,7 @@ class DoApikeyCalls:
 
         Raises:
             NotFound: ``apikey.not_found``: There is no such key among those that the caller may see.
-            Invalid: ``apikey.over``: The key has ended; it gets no new secret.
+            Conflict: ``apikey.over``: The key has ended; it gets no new secret.
         """
         return self._server.call(
             ("/edgemere/diml/dml/do/apikey/rotate", True, "object", 0),
