@@ -30,7 +30,7 @@ def create(uses: Uses, parameters: Parameters) -> dict[str, Any]:
             reference = references.named_or_none(uses, connection, parameters.get("data_reference"))
     row = request_row(uses, parameters, reference, locked=locked)
     check_target(uses, row)
-    def work(hopes: bool) -> Row:
+    def work(hopes: bool) -> tuple[Row, dict[str, Any]]:
         with uses.db.transaction(uses.context) as uow:
             mine, of = row, reference
             if isinstance(parameters.get("data_reference"), dict):

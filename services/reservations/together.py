@@ -17,6 +17,7 @@ from services.reservations.evaluating import Evaluation
 from services.reservations.models import RESERVATION
 from services.reservations.policy.records import facts_of
 from services.reservations.reserving import CannotGoOn, Intention
+from shared.hosting import quotas
 from shared.hosting.uses import Uses
 from shared.kernel.errors import EdgemereError, from_payload
 
@@ -83,7 +84,7 @@ def reserve(uses: Uses, asked: Sequence[Asked]) -> set[str]:
 
 def _is_usual(uses: Uses, request: Mapping[str, Any]) -> bool:
     return not (request.get("group") or request.get("missing") or request.get("checksums")
-                or budget.limits_of(uses.config, request["owner"]))
+                or budget.limits_of(uses.config, request["owner"]) or quotas.quota_of(uses.config, request["owner"]))
 
 
 def _found(uses: Uses, asked: Sequence[Asked]) -> list[_Taking]:
