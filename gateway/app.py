@@ -30,7 +30,7 @@ from gateway.metrics import Metrics
 from gateway.problems import unexpected
 from gateway.rest import read_parameters
 from gateway.settings import Settings
-from gateway.wanted import wanted
+from gateway.wanted import wanted_by
 from gateway.web import assets, table
 from shared.contracts.action import Action, load_parameters
 from shared.contracts.table import BY_ADDRESS
@@ -191,7 +191,7 @@ class App:
 
     def _stream(self, row: Action, parameters: dict[str, Any], context: Context, environ: dict[str, Any]) -> Answer:
         check(row, parameters)
-        chosen, after = wanted(load_parameters(row, parameters))
+        chosen, after = wanted_by(context, load_parameters(row, parameters))
         after = sse.position_of(environ, after)
         headers = [("Content-Type", "text/event-stream; charset=utf-8"), NO_STORE, ("X-Accel-Buffering", "no")]
         if environ["REQUEST_METHOD"] == "HEAD":

@@ -21,7 +21,7 @@ class Health:
         """``own`` tells how the gateway's own process is, as the services tell it of theirs."""
         self._mesh, self._settings, self._own = mesh, settings, own
         self._services = settings.services or tuple(dict.fromkeys(row.service for row in ACTIONS.values()))
-        self._context = Context(owner=settings.owner, roles=settings.roles)
+        self._context = Context(mesh=True)
         self._lock = threading.Lock()
         self._asked_at = float("-inf")
         self._answer: dict[str, Any] = {}

@@ -31,6 +31,18 @@ GLANCE_S = 1.0
 DROPPED = b"edgemere.dropped"
 
 
+class Logged(dict):
+    """A message of the log as it is shown, and ``whose`` it is; empty is everybody's."""
+
+    __slots__ = ("whose",)
+
+    def __init__(self, item: dict[str, Any]) -> None:
+        super().__init__(item)
+        obj = item.get("obj")
+        # A log that does not say it is of an older release.
+        self.whose: str = self.pop("whose", None) or (obj.get("owner") or "" if "whose" not in item and isinstance(obj, dict) else "")
+
+
 class Filter:
     """What the log's own list can filter by: one name or pattern (with ``*``), and one object by id or name."""
 
@@ -52,7 +64,8 @@ class LogReader:
 
     def __init__(self, mesh: Any, live: Live, settings: Settings) -> None:
         self._mesh, self._live, self._settings = mesh, live, settings
-        self._context = Context(owner=settings.owner, roles=settings.roles)
+        # Everybody's messages are read once; each stream lets through what its listener may see.
+        self._context = Context(mesh=True)
         self._lock = threading.Lock()
         self._grown = threading.Condition()
         self._wake = threading.Event()
@@ -96,7 +109,7 @@ class LogReader:
         known = self.position
         page = self._mesh.call("events", "list", timeout_s=self._settings.query_timeout_s, context=self._context,
                                after=after, limit=PAGE, sort="sequence", **wanted.parameters)
-        items = page["items"]
+        items = [Logged(item) for item in page["items"]]
         if page.get("next") is not None and items:
             return items, items[-1]["sequence"]
         # The page reaches the end of the log, so nothing up to what was known before it was asked for is missing.
@@ -156,7 +169,7 @@ class LogReader:
         """Read one page; whether there may be more at once."""
         page = self._mesh.call("events", "list", timeout_s=self._settings.query_timeout_s, context=self._context,
                                after=self.position, limit=PAGE, sort="sequence")
-        items = page["items"]
+        items = [Logged(item) for item in page["items"]]
         if not items:
             return False
         entries = [(item["sequence"], item, encoded(item)) for item in items]

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -11,10 +11,14 @@ from shared.contracts.action import schema_of
 from shared.contracts.event import EVENTS, OWNERS, PUBLIC
 from shared.contracts.events import StreamParameters
 from shared.contracts.objects import OBJECTS
+from shared.contracts.table import ACTIONS
+from shared.kernel.context import Context
 from shared.kernel.errors import Invalid, did_you_mean, located
+from shared.kernel.rights import check_role, visible_to
 from shared.query import DATA_FIELDS, FieldSet, matches, parse
 
 NAMES = tuple(name for name, event in EVENTS.items() if event.exchange == PUBLIC)
+STREAM = next(row for row in ACTIONS.values() if row.answer == "stream")
 MEMBERS = tuple(schema_of(StreamParameters).fields)
 _LARGEST = 2**62
 
@@ -28,9 +32,13 @@ class Wanted:
     owner: str | None = None
     query: str = ""
     matches: Callable[[Mapping[str, Any]], bool] | None = field(default=None, compare=False)
+    # Whose messages there are for the listener beside everybody's; None is those of all.
+    sees: str | None = None
 
     def lets(self, message: Mapping[str, Any]) -> bool:
         """Whether a message, in its public form, is one of them."""
+        if self.sees is not None and getattr(message, "whose", "") not in ("", self.sees):
+            return False
         name = message.get("event", "")
         if self.patterns and not any(fnmatchcase(name, pattern) for pattern in self.patterns):
             return False
@@ -40,6 +48,17 @@ class Wanted:
         if self.owner is not None and not (isinstance(obj, dict) and obj.get("owner") == self.owner):
             return False
         return self.matches is None or isinstance(obj, dict) and self.matches(obj)
+
+
+def wanted_by(context: Context, given: Any) -> tuple[Wanted, int | None]:
+    """``wanted`` for a listener: of other owners' messages there are none for him.
+
+    Raises:
+        Denied: ``denied``, he may not listen. As ``wanted``.
+    """
+    check_role(context, STREAM.roles, " ".join(STREAM.path))
+    chosen, after = wanted(given)
+    return replace(chosen, sees=visible_to(context)), after
 
 
 def wanted(given: Any) -> tuple[Wanted, int | None]:

@@ -22,7 +22,7 @@ from gateway.websocket import transport
 from gateway.websocket.calls import PLACE, Calls
 from gateway.websocket.client import LOOK_S, REASONS, Client
 from gateway.websocket.feed import Feed, Subscription
-from gateway.wanted import wanted
+from gateway.wanted import wanted_by
 from gateway.wire import dumps
 from shared.kernel.errors import EdgemereError, Invalid, Malformed, NotFound, TooMany, Unauthenticated, Unavailable
 
@@ -295,7 +295,7 @@ class Sockets:
         if len(client.subscriptions) >= self.settings.socket_subscriptions:
             raise TooMany("too_many", f"A WebSocket has at most {self.settings.socket_subscriptions} subscriptions.",
                           next_step="End one with 'unsubscribe'.")
-        chosen, after = wanted(given)
+        chosen, after = wanted_by(client.caller.context, given)
         subscription = self._feed.subscribe(client, chosen, after)
         if not client.connected:
             self._feed.end(subscription)

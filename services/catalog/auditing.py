@@ -47,7 +47,7 @@ def audit(uses: Uses, parameters: Mapping[str, Any]) -> dict[str, Any]:
 
     def work() -> tuple[Row, Row | None]:
         with uses.db.transaction(uses.context) as uow:
-            found = naming.source(uses, uow.connection, parameters["id"])
+            found = naming.own_source(uses, uow.connection, parameters["id"])
             source = uow.get(SOURCE, found["id"]) or found
             if source["state"] != "Ready":
                 raise Conflict("datasource.not_ready", f"The source '{source['name']}' is {source['state']} and is not audited.",
@@ -59,7 +59,8 @@ def audit(uses: Uses, parameters: Mapping[str, Any]) -> dict[str, Any]:
                 doing = "audited" if running["kind"] == "audit" else "scanned"
                 raise Conflict("datasource.busy", f"The source '{source['name']}' is being {doing} right now.",
                                next_step="Try again when that is over: edgemere fmdm datasource show shows how far it is.")
-            begun = scans.begun(uses, source["id"], "audit", repair=repair, verify=verify, found=dict.fromkeys([*KINDS, "repaired"], 0))
+            begun = scans.begun(uses, source["id"], "audit", owner=source["owner"], repair=repair, verify=verify,
+                                found=dict.fromkeys([*KINDS, "repaired"], 0))
             uow.connection.execute(delete(finding_table).where(finding_table.c.source_id == source["id"]))
             return scans.write(uow, source, begun), begun
     source, begun = uses.db.retrying(work)
@@ -73,7 +74,7 @@ def findings(uses: Uses, parameters: Mapping[str, Any]) -> dict[str, Any]:
     kind = parameters.get("kind")
     limit = parameters["limit"]
     with uses.db.reading() as connection:
-        source = naming.source(uses, connection, parameters["id"])
+        source = naming.own_source(uses, connection, parameters["id"])
         where = [finding_table.c.source_id == source["id"], *([finding_table.c.kind == kind] if kind else [])]
         of = cursors.fingerprint("finding", None, {"source": source["id"], "kind": kind})
         after = _position(parameters.get("cursor"), of)

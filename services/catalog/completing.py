@@ -7,17 +7,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, select
 
-from services.catalog.models import data_table, source_table, tag_table
+from services.catalog.access import sight
+from services.catalog.models import PLACES, data_table, source_table, tag_table
 from shared.hosting.uses import Uses
 from shared.kernel.errors import Invalid, nearest
 from shared.query.fields import DATA_FIELDS
 from shared.query.tag_index import TEXT, index_key
+from shared.query.unknown_tags import having
 
 MOST = 20
 COUNTED = 1000
 SEEN = 5000
+# So many values are looked through for those of data that the caller sees.
+LOOKED_THROUGH = 200
 _LAST = "\U0010ffff"
 _TYPES = ("file", "dir", "object", "table", "stream")
 _OF_SOURCES = {"source": source_table.c.name, "location": source_table.c.location}
@@ -39,19 +43,25 @@ def completions(uses: Uses, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
                       next_step="Give the beginning of a field, or of a value and the field that it is of.",
                       errors=[{"pointer": "/complete", "detail": "A beginning is needed here, and for a value the field."}])
     with uses.db.reading() as connection:
-        return _fields(connection, begun) if of is None else _values(connection, of.removeprefix("tags."), begun)
+        seen = sight(connection, uses.context).condition
+        return _fields(connection, begun, seen) if of is None else _values(connection, of.removeprefix("tags."), begun, seen)
 
 
-def _fields(connection: Connection, begun: str) -> list[dict[str, Any]]:
+def _fields(connection: Connection, begun: str, seen: ColumnElement[bool] | None) -> list[dict[str, Any]]:
     own = [name for name in DATA_FIELDS.fields if name.startswith(begun)]
-    tags = _stepped(connection, tag_table.c.key, begun, [])
+    tags = _stepped(connection, tag_table.c.key, begun, [], MOST if seen is None else LOOKED_THROUGH)
+    if seen is not None:
+        tags = having(connection, PLACES, tags, seen)[:MOST]
     if not own and not tags and len(begun) > 2:
-        own = nearest(begun, [*DATA_FIELDS.fields, *_stepped(connection, tag_table.c.key, "", [], SEEN)], 3)
+        own = nearest(begun, [*DATA_FIELDS.fields, *_stepped(connection, tag_table.c.key, "", [], SEEN)], 3 if seen is None else MOST)
+        if seen is not None:
+            shown = {*DATA_FIELDS.fields, *having(connection, PLACES, own, seen)}
+            own = [name for name in own if name in shown][:3]
     return [{"text": name, "count": None} for name in dict.fromkeys([*own, *tags])][:MOST]
 
 
-def _values(connection: Connection, of: str, begun: str) -> list[dict[str, Any]]:
-    alive = data_table.c.destroyed_at.is_(None)
+def _values(connection: Connection, of: str, begun: str, seen: ColumnElement[bool] | None) -> list[dict[str, Any]]:
+    alive = data_table.c.destroyed_at.is_(None) if seen is None else and_(data_table.c.destroyed_at.is_(None), seen)
     if of == "type":
         return [{"text": name, "count": None} for name in _TYPES if name.startswith(begun)]
     if of in _OF_SOURCES:
@@ -69,6 +79,8 @@ def _values(connection: Connection, of: str, begun: str) -> list[dict[str, Any]]
     if of in DATA_FIELDS.fields:
         return []
     here = [tag_table.c.key == index_key(of), tag_table.c.kind == TEXT]
+    if seen is not None:
+        here.append(exists(select(1).where(data_table.c.id == tag_table.c.data_id, seen)))
     return _counted(connection, tag_table.c.text, _stepped(connection, tag_table.c.text, begun, here), here)
 
 

@@ -6,14 +6,18 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from services.catalog import claims as claiming, intake, naming, repository, rules
+from sqlalchemy import Connection
+
+from services.catalog import access, claims as claiming, intake, naming, repository, rules
 from services.catalog.models import DATA, SOURCE, claim_table, ref, render_data
 from shared.hosting.uses import Uses
 from shared.kernel.errors import Conflict, EdgemereError, NotFound
 from shared.kernel.ids import new_id
+from shared.kernel.rights import check_owner
 from shared.query.values import is_clean
 from shared.sources import paths
 from shared.storage.record import Row
+from shared.storage.unit_of_work import UnitOfWork
 
 _CHECKSUM = re.compile(r"[a-z0-9-]{1,20}:[0-9A-Za-z+/=_-]{1,200}")
 
@@ -32,7 +36,7 @@ def create(uses: Uses, parameters: Mapping[str, Any]) -> dict[str, Any]:
 
     def work() -> Row:
         with uses.db.transaction(uses.context) as uow:
-            source = naming.source(uses, uow.connection, parameters["source"])
+            source = naming.own_source(uses, uow.connection, parameters["source"])
             source = uow.get(SOURCE, source["id"]) or source
             if source["state"] == "Shutdown":
                 raise Conflict("datasource.not_ready", f"The source '{source['name']}' is Shutdown and takes no more data.",
@@ -42,12 +46,13 @@ def create(uses: Uses, parameters: Mapping[str, Any]) -> dict[str, Any]:
             if place in living:
                 raise _path_taken(source, living[place])
             new = {
-                "owner": uses.context.owner, "source_id": source["id"], "source_name": source["name"],
+                "owner": source["owner"], "source_id": source["id"], "source_name": source["name"],
                 "location": source["location"], "path": path, "place": place, "name": rules.name_of(path),
                 "type": parameters["type"], "size": parameters.get("size"), "media_type": parameters.get("media_type"),
                 "checksum": parameters.get("checksum"), "modified_at": None, "tags": tags, "uri": uri_of(source, path),
                 "fingerprint": None,
             }
+            new["access_rule"] = access.sorter(uow.connection, source)({**new, "id": place})
             old = rows.get(place)
             if old is not None and old["destroyed_at"]:
                 made, = uow.revive(DATA, [old], new)
@@ -64,13 +69,18 @@ def create(uses: Uses, parameters: Mapping[str, Any]) -> dict[str, Any]:
 def find(uses: Uses, parameters: Mapping[str, Any], must_exist: bool = True) -> dict[str, Any]:
     """A page of data, those of suspended sources too."""
     with uses.db.reading() as connection:
-        return repository.data.answer(connection, parameters, must_exist=must_exist)
+        return repository.data.answer(connection, parameters, must_exist=must_exist, visible=access.sight(connection, uses.context).condition)
 
 
 def show(uses: Uses, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """One Data with its metadata."""
     with uses.db.reading() as connection:
-        return render_data(repository.data.resolve(connection, parameters["id"], destroyed=True))
+        return render_data(_seen(uses, connection, parameters["id"], destroyed=True))
+
+
+def _seen(uses: Uses, connection: Connection, ref: str, *, destroyed: bool = False) -> Row:
+    """The Data of this id or name, among what the caller may see."""
+    return repository.data.resolve(connection, ref, destroyed=destroyed, visible=access.sight(connection, uses.context).condition)
 
 
 def destroy(uses: Uses, parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,8 +91,9 @@ def destroy(uses: Uses, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """
     def work() -> Row:
         with uses.db.transaction(uses.context) as uow:
-            row = repository.data.resolve(uow.connection, parameters["id"])
-            uow.get(SOURCE, row["source_id"])
+            row = _seen(uses, uow.connection, parameters["id"])
+            source = uow.get(SOURCE, row["source_id"])
+            check_owner(uses.context, source["owner"], f"The source '{source['name']}'")
             row = uow.get(DATA, row["id"]) or row
             holders = repository.holders(uow.connection, claim_table.c.data_id == row["id"])
             if holders:
@@ -128,7 +139,8 @@ def relocate(uses: Uses, data: str, source: str, path: str) -> dict[str, Any]:
             moved, = uow.change(DATA, [row], {
                 "source_id": target["id"], "source_name": target["name"], "location": target["location"], "path": path,
                 "place": place, "name": rules.name_of(path), "uri": uri_of(target, path), "fingerprint": None,
-            })
+                "owner": target["owner"],
+            } | {"access_rule": _rule_at(uow, target, row, path)})
             repository.count_more(uow, row["source_id"], -1, -(row["size"] or 0))
             repository.count_more(uow, target["id"], 1, row["size"] or 0)
             return moved
@@ -163,6 +175,7 @@ def relocate_all(uses: Uses, moves: Sequence[Mapping[str, Any]], holder: str) ->
                 new = {"source_id": target["id"], "source_name": target["name"], "location": target["location"],
                        "path": move["path"], "place": places[row["id"]], "name": rules.name_of(move["path"]),
                        "uri": uri_of(target, move["path"]), "fingerprint": move.get("fingerprint"),
+                       "owner": target["owner"], "access_rule": _rule_at(uow, target, row, move["path"]),
                        **({"checksum": move["checksum"]} if move.get("checksum") else {})}
                 uow.change(DATA, [row], new)
                 repository.count_more(uow, row["source_id"], -1, -(row["size"] or 0))
@@ -173,6 +186,12 @@ def relocate_all(uses: Uses, moves: Sequence[Mapping[str, Any]], holder: str) ->
     if free:
         claiming.release(uses, free)
     return {"refused": refused}
+
+
+def _rule_at(uow: UnitOfWork, target: Row, row: Row, path: str) -> str | None:
+    """The rule for a Data where it comes to lie: that of its new source, as soon as it is there."""
+    there = {"source_id": target["id"], "source_name": target["name"], "location": target["location"], "path": path, "name": rules.name_of(path)}
+    return access.sorter(uow.connection, target)({**row, **there})
 
 
 def _may_move(move: Mapping[str, Any], row: Row | None, target: Row | None, taken: Row | None, others: Sequence[str] | None) -> None:
@@ -188,10 +207,11 @@ def _may_move(move: Mapping[str, Any], row: Row | None, target: Row | None, take
                        next_step="Complete or cancel them first, or ask for a copy.", holders=[{"id": one} for one in others])
 
 
-def by_ids(uses: Uses, ids: Sequence[str]) -> dict[str, Any]:
-    """Living data by id: ``{id: object}``; what is not there is left out."""
+def by_ids(uses: Uses, ids: Sequence[str], visible: bool = False) -> dict[str, Any]:
+    """Living data by id: ``{id: object}``; what is not there is left out, with ``visible`` also what the caller may not see."""
     with uses.db.reading() as connection:
-        return {row["id"]: render_data(row) for row in repository.data_rows(connection, ids)}
+        seen = access.sight(connection, uses.context).condition if visible else None
+        return {row["id"]: render_data(row) for row in repository.data_rows(connection, ids, seen)}
 
 
 def uri_of(source: Row, path: str) -> str | None:

@@ -11,12 +11,14 @@ from sqlalchemy import delete, insert
 from sqlalchemy.exc import IntegrityError
 
 from services.catalog import claims, intake, naming, repository, rules, scans
+from services.catalog.access import change as change_access, check as check_access, rules_of, write as write_access
 from services.catalog.models import SOURCE, claim_table, listing_table, ref, render_source
 from services.catalog.search import plain_source
 from shared.hosting.uses import Uses
 from shared.kernel.context import Context
 from shared.kernel.errors import Conflict, EdgemereError, Invalid
 from shared.kernel.ids import new_id
+from shared.kernel.rights import sees_all
 from shared.sources import registry
 from shared.storage.record import Row
 from shared.storage.unit_of_work import UnitOfWork
@@ -50,6 +52,7 @@ def simulate(uses: Uses, parameters: Parameters) -> dict[str, Any]:
 
 def _create(uses: Uses, parameters: Parameters, adaptor: str, given: Mapping[str, Any]) -> dict[str, Any]:
     columns = rules.check_source(parameters)
+    allowed = check_access(parameters.get("access") or [])
     rules.check_text({name: value for name, value in given.items() if name != "listing"}, "/parameters")
     rules.check_secrets({name: value for name, value in given.items() if name != "listing"})
     # Said before the parameters are judged, which may take a look at a disk.
@@ -62,19 +65,21 @@ def _create(uses: Uses, parameters: Parameters, adaptor: str, given: Mapping[str
     scan = scans.begun(uses, source_id)
     row = {
         "id": source_id, "owner": uses.context.owner, "name": parameters["name"], "adaptor": adaptor, "parameters": kept,
-        "writable": kept.get("writable") is True, "data_count": 0, "data_bytes": 0, "scan": scans.summary(scan), **columns,
+        "writable": kept.get("writable") is True, "data_count": 0, "data_bytes": 0, "scan": scans.summary(scan), "access": allowed or None, **columns,
     }
     try:
         with uses.db.transaction(uses.context) as uow:
             _check_free(uow.connection, uses.context.owner, row["name"])
             made, = uow.create(SOURCE, [row], "create")
+            if allowed:
+                write_access(uow, made, allowed)
             scans.insert(uow, scan)
             if listing is not None:
                 uow.connection.execute(insert(listing_table).values(source_id=source_id, body=orjson.dumps(listing).decode()))
     except IntegrityError:
         raise _name_taken(row["name"]) from None
     scans.start(uses, scan)
-    return render_source(made)
+    return {**render_source(made), **(rules_of(uses.context, made) if allowed else {})}
 
 
 def _judged(uses: Uses, adaptor: str, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -100,13 +105,37 @@ def _name_taken(name: str) -> Conflict:
 def find(uses: Uses, parameters: Parameters, must_exist: bool = True) -> dict[str, Any]:
     """A page of sources."""
     with uses.db.reading() as connection:
-        return repository.sources.answer(connection, parameters, must_exist=must_exist)
+        return repository.sources.answer(connection, parameters, must_exist=must_exist, render=lambda row: _seen(uses, row))
 
 
 def show(uses: Uses, parameters: Parameters) -> dict[str, Any]:
     """One source."""
     with uses.db.reading() as connection:
-        return render_source(naming.source(uses, connection, parameters["id"], destroyed=True))
+        row = naming.source(uses, connection, parameters["id"], destroyed=True)
+        return {**_seen(uses, row), **rules_of(uses.context, row)}
+
+
+def _seen(uses: Uses, row: Row) -> dict[str, Any]:
+    """A source as this caller sees it: what its scans could not use has names, which are its owner's alone."""
+    shown = render_source(row)
+    if shown["scan"] and not sees_all(uses.context) and uses.context.owner != row["owner"]:
+        shown["scan"] = {**shown["scan"], "problems": []}
+    return shown
+
+
+def access(uses: Uses, parameters: Parameters) -> dict[str, Any]:
+    """Say anew who may see which Data of a source. What was reserved under the rules before stays reserved.
+
+    Raises:
+        Invalid: ``access.invalid``.
+    """
+    rules_ = check_access(parameters["access"])
+
+    def work() -> Row:
+        with uses.db.transaction(uses.context) as uow:
+            return change_access(uow, _held(uses, uow, parameters["id"]), rules_)
+    row = uses.db.retrying(work)
+    return {**render_source(row), **rules_of(uses.context, row)}
 
 
 def scan(uses: Uses, parameters: Parameters) -> dict[str, Any]:
@@ -157,8 +186,8 @@ def _moved(uses: Uses, parameters: Parameters, event: str) -> dict[str, Any]:
 
 
 def _held(uses: Uses, uow: UnitOfWork, ref_: str) -> Row:
-    """The row of a living source, locked."""
-    source = naming.source(uses, uow.connection, ref_)
+    """The row of a living source that the caller may change, locked."""
+    source = naming.own_source(uses, uow.connection, ref_)
     return uow.get(SOURCE, source["id"]) or source
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from services.catalog import repository, rules
+from services.catalog import access, repository, rules
 from services.catalog.models import DATA
 from shared.kernel.ids import derived_id, new_id
 from shared.storage.record import Row
@@ -19,7 +19,7 @@ from shared.storage.unit_of_work import UnitOfWork
 Entry = Mapping[str, Any]
 # Rows between two breaths.
 STRETCH = 100
-_COMPARED = ("name", "type", "size", "media_type", "checksum", "modified_at", "tags", "uri", "fingerprint")
+_COMPARED = ("name", "type", "size", "media_type", "checksum", "modified_at", "tags", "uri", "fingerprint", "access_rule")
 
 
 @dataclass
@@ -67,10 +67,12 @@ def simulated_uri(source: Row, path: str) -> str | None:
 def take(uow: UnitOfWork, source: Row, entries: Mapping[str, Entry]) -> Counts:
     """Bring the catalogue up to ``entries`` (by place). The caller holds the row of the source."""
     living, rows = repository.at_places(uow, list(entries))
+    rule_of = access.sorter(uow.connection, source)
     fresh, back, changed, done = [], [], [], Counts()
     for place, entry in entries.items():
         row = living.get(place)
         new = columns_of(source, place, entry)
+        new["access_rule"] = rule_of({**new, "id": place})
         if row is not None:
             if row["fingerprint"] != entry["fingerprint"]:
                 changed.append((row, new))

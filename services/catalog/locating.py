@@ -4,10 +4,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from services.catalog import repository
+from services.catalog.access import sight
 from services.catalog.models import data_table, identity_table, ref
 from shared.hosting.uses import Uses
 from shared.kernel import clock
@@ -41,11 +42,13 @@ def locate(uses: Uses, items: Sequence[Item]) -> list[dict[str, Any]]:
     """
     with uses.db.reading() as connection:
         unused = {row["id"] for row in repository.out_of_use(connection)}
-        there = {row["id"]: row for row in repository.data_rows(connection, [item["data"] for item in items])}
+        # What the caller may not see is gone for him, and nothing is near it.
+        seen = sight(connection, uses.context).condition
+        there = {row["id"]: row for row in repository.data_rows(connection, [item["data"] for item in items], seen)}
         found = [_itself(item, there.get(item["data"]), unused) for item in items]
         lost = [item for item, place in zip(items, found, strict=True) if not place["data"]]
-        same = _by_checksum(connection, {item["checksum"] for item in lost if item["checksum"]}, unused)
-        like = _by_name(connection, {item["name"] for item in lost if item["checksum"] not in same}, unused)
+        same = _by_checksum(connection, {item["checksum"] for item in lost if item["checksum"]}, unused, seen)
+        like = _by_name(connection, {item["name"] for item in lost if item["checksum"] not in same}, unused, seen)
     answer = []
     for item, place in zip(items, found, strict=True):
         if not place["data"] and item["checksum"] in same:
@@ -69,25 +72,29 @@ def _itself(item: Item, row: Row | None, unused: set[str]) -> dict[str, Any]:
     return {"data": row["id"], "how": "same"} if same else {"data": None, "why": "changed"}
 
 
-def _by_checksum(connection: Connection, checksums: set[str], unused: set[str]) -> dict[str, str]:
+def _by_checksum(connection: Connection, checksums: set[str], unused: set[str], seen: ColumnElement[bool] | None) -> dict[str, str]:
     """A Data in use for each of these checksums that any has; always the same one."""
     table, found = data_table, {}
     for part in repository.parts(sorted(checksums)):
         for row in connection.execute(select(table.c.id, table.c.checksum, table.c.source_id).where(
-                table.c.checksum.in_(part), table.c.checksum.is_not(None), table.c.destroyed_at.is_(None)).order_by(table.c.id)):
+                table.c.checksum.in_(part), table.c.checksum.is_not(None), table.c.destroyed_at.is_(None), *_if(seen)).order_by(table.c.id)):
             if row.source_id not in unused:
                 found.setdefault(row.checksum, row.id)
     return found
 
 
-def _by_name(connection: Connection, names: set[str], unused: set[str]) -> dict[str, list[Row]]:
+def _by_name(connection: Connection, names: set[str], unused: set[str], seen: ColumnElement[bool] | None) -> dict[str, list[Row]]:
     table, found = data_table, {}
     for part in repository.parts(sorted(names)):
         for row in connection.execute(select(table).where(
-                table.c.name.in_(part), table.c.destroyed_at.is_(None)).order_by(table.c.id).limit(LIKE)).mappings():
+                table.c.name.in_(part), table.c.destroyed_at.is_(None), *_if(seen)).order_by(table.c.id).limit(LIKE)).mappings():
             if row["source_id"] not in unused:
                 found.setdefault(row["name"], []).append(dict(row))
     return found
+
+
+def _if(condition: ColumnElement[bool] | None) -> list[ColumnElement[bool]]:
+    return [] if condition is None else [condition]
 
 
 def _nearest(item: Item, rows: Sequence[Row]) -> dict[str, Any] | None:

@@ -20,6 +20,7 @@ service_tables(METADATA)
 waiting_table = line_table(METADATA)
 
 _ALIVE = text("destroyed_at IS NULL")
+_RESTRICTED = text("destroyed_at IS NULL AND access_rule IS NOT NULL")
 _KNOWN = text("destroyed_at IS NULL AND checksum IS NOT NULL")
 
 source_table = Table(
@@ -36,6 +37,8 @@ source_table = Table(
     Column("cost", Json),
     Column("tags", Json),
     Column("location", Word),
+    # Who may see which of its Data: [{"when", "owners", "roles"}]; NULL is everybody everything.
+    Column("access", Json),
     # How long claims were held here, in seconds: a mean in which the newest count most. NULL until one came back.
     Column("holding_s", Float),
     # Counted in the transactions that add and remove data, so that no query has to count everything.
@@ -84,12 +87,31 @@ data_table = Table(
     Column("uri", Word),
     # What a scan compares; NULL for what was registered by hand, which no scan declares vanished.
     Column("fingerprint", Word),
+    # The rule of its source that says who may see it; NULL is everybody.
+    Column("access_rule", Id),
     Index("data_by_place", "place"),
+    Index("data_by_access", "access_rule", sqlite_where=_RESTRICTED, postgresql_where=_RESTRICTED),
     Index("data_by_source", "source_id", "place", sqlite_where=_ALIVE, postgresql_where=_ALIVE),
     Index("data_by_name", "name", "id", sqlite_where=_ALIVE, postgresql_where=_ALIVE),
     Index("data_by_size", "size", "id", sqlite_where=_ALIVE, postgresql_where=_ALIVE),
     # Few data has one until it was copied once; so it costs a scan nothing.
     Index("data_by_checksum", "checksum", "id", sqlite_where=_KNOWN, postgresql_where=_KNOWN),
+)
+
+# The rules of sources, in their order, and whom each lets see: `*`, `owner:NAME`, `role:NAME`.
+rule_table = Table(
+    "access_rule", METADATA,
+    Column("id", Id, primary_key=True),
+    Column("source_id", Id, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("when", Json, nullable=False),
+    Index("access_rule_of", "source_id", "position"),
+)
+grant_table = Table(
+    "access_grant", METADATA,
+    Column("who", Word, primary_key=True),
+    Column("rule_id", Id, primary_key=True),
+    Index("access_grant_of", "rule_id"),
 )
 
 tag_table = tag_index_table(METADATA, "tag", Id)
@@ -174,6 +196,8 @@ def render_source(row: Mapping[str, Any]) -> dict[str, Any]:
         "adaptor": row["adaptor"], "parameters": redacted(row["parameters"] or {}), "capacity": row["capacity"],
         "used": row["used"], "cost": row["cost"] or {}, "tags": row["tags"] or {}, "location": row["location"],
         "data_count": row["data_count"], "data_bytes": row["data_bytes"], "scan": row["scan"], "audit": row["audit"],
+        # Not everybody's to know, and so in no list and no message; `show` tells it to those who may.
+        "access": None,
         "owner": row["owner"], "created_at": row["created_at"], "updated_at": row["updated_at"],
         **({"destroyed_at": row["destroyed_at"]} if row.get("destroyed_at") else {}),
     }
@@ -190,7 +214,9 @@ def render_data(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 SOURCE = Record("datasource", source_table, render_source, DATASOURCE)
-DATA = Record("data", data_table, render_data, shows={"source_id": "source", "source_name": "source"})
+# What is said of Data everybody may hear, but for Data under a rule: that only the source's owner hears.
+DATA = Record("data", data_table, render_data, shows={"source_id": "source", "source_name": "source"},
+              whose=lambda row: row["owner"] if row["access_rule"] else "")
 
 # How the query language finds its way in these tables.
 PLACES = TableMapping(

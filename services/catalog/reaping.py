@@ -43,7 +43,7 @@ def reap(uses: Uses, parameters: Mapping[str, Any]) -> dict[str, Any]:
         Invalid: ``datasource.unbounded``, it has no bound and no ``bytes`` are asked for.
     """
     with uses.db.reading() as connection:
-        source = naming.source(uses, connection, parameters["id"])
+        source = naming.own_source(uses, connection, parameters["id"])
     if not source["writable"]:
         raise Conflict("datasource.not_writable", f"The source '{source['name']}' does not take copies, so there is nothing to reap.",
                        next_step="Name a source that has parameters.writable: true.")

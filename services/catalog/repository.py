@@ -151,21 +151,22 @@ def living(uow: UnitOfWork, source_id: str, limit: int) -> list[Row]:
         data_table.c.source_id == source_id, data_table.c.destroyed_at.is_(None)).order_by(data_table.c.place).limit(limit))
 
 
-def at_path(connection: Connection, path: str, limit: int = 20) -> list[Row]:
-    """The living data at a path, in any source; the path may begin with the name of the source and a slash."""
+def at_path(connection: Connection, path: str, limit: int = 20, seen: ColumnElement[bool] | None = None) -> list[Row]:
+    """The living data at a path (that meets ``seen``), in any source; the path may begin with the name of the source and a slash."""
     table = data_table
     source, _, rest = path.partition("/")
     where = or_(table.c.path == path, and_(table.c.source_name == source, table.c.path == rest)) if rest else table.c.path == path
     # A path ends in the name, which has an index.
     named = table.c.name == path.rsplit("/", 1)[-1]
     return [dict(row) for row in connection.execute(
-        select(table).where(named, where, table.c.destroyed_at.is_(None)).order_by(table.c.id).limit(limit)).mappings()]
+        select(table).where(named, where, table.c.destroyed_at.is_(None), *([] if seen is None else [seen])).order_by(table.c.id).limit(limit)).mappings()]
 
 
-def data_rows(connection: Connection, ids: Sequence[str]) -> list[Row]:
-    """Living data by id."""
+def data_rows(connection: Connection, ids: Sequence[str], seen: ColumnElement[bool] | None = None) -> list[Row]:
+    """Living data by id; only what meets the condition ``seen``, where one is given."""
+    more = [] if seen is None else [seen]
     return [dict(row) for part in parts(list(ids)) for row in connection.execute(
-        select(data_table).where(data_table.c.id.in_(part), data_table.c.destroyed_at.is_(None))).mappings()]
+        select(data_table).where(data_table.c.id.in_(part), data_table.c.destroyed_at.is_(None), *more)).mappings()]
 
 
 def data_at_places(connection: Connection, places: Sequence[str]) -> list[Row]:

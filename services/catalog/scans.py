@@ -71,13 +71,13 @@ def summary(scan: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def begun(uses: Uses, source_id: str, kind: str = "scan", **more: Any) -> Row:
-    """The row of a new scan (or audit), held by this process."""
+def begun(uses: Uses, source_id: str, kind: str = "scan", *, owner: str = "", **more: Any) -> Row:
+    """The row of a new scan (or audit) of a source of ``owner`` (the caller's own, unless told), held by this process."""
     return {
         "id": new_id("scan"), "source_id": source_id, "state": "running", "files": 0, "bytes": 0, "added": 0, "changed": 0,
         "vanished": 0, "problems": [], "problem_count": 0, "message": "The scan is under way.",
         "started_at": clock.stamp(), "ended_at": None, "holder": this_process(),
-        "owner": uses.context.owner, "correlation_id": uses.context.correlation_id or None,
+        "owner": owner or uses.context.owner, "correlation_id": uses.context.correlation_id or None,
         "kind": kind, "repair": None, "verify": False, "found": None, **more,
     }
 
@@ -89,7 +89,7 @@ def begin(uses: Uses, uow: UnitOfWork, source: Row) -> tuple[Row, Row | None]:
     """
     if repository.running_scan(uow.connection, source["id"]):
         return source, None
-    scan = begun(uses, source["id"])
+    scan = begun(uses, source["id"], owner=source["owner"])
     return write(uow, source, scan), scan
 
 

@@ -14,9 +14,11 @@ from sqlalchemy import ColumnElement, Connection, and_
 from sqlalchemy.exc import OperationalError
 
 from services.catalog import repository
+from services.catalog.access import Sight, sight
 from services.catalog.completing import completions
 from services.catalog.models import PLACES, data_table, render_data
 from shared.hosting.uses import Uses
+from shared.kernel.context import Context
 from shared.kernel.errors import Conflict, EdgemereError, located
 from shared.lists import Estimate, envelope
 from shared.query.fields import DATA_FIELDS
@@ -50,15 +52,21 @@ def query(uses: Uses, parameters: Mapping[str, Any]) -> dict[str, Any]:
     with located("/expression"):
         wanted = parse(parameters.get("expression"), DATA_FIELDS)
     with uses.db.reading() as connection:
-        return _page(_Now(connection), wanted, parameters)
+        return _page(_Now(connection, uses.context), wanted, parameters)
 
 
-def query_all(uses: Uses, expressions: Sequence[Any], limit: int) -> list[dict[str, Any] | None]:
-    """The first page of each of several queries, as ``query`` answers it; None for one that cannot be parsed."""
+def query_all(uses: Uses, expressions: Sequence[Any], limit: int,
+              rights: Sequence[tuple[str, Sequence[str]]] | None = None) -> list[dict[str, Any] | None]:
+    """The first page of each of several queries, as ``query`` answers it; None for one that cannot be parsed.
+
+    ``rights`` has for each the owner and the roles for whom it is asked.
+    """
     found: list[dict[str, Any] | None] = []
+    of_all: dict[Context, _Now] = {}
     with uses.db.reading() as connection:
-        now = _Now(connection)
-        for expression in expressions:
+        contexts = [uses.context] * len(expressions) if rights is None else [Context(owner, tuple(roles)) for owner, roles in rights]
+        for expression, context in zip(expressions, contexts, strict=True):
+            now = of_all.get(context) or of_all.setdefault(context, _Now(connection, context))
             try:
                 wanted = parse(expression, DATA_FIELDS)
             except EdgemereError:
@@ -69,17 +77,18 @@ def query_all(uses: Uses, expressions: Sequence[Any], limit: int) -> list[dict[s
 
 
 class _Now:
-    """What all queries of one call stand on, each asked once."""
+    """What all queries of one call stand on that are asked for one caller, each asked once."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, context: Context) -> None:
         self.connection = connection
         self.unused = repository.out_of_use(connection)
-        self.base = _base(self.unused)
+        self.seen = sight(connection, context, counted=True)
+        self.base = _base(self.unused, self.seen)
         self._sources: dict[str, dict[str, Any]] = {}
 
     @cached_property
     def base_count(self) -> int:
-        return repository.base_count(self.connection)
+        return repository.base_count(self.connection) - self.seen.hidden
 
     def sources(self, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
         """Sources by id, as those who decide need them."""
@@ -100,15 +109,18 @@ def _page(now: _Now, wanted: Query, parameters: Mapping[str, Any]) -> dict[str, 
         total = now.base_count
     asked = {name: parameters.get(name) for name in ("limit", "cursor", "sort")}
     rows, following, total = repository.data.page(
-        connection, {**asked, "attr1": wanted.to_json()}, now.base, total=0 if short and total is None else total)
+        connection, {**asked, "attr1": wanted.to_json()}, now.base, total=0 if short and total is None else total, visible=now.seen.condition)
     if short and following is None:
         clause, total = wanted.clauses[0], len(rows)
         counted = {"base": max(now.base_count, total), "steps": [{"clause": clause.label, "json": clause.json, "remaining": total}],
                    "estimate": False}
     elif short:
         counted, total = _funnel(now, wanted)
-    unknown = [] if rows and _needs_each_tag(wanted) else unknown_tags(connection, wanted, PLACES)
-    warnings = [*_unknown(unknown), *_left_out(now.unused)]
+    unknown = [] if rows and _needs_each_tag(wanted) else unknown_tags(connection, wanted, PLACES, now.seen.condition)
+    warnings = [*_unknown(unknown), *_left_out(now.unused), *_hidden(now.seen)]
+    if counted is not None and now.seen.hidden:
+        # Of all there is, not of what matches: else a query could be made to tell what hidden data says.
+        counted["hidden_by_access"] = now.seen.hidden
     return {
         **envelope([render_data(row) for row in rows], following, total), "funnel": counted, "warnings": warnings,
         "sources": now.sources(row["source_id"] for row in rows),
@@ -116,7 +128,7 @@ def _page(now: _Now, wanted: Query, parameters: Mapping[str, Any]) -> dict[str, 
 
 
 def _funnel(now: _Now, wanted: Query) -> tuple[dict[str, Any], int]:
-    counted = funnel(now.connection, wanted, PLACES, now.base, base_rows=now.base_count, index_is_base=not now.unused)
+    counted = funnel(now.connection, wanted, PLACES, now.base, base_rows=now.base_count, index_is_base=not now.unused and now.seen.condition is None)
     last = counted["steps"][-1]["remaining"] if counted["steps"] else counted["base"]
     return counted, Estimate(last) if counted["estimate"] else last
 
@@ -133,12 +145,12 @@ def hints(uses: Uses, expression: Any, wanted: int = 1) -> dict[str, Any]:
     with located("/expression"):
         query = parse(expression, DATA_FIELDS)
     with uses.db.reading() as connection:
-        unused = repository.out_of_use(connection)
+        unused, seen = repository.out_of_use(connection), sight(connection, uses.context, counted=True)
         if not uses.db.is_sqlite:
             connection.exec_driver_sql(f"SET LOCAL statement_timeout = {int(HINTS_LIMIT_S * 1000)}")
         try:
-            found = relaxed(connection, query, PLACES, _base(unused), base_rows=repository.base_count(connection),
-                            index_is_base=not unused, wanted=wanted)
+            found = relaxed(connection, query, PLACES, _base(unused, seen), base_rows=repository.base_count(connection) - seen.hidden,
+                            index_is_base=not unused and seen.condition is None, wanted=wanted)
         except OperationalError as error:
             if getattr(error.orig, "pgcode", None) != "57014":
                 raise
@@ -146,8 +158,10 @@ def hints(uses: Uses, expression: Any, wanted: int = 1) -> dict[str, Any]:
     return {**found, "gave_up": False}
 
 
-def why_not(uses: Uses, expression: Any, data: str) -> dict[str, Any]:
-    """What each clause of a query finds in one Data, which may be destroyed: ``{"data", "source", "clauses"}``.
+def why_not(uses: Uses, expression: Any, data: str, owner: str | None = None, roles: Sequence[str] = ()) -> dict[str, Any]:
+    """What each clause of a query finds in one Data, which may be destroyed: ``{"data", "source", "clauses", "hidden"}``.
+
+    ``hidden``: whether the caller sees it and ``owner``, with these ``roles``, does not.
 
     ``clauses``: ``[{"clause", "field", "value", "said", "holds"}]``; ``said`` is the value in words. ``data``: an id, a name or a path.
 
@@ -157,7 +171,9 @@ def why_not(uses: Uses, expression: Any, data: str) -> dict[str, Any]:
     with located("/expression"):
         query = parse(expression, DATA_FIELDS)
     with uses.db.reading() as connection:
-        row = _meant(connection, data)
+        row = _meant(connection, data, sight(connection, uses.context).condition)
+        asks = Context(owner, tuple(roles)) if owner is not None else uses.context
+        hidden = not repository.data_rows(connection, [row["id"]], sight(connection, asks).condition) and not row["destroyed_at"]
         document = render_data(row)
         source = plain_source(repository.sources_by_ids(connection, [row["source_id"]])[0])
     clauses = []
@@ -167,16 +183,16 @@ def why_not(uses: Uses, expression: Any, data: str) -> dict[str, Any]:
         value = next(iter(values.values())) if len(values) == 1 else values
         clauses.append({"clause": conjunct.label, "field": ", ".join(values), "value": value, "said": _in_words(value),
                         "holds": predicate(conjunct.node)(document)})
-    return {"data": document, "source": source, "clauses": clauses}
+    return {"data": document, "source": source, "clauses": clauses, "hidden": hidden}
 
 
-def _meant(connection: Connection, data: str) -> Row:
-    """The Data of this id, name or path; a path may begin with the name of its source and a slash."""
-    found = repository.at_path(connection, data)
+def _meant(connection: Connection, data: str, seen: ColumnElement[bool] | None) -> Row:
+    """The Data of this id, name or path among what is ``seen``; a path may begin with the name of its source and a slash."""
+    found = repository.at_path(connection, data, seen=seen)
     if len(found) == 1:
         return found[0]
     if not found:
-        return repository.data.resolve(connection, data, destroyed=True)
+        return repository.data.resolve(connection, data, destroyed=True, visible=seen)
     raise Conflict("data.ambiguous", f"{len(found)} Data have the path '{data}'.", next_step="Name one by its id, or as SOURCE/PATH.",
                    candidates=[{"id": row["id"], "name": row["name"], "source": row["source_name"]} for row in found])
 
@@ -198,10 +214,10 @@ def plain_source(row: Row) -> dict[str, Any]:
     }
 
 
-def _base(unused: Sequence[Row]) -> ColumnElement[bool]:
-    alive = data_table.c.destroyed_at.is_(None)
+def _base(unused: Sequence[Row], seen: Sight) -> ColumnElement[bool]:
     ids = [row["id"] for row in unused]
-    return and_(alive, data_table.c.source_id.not_in(ids)) if ids else alive
+    return and_(data_table.c.destroyed_at.is_(None), *([data_table.c.source_id.not_in(ids)] if ids else []),
+                *([] if seen.condition is None else [seen.condition]))
 
 
 def _needs_each_tag(query: Query) -> bool:
@@ -217,6 +233,13 @@ def _unknown(fields: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         warnings.append({"code": "unknown_tag", "field": one["field"], "nearest": one["nearest"],
                          "detail": f"No Data has the tag '{one['field']}'.{meant}"})
     return warnings
+
+
+def _hidden(seen: Sight) -> list[dict[str, Any]]:
+    if not seen.hidden:
+        return []
+    return [{"code": "hidden_by_access", "count": seen.hidden,
+             "detail": f"{seen.hidden} Data {'is' if seen.hidden == 1 else 'are'} hidden by access: not looked at for this query."}]
 
 
 def _left_out(unused: Sequence[Row]) -> list[dict[str, Any]]:

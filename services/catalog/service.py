@@ -54,6 +54,10 @@ class Catalog:
         return handlers.destroy(self.uses, parameters)
 
     @action
+    def datasource_access(self, parameters):
+        return handlers.access(self.uses, parameters)
+
+    @action
     def datasource_audit(self, parameters):
         return auditing.audit(self.uses, parameters)
 
@@ -88,8 +92,8 @@ class Catalog:
 
     # --- among the services
     @rpc
-    def query_all(self, expressions, limit):
-        return search.query_all(self.uses, expressions, limit)
+    def query_all(self, expressions, limit, rights=None):
+        return search.query_all(self.uses, expressions, limit, rights)
 
     @rpc
     def claim_all(self, asks, ttl_s=None):
@@ -128,16 +132,16 @@ class Catalog:
         return items.relocate_all(self.uses, moves, holder)
 
     @rpc
-    def why_not(self, expression, data):
-        return search.why_not(self.uses, expression, data)
+    def why_not(self, expression, data, owner=None, roles=()):
+        return search.why_not(self.uses, expression, data, owner, roles)
 
     @rpc
     def sources(self, ids):
         return handlers.sources(self.uses, ids)
 
     @rpc
-    def data_by_ids(self, ids):
-        return items.by_ids(self.uses, ids)
+    def data_by_ids(self, ids, visible=False):
+        return items.by_ids(self.uses, ids, visible)
 
     @rpc
     def identity(self):

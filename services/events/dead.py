@@ -14,6 +14,7 @@ from shared.hosting.uses import Uses
 from shared.kernel import clock
 from shared.kernel.errors import Invalid, NotFound, Unavailable
 from shared.kernel.ids import new_id
+from shared.kernel.rights import visible_to
 from shared.lists import envelope
 from shared.query.values import clean
 from shared.storage.record import Row
@@ -32,7 +33,7 @@ def keep(uses: Uses, messages: Sequence[Delivery]) -> None:
     with uses.db.transaction(uses.context) as uow:
         rows = []
         for message in messages:
-            row = rules.death_of(message, now)
+            row = rules.death_of(message, now, uses.parts["seal"].whose(message))
             if not (message.redelivered and repository.has_death(uow, row["death"])):
                 rows.append({"id": new_id("deadletter"), **row})
         if rows:
@@ -44,7 +45,7 @@ def keep(uses: Uses, messages: Sequence[Delivery]) -> None:
 def find(uses: Uses, parameters: dict[str, Any], must_exist: bool = True) -> dict[str, Any]:
     """A page of dead letters."""
     with uses.db.reading() as connection:
-        return repository.deadletters.answer(connection, parameters, must_exist=must_exist)
+        return repository.deadletters.answer(connection, parameters, owner=visible_to(uses.context), must_exist=must_exist)
 
 
 def by_queue(uses: Uses) -> dict[str, int]:
@@ -74,7 +75,7 @@ def replay(uses: Uses, parameters: dict[str, Any]) -> dict[str, Any]:
     done: list[Row] = []
     while True:
         with uses.db.reading() as connection:
-            rows = repository.to_replay(connection, parameters, AT_ONCE)
+            rows = repository.to_replay(connection, parameters, AT_ONCE, visible_to(uses.context))
         if not rows and parameters.get("id"):
             raise _not_found(parameters["id"])
         _replay(uses, rows, moment)
@@ -83,7 +84,7 @@ def replay(uses: Uses, parameters: dict[str, Any]) -> dict[str, Any]:
             break
         time.sleep(0)
     with uses.db.reading() as connection:
-        left = 0 if parameters.get("id") else repository.left_to_replay(connection, parameters)
+        left = 0 if parameters.get("id") else repository.left_to_replay(connection, parameters, visible_to(uses.context))
     shown = (render_deadletter({**row, "replayed_at": moment}) for row in done[:SHOWN])
     return {**envelope(shown, None, len(done)), "left": left}
 
@@ -107,7 +108,7 @@ def _replay(uses: Uses, rows: Sequence[Row], moment: str) -> None:
 def replayed(uses: Uses, parameters: dict[str, Any]) -> dict[str, Any]:
     """What a repeated replay answers: the dead letters of the first one, named by its moment."""
     with uses.db.reading() as connection:
-        rows = repository.replayed_at(connection, parameters["id"])
+        rows = repository.replayed_at(connection, parameters["id"], visible_to(uses.context))
     return envelope(map(render_deadletter, rows), None, len(rows))
 
 

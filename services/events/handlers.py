@@ -9,13 +9,13 @@ from services.events.models import event_table, render_event
 from shared.hosting.uses import Uses
 from shared.kernel import clock
 from shared.kernel.errors import Invalid, did_you_mean
+from shared.kernel.rights import visible_to
 from shared.lists import cursor as cursors
 from shared.lists import envelope
 from shared.query.values import is_clean
 
 PAGE = 50
 ORDERS = ("sequence", "-sequence")
-ADMINISTRATOR = "Administrator"
 QUEUE = "events.log"
 MOST_NAMED = 1000
 
@@ -33,7 +33,7 @@ def find(uses: Uses, parameters: dict[str, Any]) -> dict[str, Any]:
                       errors=[{"pointer": "/sort", "detail": "Only sequence and -sequence are orders of the log."}])
     _check_texts(parameters)
     since = _since(parameters.get("since"))
-    owner = _only_of(uses)
+    owner = visible_to(uses.context)
     of = cursors.fingerprint("event", owner, {
         name: value for name, value in parameters.items() if name not in ("limit", "cursor", "sort")})
     limit = parameters.get("limit") or PAGE
@@ -56,7 +56,10 @@ def find(uses: Uses, parameters: dict[str, Any]) -> dict[str, Any]:
         else:
             total = repository.span(connection, after)
     following = cursors.write(of, sort, [rows[limit - 1][0]]) if len(rows) > limit else None
-    return envelope((render_event(*row) for row in rows[:limit]), following, total)
+    # A gateway, which tells each listener what is his, is told whose each is.
+    tells = uses.context.mesh
+    return envelope(({**render_event(sequence, body), **({"whose": whose} if tells else {})} for sequence, body, whose in rows[:limit]),
+                    following, total)
 
 
 def head(uses: Uses) -> dict[str, int]:
@@ -98,11 +101,6 @@ def health(uses: Uses) -> dict[str, Any]:
     lag = waiting.get(QUEUE, 0)
     return {"lag": lag, "last_sequence": last, "dead_letters": dead,
             "detail": f"{lag} message(s) to log, {dead} dead letter(s)"}
-
-
-def _only_of(uses: Uses) -> str | None:
-    context = uses.context
-    return None if not context.owner or ADMINISTRATOR in context.roles else context.owner
 
 
 def _position(parameters: Mapping[str, Any], of: str) -> tuple[str, int]:

@@ -277,7 +277,7 @@ def _found(connection: Any, ref: str, owner: str | None) -> Row:
             raise Conflict("apikey.ambiguous", f"{len(working)} keys are called '{ref}'.", next_step="Name one by its id.",
                            candidates=[{"id": row["id"], "name": row["name"], "owner": row["owner"]} for row in working[:20]])
     if not rows:
-        near = known_names(connection, APIKEY, owner)
+        near = known_names(connection, APIKEY, keyring.keys.mine(owner))
         raise NotFound("apikey.not_found", f"There is no key '{ref[:200]}'.{did_you_mean(ref[:200], near)}",
                        next_step="'apikey list' shows what there is.")
     return rows[0]

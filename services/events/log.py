@@ -32,14 +32,14 @@ def append(uses: Uses, messages: Sequence[Delivery]) -> None:
     now = clock.stamp()
     with uses.db.transaction(uses.context) as uow:
         repository.lock_log(uow)
-        rows = [row for message in messages if (row := _row(uow, message, now))]
+        rows = [row for message in messages if (row := _row(uses, uow, message, now))]
         last = repository.append(uow, rows)
     announce(uses, last)
     if "durations" in uses.parts:
         uses.parts["durations"].hear(rows)
 
 
-def _row(uow: UnitOfWork, message: Delivery, now: str) -> Row | None:
+def _row(uses: Uses, uow: UnitOfWork, message: Delivery, now: str) -> Row | None:
     body = rules.body_of(message)
     its_id = rules.message_id(message, body)
     if its_id is None:
@@ -47,7 +47,7 @@ def _row(uow: UnitOfWork, message: Delivery, now: str) -> Row | None:
         if message.redelivered and repository.has_like(uow, like):
             return None
         its_id = like + new_id("event")
-    return rules.entry(message, body, its_id, now)
+    return rules.entry(message, body, its_id, now, uses.parts["seal"].whose(message))
 
 
 def announce(uses: Uses, last_sequence: int) -> None:

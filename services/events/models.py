@@ -38,6 +38,7 @@ event_table = Table(
     Index("event_by_object", "object_id", "sequence"),
     Index("event_by_object_name", "object_name", "sequence"),
     Index("event_by_correlation", "correlation_id", "sequence"),
+    Index("event_by_owner", "owner", "sequence"),
     Index("event_by_time", "time"),
     sqlite_autoincrement=True,
 )
@@ -59,6 +60,7 @@ deadletter_table = Table(
     Column("properties", Json, nullable=False),
     Column("exchange", Word, nullable=False),
     Column("replayed_at", Stamp),
+    Column("owner", Word, nullable=False, server_default=""),
     Index("deadletter_by_event", "event", "id"),
     Index("deadletter_by_queue", "queue", "id"),
     Index("deadletter_by_death", "death"),
@@ -134,7 +136,7 @@ def render_deadletter(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "id": row["id"], "event": row["event"], "queue": row["queue"], "reason": row["reason"], "code": row["code"],
         "attempts": row["attempts"], "time": row["time"], "body": body, "encoding": encoding,
-        "headers": redacted(row["headers"]), "replayed_at": row["replayed_at"],
+        "headers": redacted(row["headers"]), "replayed_at": row["replayed_at"], "owner": row["owner"],
     }
 
 

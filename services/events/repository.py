@@ -108,12 +108,12 @@ def wanted(connection: Connection, parameters: dict[str, Any], since: str | None
 
 
 def stretch(connection: Connection, conditions: Sequence[ColumnElement[bool]], descending: bool, limit: int,
-            ) -> list[tuple[int, str]]:
-    """(sequence, body) of at most ``limit`` messages, in order."""
+            ) -> list[tuple[int, str, str]]:
+    """(sequence, body, owner) of at most ``limit`` messages, in order."""
     column = event_table.c.sequence
     order = column.desc() if descending else column.asc()
     return [tuple(row) for row in connection.execute(
-        select(column, event_table.c.body).where(and_(True, *conditions)).order_by(order).limit(limit))]
+        select(column, event_table.c.body, event_table.c.owner).where(and_(True, *conditions)).order_by(order).limit(limit))]
 
 
 def count(connection: Connection, conditions: Sequence[ColumnElement[bool]]) -> int:
@@ -158,18 +158,18 @@ def keep_dead(uow: UnitOfWork, rows: Sequence[Row]) -> None:
     uow.connection.execute(deadletter_table.insert(), rows)
 
 
-def to_replay(connection: Connection, parameters: dict[str, Any], limit: int) -> list[Row]:
-    """The dead letters that were named: one by its id, also again; otherwise those not replayed yet, oldest first."""
+def to_replay(connection: Connection, parameters: dict[str, Any], limit: int, owner: str | None) -> list[Row]:
+    """The dead letters of an owner (None: of all) that were named: one by its id, also again; otherwise those not replayed yet, oldest first."""
     table = deadletter_table
     conditions = [table.c.id == parameters["id"]] if parameters.get("id") else _not_replayed(parameters)
     return [dict(row) for row in connection.execute(
-        select(table).where(*conditions).order_by(table.c.id).limit(limit)).mappings()]
+        select(table).where(*conditions, *deadletters.mine(owner)).order_by(table.c.id).limit(limit)).mappings()]
 
 
-def left_to_replay(connection: Connection, parameters: dict[str, Any]) -> int:
+def left_to_replay(connection: Connection, parameters: dict[str, Any], owner: str | None) -> int:
     """How many of those that were named are still not replayed."""
     return connection.execute(
-        select(func.count()).select_from(deadletter_table).where(*_not_replayed(parameters))).scalar_one()
+        select(func.count()).select_from(deadletter_table).where(*_not_replayed(parameters), *deadletters.mine(owner))).scalar_one()
 
 
 def _not_replayed(parameters: dict[str, Any]) -> list[ColumnElement[bool]]:
@@ -184,11 +184,11 @@ def replayed(uow: UnitOfWork, ids: Sequence[str], now: str) -> None:
     uow.connection.execute(update(table).where(table.c.id.in_(list(ids))).values(replayed_at=now))
 
 
-def replayed_at(connection: Connection, moment: str) -> list[Row]:
+def replayed_at(connection: Connection, moment: str, owner: str | None) -> list[Row]:
     """The dead letters of one replay."""
     table = deadletter_table
     return [dict(row) for row in connection.execute(
-        select(table).where(table.c.replayed_at == moment).order_by(table.c.id).limit(1000)).mappings()]
+        select(table).where(table.c.replayed_at == moment, *deadletters.mine(owner)).order_by(table.c.id).limit(1000)).mappings()]
 
 
 def dead_count(connection: Connection) -> int:

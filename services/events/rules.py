@@ -51,8 +51,8 @@ def likeness(delivery: Delivery) -> str:
     return f"foreign_{_digest(original_key(delivery), delivery.body, headers)[:32]}_"
 
 
-def entry(delivery: Delivery, body: dict[str, Any], its_id: str, now: str) -> dict[str, Any]:
-    """The row of the event log for a message; ``now`` stands in where it says no time."""
+def entry(delivery: Delivery, body: dict[str, Any], its_id: str, now: str, whose: str) -> dict[str, Any]:
+    """The row of the event log for a message of this owner (empty: everybody's); ``now`` stands in where it says no time."""
     name = original_key(delivery)
     obj = body.get("obj")
     said = body.get("time")
@@ -66,13 +66,13 @@ def entry(delivery: Delivery, body: dict[str, Any], its_id: str, now: str) -> di
                 **body, "event": name, "id": its_id, "time": time}
         text = encode(storable(body)).decode()
     if type(obj) is dict:
-        object_id, object_name, owner = _column(obj.get("id")), _column(obj.get("name")), _column(obj.get("owner"))
+        object_id, object_name = _column(obj.get("id")), _column(obj.get("name"))
     else:
-        named, owner = _column(obj), None
+        named = _column(obj)
         object_id, object_name = (named, None) if ids.is_id(named) else (None, named)
     return {
         "id": its_id, "name": _column(name), "noun": _column(name.partition(".")[0]), "object_id": object_id,
-        "object_name": object_name, "owner": owner or "", "correlation_id": _column(body.get("correlation_id")),
+        "object_name": object_name, "owner": _column(whose) or "", "correlation_id": _column(body.get("correlation_id")),
         "causation_id": _column(body.get("causation_id")), "time": time, "body": text,
     }
 
@@ -103,8 +103,8 @@ def _digest(name: str, body: bytes, headers: Mapping[str, Any]) -> str:
 
 # --- dead letters --------------------------------------------------------------------------------------------------
 
-def death_of(delivery: Delivery, now: str) -> dict[str, Any]:
-    """The row of a dead letter, but for its id: what died where, and why."""
+def death_of(delivery: Delivery, now: str, whose: str) -> dict[str, Any]:
+    """The row of a dead letter, but for its id: what died where, and why, and to whom it belongs."""
     letter = dead_letter_of(delivery)
     like = {key: value for key, value in letter.headers.items() if key not in COUNTERS}
     return {
@@ -113,7 +113,7 @@ def death_of(delivery: Delivery, now: str) -> dict[str, Any]:
         "code": _column(letter.code), "attempts": letter.attempts, "time": now, "body": letter.body,
         "headers": storable(dict(letter.headers)),
         "properties": storable({key: letter.properties.get(key) for key in KEPT}),
-        "exchange": _column(letter.exchange), "replayed_at": None,
+        "exchange": _column(letter.exchange), "replayed_at": None, "owner": _column(whose) or "",
     }
 
 

@@ -14,6 +14,7 @@ from shared.bus.event import named_in
 from shared.hosting.uses import Uses
 from shared.kernel.errors import Conflict, Invalid, NotFound
 from shared.kernel.ids import with_noun
+from shared.kernel.rights import visible_to_engineers
 from shared.storage.record import Row
 
 Parameters = dict[str, Any]
@@ -64,22 +65,27 @@ def on_provisioning(uses: Uses, message: Any) -> None:
 def find(uses: Uses, parameters: Parameters, must_exist: bool = True) -> dict[str, Any]:
     """A page of instances."""
     with uses.db.reading() as connection:
-        return repository.instances.answer(connection, parameters, owner=uses.context.owner or None, must_exist=must_exist)
+        return repository.instances.answer(connection, parameters, owner=visible_to_engineers(uses.context), must_exist=must_exist)
 
 
 def show(uses: Uses, parameters: Parameters) -> dict[str, Any]:
     """One instance with all its entries."""
     with uses.db.reading() as connection:
-        row = named(uses, connection, parameters["id"], destroyed=True)
+        row = seen(uses, connection, parameters["id"])
         if row["entries"] <= len(row["shown"] or []):
             return render(row)
         entries = [entry(item) for item in repository.entries_of(connection, row["id"])]
     return {**render({**row, "shown": entries}), "access": entries}
 
 
-def named(uses: Uses, connection: Any, ref: str, *, destroyed: bool = False) -> Row:
-    """The instance of this id or name."""
-    return repository.instances.resolve(connection, ref, uses.context.owner or None, destroyed=destroyed)
+def named(uses: Uses, connection: Any, ref: str) -> Row:
+    """The living instance of this id or name, of the caller's own."""
+    return repository.instances.named(connection, ref, uses.context)
+
+
+def seen(uses: Uses, connection: Any, ref: str) -> Row:
+    """The instance of this id or name, also a destroyed one; a DataEngineer finds and removes those of every owner."""
+    return repository.instances.named(connection, ref, uses.context, destroyed=True, whose=visible_to_engineers)
 
 
 def destroy(uses: Uses, parameters: Parameters) -> dict[str, Any]:
@@ -97,7 +103,7 @@ def destroy(uses: Uses, parameters: Parameters) -> dict[str, Any]:
 
     def work() -> Row:
         with uses.db.transaction(uses.context) as uow:
-            row = named(uses, uow.connection, ref.strip(), destroyed=True)
+            row = seen(uses, uow.connection, ref.strip())
             if row["state"] == "Destroyed":
                 return row
             if pins.is_pinned(row):

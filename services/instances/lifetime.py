@@ -31,7 +31,7 @@ def renew(uses: Uses, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """
     def work() -> Row:
         with uses.db.transaction(uses.context) as uow:
-            row = repository.instances.resolve(uow.connection, parameters["id"], uses.context.owner or None)
+            row = repository.instances.named(uow.connection, parameters["id"], uses.context)
             end = _later(row, parameters)
             moved, = uow.change(INSTANCE, [row], {
                 **rules.end_at(end, uses.config.instances.expiring_s), "used_at": clock.stamp()})

@@ -54,6 +54,7 @@ instance_table = Table(
     Column("reason", Json),
     live_name_index("datainstance"),
     Index("datainstance_of_request", "request_id", "attempt", "state"),
+    Index("datainstance_by_owner", "owner", "id"),
     Index("datainstance_by_state", "state", "id"),
     Index("datainstance_by_reference", "reference_id", "state"),
     Index("datainstance_by_name", "name"),

@@ -114,7 +114,7 @@ def _work(uses: Uses, request: str, caught: bool) -> None:
 
 def of_the_call(uses: Uses, request: str) -> Uses:
     """The same, belonging to the call that set the request going: a sweep comes from none."""
-    call = uses.mesh.call("requests", "plain", request=request)["correlation_id"] or ""
+    call = uses.itself.call("requests", "plain", request=request)["correlation_id"] or ""
     return replace(uses, context=uses.context.having(correlation_id=call), mesh=uses.mesh.having(correlation_id=call))
 
 

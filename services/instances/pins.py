@@ -9,6 +9,7 @@ from services.instances.models import INSTANCE, render
 from shared.hosting.uses import Uses
 from shared.kernel import clock
 from shared.kernel.errors import Conflict, Invalid, NotFound
+from shared.kernel.rights import check_owner
 from shared.storage.record import Row
 from shared.storage.unit_of_work import UnitOfWork
 
@@ -28,13 +29,14 @@ def pin(uses: Uses, parameters: Mapping[str, Any]) -> dict[str, Any]:
         raise Invalid("parameter.invalid", detail, next_step="Give a later time, or leave 'until' out.",
                       errors=[{"pointer": "/until", "detail": detail}])
     owner = parameters.get("owner") or uses.context.owner
+    check_owner(uses.context, owner, "A pin of that name")
     with uses.db.reading() as connection:
-        row = repository.instances.resolve(connection, parameters["id"], uses.context.owner or None)
+        row = repository.instances.named(connection, parameters["id"], uses.context)
     _check_kept(uses, row)
 
     def work() -> Row:
         with uses.db.transaction(uses.context) as uow:
-            row = repository.instances.resolve(uow.connection, parameters["id"], uses.context.owner or None)
+            row = repository.instances.named(uow.connection, parameters["id"], uses.context)
             if is_pinned(row) and row["pin"]["owner"] != owner:
                 raise refusal(row)
             wanted = {"owner": owner, "reason": parameters.get("reason"), "until": until}
@@ -48,7 +50,7 @@ def pin(uses: Uses, parameters: Mapping[str, Any]) -> dict[str, Any]:
 def _check_kept(uses: Uses, row: Mapping[str, Any]) -> None:
     """Refuse to pin what is going with its request right now; one that came back after it stays by itself."""
     try:
-        request = uses.mesh.call("requests", "plain", request=row["request_id"])
+        request = uses.itself.call("requests", "plain", request=row["request_id"])
     except NotFound:
         return
     if request["state"] in ("Failed", "Completed") and request["attempt"] == row["attempt"] and not row["alone"]:
@@ -60,7 +62,7 @@ def unpin(uses: Uses, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """No longer keep an instance; where nobody does, nothing changes."""
     def work() -> Row:
         with uses.db.transaction(uses.context) as uow:
-            row = repository.instances.resolve(uow.connection, parameters["id"], uses.context.owner or None)
+            row = repository.instances.named(uow.connection, parameters["id"], uses.context)
             return _freed(uses, uow, [row])[0] if row["pinned"] else row
     return render(uses.db.retrying(work))
 

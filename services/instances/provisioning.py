@@ -53,7 +53,7 @@ def provide(uses: Uses, request: Mapping[str, Any]) -> None:
             {"request_id": request["id"], "attempt": request["attempt"], "at": clock.stamp()}], new_only=True)
         settle(uow, request["id"], request["attempt"])
     try:
-        now = uses.mesh.call("requests", "plain", request=request["id"])
+        now = uses.itself.call("requests", "plain", request=request["id"])
     except NotFound:
         # It was cancelled and destroyed meanwhile.
         now = {"attempt": request["attempt"], "state": "Failed"}

@@ -38,7 +38,7 @@ def undo(uses: Uses, parameters: Mapping[str, Any]) -> dict[str, Any]:
         NoCapacity: ``source.no_capacity``, the room that it held is taken by now.
     """
     with uses.db.reading() as connection:
-        row = repository.instances.resolve(connection, parameters["id"], uses.context.owner or None, destroyed=True)
+        row = repository.instances.named(connection, parameters["id"], uses.context, destroyed=True)
     INSTANCE.net.move(row["state"], "undo", INSTANCE.handle(row))
     _check_grace(row)
     request = _request_of(uses, row)
@@ -69,7 +69,7 @@ def _check_grace(row: Mapping[str, Any]) -> None:
 
 def _request_of(uses: Uses, row: Mapping[str, Any]) -> Mapping[str, Any]:
     try:
-        request = uses.mesh.call("requests", "plain", request=row["request_id"])
+        request = uses.itself.call("requests", "plain", request=row["request_id"])
     except NotFound:
         raise _over(row, "was destroyed", f"Ask for its data again. Instance '{row['name']}' cannot come back without its request.") from None
     if request["state"] == "Failed":

@@ -26,13 +26,13 @@ def explain(uses: Uses, parameters: dict[str, Any]) -> dict[str, Any]:
         NotFound: ``datarequest.not_found``; ``explanation.not_found``, no such version; of ``reservation`` or ``why_not``, it is not there.
     """
     with uses.db.reading() as connection:
-        newest = repository.requests.resolve(connection, parameters["id"], uses.context.owner, destroyed=True)
+        newest = repository.requests.named(connection, parameters["id"], uses.context, destroyed=True)
         history = repository.history_of(connection, newest["id"])
     row, until, ended = attempts.as_of(newest, history, parameters.get("at"), parameters.get("attempt"))
     found = row["found"] or {}
     warnings = [*(found.get("warnings") or []), *(row["warnings"] or [])]
     asked = {"attempt": row["attempt"], "reservation": parameters.get("reservation"), "after": parameters.get("cursor") or "",
-             "limit": parameters["limit"]}
+             "limit": parameters["limit"], "owner": row["owner"]}
     reservations = _part(uses, "reservations", row, warnings, **asked)
     instances = _part(uses, "instances", row, warnings)
     timeline = [_step(row, step) for step in history]

@@ -13,10 +13,13 @@ from shared.hosting.uses import Uses
 from shared.kernel import clock
 from shared.kernel.errors import Conflict, Invalid, NotFound, located
 from shared.kernel.ids import is_id, new_id
+from shared.kernel.rights import DEVELOPER, SCIENTIST, visible_to
 from shared.storage.record import Row
 from shared.storage.unit_of_work import UnitOfWork
 
 Parameters = dict[str, Any]
+OF_OLD = (SCIENTIST, DEVELOPER)
+"""With these roles of their owners are requests decided that were made when roles were not written down."""
 
 
 def create(uses: Uses, parameters: Parameters) -> dict[str, Any]:
@@ -92,6 +95,7 @@ def request_row(uses: Uses, given: Mapping[str, Any], reference: Row | None, gra
         "group": group, "standing": stands,
         "lock": locked.get("lock"), "warnings": locked.get("warnings") or None,
         "instances": 0, "announced_at": clock.stamp(), "correlation_id": uses.context.correlation_id or None,
+        "owner_roles": list(uses.context.roles),
     }
 
 
@@ -166,19 +170,19 @@ def fulfill(uses: Uses, parameters: Parameters) -> dict[str, Any]:
 
 def named(uses: Uses, connection: Any, ref: str) -> Row:
     """The living request of this id or name."""
-    return repository.requests.resolve(connection, ref, uses.context.owner or None)
+    return repository.requests.named(connection, ref, uses.context)
 
 
 def find(uses: Uses, parameters: Parameters, must_exist: bool = True) -> dict[str, Any]:
     """A page of requests."""
     with uses.db.reading() as connection:
-        return repository.requests.answer(connection, parameters, owner=uses.context.owner or None, must_exist=must_exist)
+        return repository.requests.answer(connection, parameters, owner=visible_to(uses.context), must_exist=must_exist)
 
 
 def show(uses: Uses, parameters: Parameters) -> dict[str, Any]:
     """One request with the refs of its reservations and instances."""
     with uses.db.reading() as connection:
-        row = repository.requests.resolve(connection, parameters["id"], uses.context.owner, destroyed=True)
+        row = repository.requests.named(connection, parameters["id"], uses.context, destroyed=True)
     return shown(uses, row)
 
 
@@ -201,26 +205,28 @@ def plain(uses: Uses, request: str) -> dict[str, Any]:
         return plain_of(named(uses, connection, request))
 
 
-def plain_all(uses: Uses, requests: Sequence[str]) -> list[dict[str, Any] | None]:
-    """As ``plain``, of several; None for one that is not there."""
+def plain_all(uses: Uses, requests: Sequence[str], owners: Sequence[str | None] | None = None) -> list[dict[str, Any] | None]:
+    """As ``plain``, of several; None for one that is not there. ``owners`` says of each to whom it has to be visible."""
+    owners = owners if owners is not None else [visible_to(uses.context)] * len(requests)
     with uses.db.reading() as connection:
         found = repository.rows_of(connection, [one for one in requests if is_id(one, "datarequest")])
         rows = []
-        for one in requests:
+        for one, owner in zip(requests, owners, strict=True):
             row = found.get(one)
             if one not in found:
                 try:
-                    row = named(uses, connection, one)
+                    row = repository.requests.resolve(connection, one, owner)
                 except NotFound:
                     row = None
-            rows.append(row)
+            rows.append(row if row and owner in (None, row["owner"]) else None)
     return [plain_of(row) if row and not row["destroyed_at"] else None for row in rows]
 
 
 def plain_of(row: Row) -> dict[str, Any]:
     """As ``plain``, of a row."""
     lock = row["lock"] or {}
-    return {**render_request(row), "found": row["found"], "checksums": lock.get("checksums") or {},
+    return {**render_request(row), "owner_roles": OF_OLD if row["owner_roles"] is None else row["owner_roles"],
+            "found": row["found"], "checksums": lock.get("checksums") or {},
             "missing": row["missing"], "reference_id": row["reference_id"],
             "reference_name": row["reference_name"], "live_instances": row["instances"], "correlation_id": row["correlation_id"]}
 
@@ -359,7 +365,7 @@ def move_to_completed(uow: UnitOfWork, row: Row, message: str, reason: Mapping[s
 def lock(uses: Uses, parameters: Parameters) -> dict[str, Any]:
     """Write down what a request stands on, so that it can be reproduced."""
     with uses.db.reading() as connection:
-        row = repository.requests.resolve(connection, parameters["id"], uses.context.owner or None)
+        row = repository.requests.named(connection, parameters["id"], uses.context)
     return locks.write(uses, row)
 
 
@@ -371,7 +377,7 @@ def destroy(uses: Uses, parameters: Parameters) -> dict[str, Any]:
     """
     def work() -> Row:
         with uses.db.transaction(uses.context) as uow:
-            row = repository.requests.resolve(uow.connection, parameters["id"], uses.context.owner, destroyed=True)
+            row = repository.requests.named(uow.connection, parameters["id"], uses.context, destroyed=True)
             if row["destroyed_at"]:
                 return row
             if row["state"] in repository.OPEN:

@@ -32,6 +32,7 @@ reference_table = Table(
     Column("better", Json),
     Column("swap", Json),
     live_name_index("datareference"),
+    Index("datareference_by_owner", "owner", "id"),
     Index("datareference_by_state", "state", "id"),
 )
 
@@ -83,9 +84,12 @@ request_table = Table(
     Column("parent_name", Word),
     # Of a request made from a lock: {"digest", "policy", "checksums": {data id: checksum}}.
     Column("lock", Json),
+    # With which rights its owner asked: it is decided with them whoever moves it on.
+    Column("owner_roles", Json),
     # Of the call that set it going, so that what a timer or another call's end moves on still belongs to that one.
     Column("correlation_id", Word),
     live_name_index("datarequest"),
+    Index("datarequest_by_owner", "owner", "id"),
     Index("datarequest_by_state", "state", "id"),
     Index("datarequest_by_retry", "next_retry_at"),
     Index("datarequest_by_reference", "reference_id"),

@@ -12,6 +12,7 @@ from shared.contracts.requests import ReferenceParameters
 from shared.hosting.uses import Uses
 from shared.kernel.errors import Conflict, Invalid, did_you_mean, located
 from shared.kernel.ids import new_id
+from shared.kernel.rights import visible_to
 from shared.storage.record import Row
 from shared.storage.unit_of_work import UnitOfWork
 
@@ -57,7 +58,7 @@ def _name_taken(name: str) -> Conflict:
 
 def named(uses: Uses, connection: Any, ref: str) -> Row:
     """The living reference of this id or name."""
-    return repository.references.resolve(connection, ref, uses.context.owner or None)
+    return repository.references.named(connection, ref, uses.context)
 
 
 def named_or_none(uses: Uses, connection: Any, given: Any) -> Row | None:
@@ -175,13 +176,13 @@ def provision(uses: Uses, parameters: Parameters) -> dict[str, Any]:
 def find(uses: Uses, parameters: Parameters, must_exist: bool = True) -> dict[str, Any]:
     """A page of references."""
     with uses.db.reading() as connection:
-        return repository.references.answer(connection, parameters, owner=uses.context.owner or None, must_exist=must_exist)
+        return repository.references.answer(connection, parameters, owner=visible_to(uses.context), must_exist=must_exist)
 
 
 def show(uses: Uses, parameters: Parameters) -> dict[str, Any]:
     """One reference, with the refs of its live instances."""
     with uses.db.reading() as connection:
-        row = repository.references.resolve(connection, parameters["id"], uses.context.owner, destroyed=True)
+        row = repository.references.named(connection, parameters["id"], uses.context, destroyed=True)
     return shown(uses, row)
 
 
@@ -209,7 +210,7 @@ def destroy(uses: Uses, parameters: Parameters) -> dict[str, Any]:
 
     def work() -> Row:
         with uses.db.transaction(uses.context) as uow:
-            row = repository.references.resolve(uow.connection, parameters["id"], uses.context.owner, destroyed=True)
+            row = repository.references.named(uow.connection, parameters["id"], uses.context, destroyed=True)
             if row["destroyed_at"]:
                 return row
             live = repository.live_instances_of_reference(uow.connection, row["id"])

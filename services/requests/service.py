@@ -98,8 +98,8 @@ class Requests:
         return handlers.plain(self.uses, request)
 
     @rpc
-    def plain_all(self, requests):
-        return handlers.plain_all(self.uses, requests)
+    def plain_all(self, requests, owners=None):
+        return handlers.plain_all(self.uses, requests, owners)
 
     @rpc
     def advance(self, steps):

@@ -94,6 +94,7 @@ def _attach(uses: Uses, request: str) -> int:
         # Until what is under way has ended nobody knows what it has; a moment later.
         return 0
     checksums = uses.mesh.call("instances", "checksums_of", request=request)
+    # What its owner may not see has not appeared for him.
     known = uses.mesh.call("reservations", "compare", request=request, family=family, data=ids, checksums=checksums, timeout_s=30)
     new = known["new"]
     _say_better(uses, parent, known["replicas"])
@@ -118,7 +119,7 @@ def _make_child(uses: Uses, parent: Row, data: Sequence[str]) -> None:
             later = {"deadline": clock.stamp_in(uses.config.requests.default_wait_deadline_s), "attempt": 1, "reservations": 0, "instances": 0,
                      "announced_at": clock.stamp(), "correlation_id": uow.context.correlation_id or None}
             same = {name: fresh[name] for name in (
-                "owner", "reference_id", "reference_name", "target", "workload", "action", "granularity", "lifetime", "labels")}
+                "owner", "owner_roles", "reference_id", "reference_name", "target", "workload", "action", "granularity", "lifetime", "labels")}
             row = {
                 **same, **later, "id": new_id("datarequest"), "name": name, "ename": f"{fresh['ename']}.{name}", "wait": True,
                 "query": {"$and": [fresh["query"], {"id": {"$in": sorted(data)}}]},

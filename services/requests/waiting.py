@@ -45,7 +45,7 @@ def current(uses: Uses, row: Row) -> dict[str, Any] | None:
     if not blocked or not blocked.get("position") or not service:
         return blocked
     try:
-        lines = uses.mesh.call(service, "line", holder=row["id"])
+        lines = uses.mesh.call(service, "line", holder=row["id"], **({"owner": row["owner"]} if service == "reservations" else {}))
     except EdgemereError:
         return blocked
     kept = blocked.get("object") or {}

@@ -169,12 +169,13 @@ def look(uses: Uses, owner: str) -> dict[str, Any] | None:
         for kind in KINDS}}
 
 
-def line(uses: Uses, holder: str) -> list[dict[str, Any]]:
-    """Where a request stands in the line of its owner's budget: ``[{"position", "ahead", "estimate_s"}]``."""
+def line(uses: Uses, holder: str, owner: str | None = None) -> list[dict[str, Any]]:
+    """Where a request stands in the line of its owner's budget (the caller's, unless told): ``[{"position", "ahead", "estimate_s"}]``."""
+    owner = owner or uses.context.owner
     with uses.db.reading() as connection:
         keys = waiting_line.objects_of(connection, waiting_table, holder)
-        limits = limits_of(uses.config, uses.context.owner)
-        place = _place(connection, uses.context.owner, limits, holder) if keys and limits else None
+        limits = limits_of(uses.config, owner)
+        place = _place(connection, owner, limits, holder) if keys and limits else None
     return [place] if place else []
 
 

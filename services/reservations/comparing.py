@@ -17,7 +17,8 @@ def compare(uses: Uses, request: str, family: Sequence[str], data: Sequence[str]
     when it was read. A replica has the bytes of something had; its cost and that of what is had are as they would be
     decided now, and ``saves`` is negative where the replica is dearer.
     """
-    facts = uses.mesh.call("catalog", "data_by_ids", ids=list(data), timeout_s=30)
+    wanted = uses.itself.call("requests", "plain", request=request)
+    facts = uses.for_owner(wanted).call("catalog", "data_by_ids", ids=list(data), visible=True, timeout_s=30)
     with uses.db.reading() as connection:
         had = repository.confirmed_of_all(connection, family)
     have = {row["data_id"] for row in had}
@@ -26,7 +27,7 @@ def compare(uses: Uses, request: str, family: Sequence[str], data: Sequence[str]
     twins = [one for one in fresh if one.get("checksum") in by_checksum]
     replicas = []
     if twins:
-        decider = _decider(uses, request, {one["source"]["id"] for one in twins} | {row["source_id"] for row in by_checksum.values()})
+        decider = _decider(uses, wanted, {one["source"]["id"] for one in twins} | {row["source_id"] for row in by_checksum.values()})
         for one in twins:
             row = by_checksum[one["checksum"]]
             there, here = decider(one), decider(row["snapshot"])
@@ -40,6 +41,5 @@ def compare(uses: Uses, request: str, family: Sequence[str], data: Sequence[str]
     return {"new": [one["id"] for one in fresh if one["id"] not in same], "replicas": replicas}
 
 
-def _decider(uses: Uses, request: str, places: set[str]) -> Decider:
-    wanted = uses.mesh.call("requests", "plain", request=request)
-    return Decider(asking(uses, wanted, sources(uses, places)))
+def _decider(uses: Uses, request: Mapping[str, Any], places: set[str]) -> Decider:
+    return Decider(asking(uses, request, sources(uses, places)))

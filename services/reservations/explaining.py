@@ -16,10 +16,10 @@ COMPARED = 2000
 
 
 def explain_part(uses: Uses, request: str, attempt: int | None = None, reservation: str | None = None, after: str = "",
-                 limit: int = 20) -> dict[str, Any]:
+                 limit: int = 20, owner: str | None = None) -> dict[str, Any]:
     """Counts of one attempt (the newest), the moves of all, what is left to spend, and a page of reservations with their decisions.
 
-    ``reservation``: the id or name of the one to show alone.
+    ``reservation``: the id or name of the one to show alone; ``owner``: whose request it is, where it is not the caller's.
 
     Raises:
         NotFound: ``datareservation.not_found``, it is none of the request's.
@@ -44,7 +44,7 @@ def explain_part(uses: Uses, request: str, attempt: int | None = None, reservati
     page = rows[:limit]
     return {
         "total": sum(row.n for row in now), "attempt": newest, "by_state": by("state"), "by_action": by("action"),
-        "by_rule": by("rule"), "budget": budget.look(uses, uses.context.owner),
+        "by_rule": by("rule"), "budget": budget.look(uses, owner or uses.context.owner),
         "cost": round(sum(row.cost or 0 for row in now if row.state == "Confirmed"), 9), "costs": _costs(now),
         "items": keeping.completed(uses, page), "next": page[-1]["id"] if len(rows) > limit else None,
         "timeline": [{"time": move["at"], "object": None, "class": "datareservation", "event": move["event"],
@@ -66,6 +66,7 @@ def why_not(uses: Uses, request: str, data: str, query: Any, attempt: int | None
     """Why a Data (id, name or path) is not used by a request; or that it is.
 
     ``{"data", "path", "source", "answer", "sentence", "clauses", "decision", "beaten_by", "reservation"}``. ``answer``: ``used``,
+    ``access`` (its owner may not see it, whoever asks now does),
     ``standby``, ``clause`` (the query fails; ``clauses`` has each with the actual value), ``source`` (out of use), ``gone``,
     ``rule`` (a policy rejects it), ``replica`` or ``selection`` (others were better; ``beaten_by``), ``later`` (it came after the request
     had looked), ``not_yet`` (nobody has looked), ``freed``.
@@ -73,7 +74,9 @@ def why_not(uses: Uses, request: str, data: str, query: Any, attempt: int | None
     Raises:
         NotFound: ``data.not_found``. Conflict: ``data.ambiguous``, with the candidates.
     """
-    shown = uses.mesh.call("catalog", "why_not", expression=query, data=data)
+    asked_by = uses.itself.call("requests", "plain", request=request)
+    shown = uses.mesh.call("catalog", "why_not", expression=query, data=data, owner=asked_by["owner"],
+                           roles=list(asked_by.get("owner_roles") or ()))
     document = shown["data"]
     answer: dict[str, Any] = {
         "data": {"id": document["id"], "name": document["name"]}, "path": document["path"], "source": document["source"],
@@ -85,6 +88,8 @@ def why_not(uses: Uses, request: str, data: str, query: Any, attempt: int | None
     name, place = f"'{document['name']}'", document["source"]["name"]
     if row is not None:
         return {**answer, **_of_reservation(uses, row, name)}
+    if shown.get("hidden"):
+        return {**answer, "answer": "access", "sentence": f"{name} at '{place}' is hidden from the request's owner by access."}
     failing = [clause for clause in shown["clauses"] if not clause["holds"]]
     if failing:
         said = "; ".join(f"{clause['clause']} does not hold, {clause['field']} is {clause['said']}" for clause in failing[:3])
@@ -133,7 +138,7 @@ def _left_out(uses: Uses, request: str, attempt: int, data: Mapping[str, Any], n
         taken = repository.confirmed(connection, request, attempt, "", COMPARED)
     if first and data["created_at"] > first:
         return {"answer": "later", "sentence": f"{name} matches, and came into the catalogue at {data['created_at']}, after the request had looked."}
-    wanted = uses.mesh.call("requests", "plain", request=request)
+    wanted = uses.itself.call("requests", "plain", request=request)
     places = {data["source"]["id"], *(row["source_id"] for row in taken)}
     asked = asking(uses, wanted, sources(uses, places))
     decider = Decider(asked)

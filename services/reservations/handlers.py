@@ -12,6 +12,7 @@ from shared.contracts.table import BY_RPC
 from shared.bus.event import named_in
 from shared.hosting.uses import Uses
 from shared.kernel.errors import Conflict, NotFound, located, nearest
+from shared.kernel.rights import visible_to
 from shared.lists import envelope
 from shared.nets import DATAREQUEST
 from shared.storage.record import Row
@@ -112,7 +113,7 @@ def _of_messages(uses: Uses, messages: Sequence[Any]) -> dict[Any, together.Aske
     if not messages:
         return {}
     refs = [_ref(uses.caused_by(message), message) for message in messages]
-    found = uses.mesh.call("requests", "plain_all", requests=refs)
+    found = uses.mesh.call("requests", "plain_all", requests=refs, owners=[visible_to(uses.caused_by(message).context) for message in messages])
     asked: dict[Any, together.Asked] = {}
     for message, ref, request in zip(messages, refs, found, strict=True):
         own = uses.caused_by(message)
@@ -146,7 +147,7 @@ def on_ended(uses: Uses, message: Any) -> None:
         # What a completed request was charged is spent.
         budget.release(uses, obj["id"], obj["owner"], up_to=obj["attempt"])
     try:
-        current = uses.mesh.call("requests", "plain", request=obj["id"])
+        current = uses.itself.call("requests", "plain", request=obj["id"])
     except NotFound:
         freeing.free_all(uses, obj["id"], {"code": "destroyed"})
         return
@@ -169,26 +170,26 @@ def find(uses: Uses, parameters: Parameters, must_exist: bool = True) -> dict[st
     """A page of reservations."""
     with uses.db.reading() as connection:
         rows, following, total = repository.reservations.page(
-            connection, parameters, owner=uses.context.owner or None, must_exist=must_exist)
+            connection, parameters, owner=visible_to(uses.context), must_exist=must_exist)
     return envelope(keeping.completed(uses, rows), following, total)
 
 
 def show(uses: Uses, parameters: Parameters) -> dict[str, Any]:
     """One reservation with its whole decision."""
     with uses.db.reading() as connection:
-        row = repository.reservations.resolve(connection, parameters["id"], uses.context.owner or None, destroyed=True)
+        row = repository.reservations.named(connection, parameters["id"], uses.context, destroyed=True)
     return keeping.completed(uses, [row])[0]
 
 
 def confirm(uses: Uses, parameters: Parameters) -> dict[str, Any]:
     """Confirm a reservation by hand; what was decided, or leaving it in place, stands."""
     with uses.db.reading() as connection:
-        row = repository.reservations.resolve(connection, parameters["id"], uses.context.owner or None)
+        row = repository.reservations.named(connection, parameters["id"], uses.context)
     standing_by.claim_before(uses, row)
 
     def work() -> Row:
         with uses.db.transaction(uses.context) as uow:
-            row = repository.reservations.resolve(uow.connection, parameters["id"], uses.context.owner or None)
+            row = repository.reservations.named(uow.connection, parameters["id"], uses.context)
             if row["state"] == "Confirmed":
                 return row
             moved, = uow.move(RESERVATION, [row], "confirm", changes={
@@ -204,10 +205,10 @@ def free(uses: Uses, parameters: Parameters) -> dict[str, Any]:
         Conflict: ``datareservation.in_use``, an instance stands on it.
     """
     with uses.db.reading() as connection:
-        row = repository.reservations.resolve(connection, parameters["id"], uses.context.owner or None)
+        row = repository.reservations.named(connection, parameters["id"], uses.context)
     if row["state"] == "Rejected":
         return render(row)
-    request = uses.mesh.call("requests", "plain", request=row["request_id"])
+    request = uses.itself.call("requests", "plain", request=row["request_id"])
     if row["state"] == "Confirmed" and request["state"] in ("Evaluated", "Satisfied"):
         raise Conflict("datareservation.in_use", f"Request '{request['name']}' is {request['state']} and uses this reservation.",
                        next_step=f"Complete the request: edgemere do datarequest complete --id {request['name']}",

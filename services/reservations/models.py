@@ -43,6 +43,7 @@ reservation_table = Table(
     # The data as the catalogue described it when it was reserved: what is decided and provisioned is this.
     Column("snapshot", Json, nullable=False),
     Index("datareservation_of_request", "request_id", "attempt", "state"),
+    Index("datareservation_by_owner", "owner", "id"),
     Index("datareservation_by_state", "state", "id"),
     Index("datareservation_by_data", "data_id"),
     Index("datareservation_by_name", "name"),

@@ -153,7 +153,7 @@ def _hint(uses: Uses, request: Mapping[str, Any], found: dict[str, Any]) -> None
         found["hints"] = before["hints"]
         return
     try:
-        found["hints"] = uses.mesh.call("catalog", "hints", expression=request["query"], wanted=least, timeout_s=HINTS_LIMIT_S)["hints"]
+        found["hints"] = uses.for_owner(request).call("catalog", "hints", expression=request["query"], wanted=least, timeout_s=HINTS_LIMIT_S)["hints"]
     except EdgemereError:
         # Hints are a help: a request does not fail for want of them.
         found["hints"] = []
@@ -177,7 +177,7 @@ def _candidates(uses: Uses, request: Mapping[str, Any], found: dict[str, Any]) -
     cursor = None
     while True:
         try:
-            page = uses.mesh.call("catalog", "query", expression=request["query"], limit=PAGE, cursor=cursor,
+            page = uses.for_owner(request).call("catalog", "query", expression=request["query"], limit=PAGE, cursor=cursor,
                                   funnel=cursor is None, timeout_s=30)
         except Malformed as error:
             raise CannotGoOn("bad_query", error.detail, can_wait=False) from None

@@ -86,8 +86,8 @@ class Reservations:
             return repository.standing(connection, ids)
 
     @rpc
-    def line(self, holder):
-        return budget.line(self.uses, holder)
+    def line(self, holder, owner=None):
+        return budget.line(self.uses, holder, owner)
 
     @rpc
     def compare(self, request, family, data, checksums):
@@ -106,8 +106,8 @@ class Reservations:
         return planning.plan_part(self.uses, request, after, limit)
 
     @rpc
-    def explain_part(self, request, attempt=None, reservation=None, after="", limit=20):
-        return explaining.explain_part(self.uses, request, attempt, reservation, after, limit)
+    def explain_part(self, request, attempt=None, reservation=None, after="", limit=20, owner=None):
+        return explaining.explain_part(self.uses, request, attempt, reservation, after, limit, owner)
 
     @rpc
     def why_not(self, request, data, query, attempt=None):

@@ -33,7 +33,7 @@ def stand_in(uses: Uses, request: str, attempt: int, data: str, reason: Mapping[
         if failed["state"] != "Confirmed":
             return None
         waiting = _best_first(connection, repository.standing_by(connection, request, attempt, failed["replicas"]), failed["replicas"])
-    asked = uses.mesh.call("requests", "plain", request=request)
+    asked = uses.itself.call("requests", "plain", request=request)
     if asked["attempt"] != attempt or asked["state"] in ENDS:
         return None
     for row in waiting:

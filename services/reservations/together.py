@@ -89,7 +89,8 @@ def _is_usual(uses: Uses, request: Mapping[str, Any]) -> bool:
 
 def _found(uses: Uses, asked: Sequence[Asked]) -> list[_Taking]:
     """Those of the requests that find what they need, with what is decided about it."""
-    pages = uses.mesh.call("catalog", "query_all", expressions=[request["query"] for _, request in asked], limit=FEW, timeout_s=30)
+    pages = uses.mesh.call("catalog", "query_all", expressions=[request["query"] for _, request in asked], limit=FEW, timeout_s=30,
+                           rights=[[request["owner"], list(request.get("owner_roles") or ())] for _, request in asked])
     known = targets_of(uses, [request for _, request in asked])
     takings = []
     for (own, request), page in zip(asked, pages, strict=True):

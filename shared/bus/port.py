@@ -93,6 +93,9 @@ def prepare(uri: str) -> None:
     if uri.startswith("embedded:"):
         from shared.bus.embedded import register_transport
         register_transport()
+    elif uri.startswith("amqps:"):
+        from shared.bus.tls import register_transport
+        register_transport()
 
 
 def unavailable(error: BaseException) -> Unavailable:

@@ -17,6 +17,7 @@ import orjson
 from shared.bus.message import Message
 from shared.bus.pace import Pace
 from shared.bus.port import Broker
+from shared.bus.seal import Seal
 from shared.bus.topology import EXCHANGES
 from shared.contracts.event import EVENTS
 from shared.kernel.errors import EdgemereError
@@ -45,11 +46,14 @@ class Relay:
     """Publishes the outbox of the service ``name``. ``wake`` at each commit; looks by itself every ``idle_s`` besides.
 
     Several relays may serve one outbox: a shard belongs to one at a time, by a lease.
+    With the ``seal`` of the mesh, others know that it was the mesh that said them.
     Counters: ``published`` messages, ``lag_s`` age of the oldest that waits, ``failures`` of the broker or database.
     """
 
     def __init__(self, database: Database, outbox: Outbox, broker: Broker, *, name: str, holder: str | None = None,
-                 pace: Pace | None = None, batch: int = BATCH, idle_s: float | None = None, lease_s: float = LEASE_S) -> None:
+                 pace: Pace | None = None, batch: int = BATCH, idle_s: float | None = None, lease_s: float = LEASE_S,
+                 seal: Seal | None = None) -> None:
+        self._seal = seal
         self._database = database
         self._outbox = outbox
         self._broker = broker
@@ -228,7 +232,10 @@ class Relay:
         place = body.rfind('"time":"')
         if place >= 0:
             headers["cloudEvents_time"] = body[place + 8:body.index('"', place + 8)]
-        return Message(EXCHANGES[row.exchange], row.name, body.encode(), id=row.id, headers=headers,
+        content = body.encode()
+        if self._seal is not None:
+            headers = self._seal.sealed(row.name, headers, content, row.id)
+        return Message(EXCHANGES[row.exchange], row.name, content, id=row.id, headers=headers,
                        correlation_id=headers.get("nameko.correlation_id"))
 
 

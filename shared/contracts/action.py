@@ -11,6 +11,7 @@ from typing import Any
 from marshmallow import RAISE, Schema, ValidationError
 
 from shared.kernel.errors import Invalid, did_you_mean
+from shared.kernel.rights import EVERYBODY
 
 TREES = {"do": "edgemere.diml.dml.do", "fmdm": "edgemere.diml.dml.fmdm"}
 
@@ -41,7 +42,8 @@ class Action:
     ``answer`` is ``object``, ``page``, ``stream`` or ``content``; ``noun`` is the class of the object(s) in it, or of the
     schema in ``shape``. ``creates`` makes REST answer 201 with ``Location``. ``positional`` is the parameter that
     the CLI also takes without its name. ``built`` is False for rows that answer 501 ``not_yet``. ``move`` is the event of
-    the noun's net that the action makes, so that a face can say where it is legal.
+    the noun's net that the action makes, so that a face can say where it is legal. ``roles`` are those of which a caller
+    needs one; whose objects he gets then is decided beside (``shared.kernel.rights``).
     """
 
     tree: str
@@ -55,7 +57,7 @@ class Action:
     answer: str = "object"
     shape: type[Schema] | None = None
     errors: tuple[str, ...] = ()
-    roles: tuple[str, ...] = ("DataScientist", "ApplicationDeveloper", "DataEngineer", "Administrator")
+    roles: tuple[str, ...] = EVERYBODY
     example: Mapping[str, Any] = field(default_factory=dict)
     creates: bool = False
     positional: str | None = None

@@ -6,8 +6,9 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields
 
 from shared.contracts.action import Action, Wait
-from shared.contracts.fields import Expression, JsonObject, Name, Ref, TextOrObject, between, one_of
+from shared.contracts.fields import Expression, JsonList, JsonObject, Name, Ref, TextOrObject, between, one_of
 from shared.contracts.parameters import One, about, listing
+from shared.kernel.rights import ENGINEERS
 
 
 class QueryParameters(Schema):
@@ -21,6 +22,9 @@ class QueryParameters(Schema):
     complete = JsonObject(metadata=about("Instead of data, what a beginning may go on with: {field: \"own\"} or {value: \"dar\", of: \"owner\"}."))
 
 
+ACCESS = "Who may see which of its data: [{when: query, owners, roles}], the first rule that applies decides; without one everybody."
+
+
 class SourceParameters(Schema):
     """A source to register."""
 
@@ -32,6 +36,7 @@ class SourceParameters(Schema):
     cost = JsonObject(metadata=about("{per_gib_out, per_gib_in, per_gib_month, per_request, latency_ms, mib_per_s}."))
     tags = JsonObject(metadata=about("Free tags."))
     location = fields.String(metadata=about("Where in the world it is."))
+    access = JsonList(metadata=about(ACCESS))
 
 
 class SimulateParameters(Schema):
@@ -43,6 +48,7 @@ class SimulateParameters(Schema):
     cost = JsonObject(metadata=about("What using it costs."))
     tags = JsonObject(metadata=about("Free tags."))
     location = fields.String(metadata=about("Where in the world it is."))
+    access = JsonList(metadata=about(ACCESS))
 
 
 class DataParameters(Schema):
@@ -90,6 +96,12 @@ class FindingParameters(One):
     cursor = fields.String(metadata=about("Where to go on: the `next` of the page before."))
 
 
+class AccessParameters(One):
+    """Who may see which data of a source."""
+
+    access = JsonList(required=True, metadata=about(ACCESS))
+
+
 class ReapParameters(One):
     """A target to free."""
 
@@ -104,19 +116,19 @@ _SCANNED = Wait("datasource", "id", "scan.state", frozenset({"done", "failed", "
 _AUDITED = Wait("datasource", "id", "audit.state", frozenset({"done", "failed", "cancelled"}),
                 ("catalog", "datasource_show", "id"), default_s=30, operation_path="audit.id")
 _SOURCE_ERRORS = ("datasource.name_taken", "source.unknown_adaptor", "source.bad_parameters", "source.rootdir_missing",
-                  "source.rootdir_unreadable", "source.rootdir_not_allowed", "source.bad_listing", "source.address_not_allowed")
+                  "source.rootdir_unreadable", "source.rootdir_not_allowed", "source.bad_listing", "source.address_not_allowed", "access.invalid")
 _MOVE_ERRORS = ("datasource.not_found", "datasource.illegal_move")
 
 ACTIONS = (
     Action(path=("query",), method="query", kind="query", parameters=QueryParameters,
            summary="Find data by its metadata, with a count of what each clause leaves.", noun="data", answer="page",
            positional="expression", errors=_QUERY_ERRORS, example={"expression": "owner:darren size>1MB"}, **_FMDM),
-    Action(path=("datasource", "create"), method="datasource_create", kind="command", parameters=SourceParameters,
+    Action(path=("datasource", "create"), method="datasource_create", roles=ENGINEERS, kind="command", parameters=SourceParameters,
            summary="Register a source and scan it.", noun="datasource", creates=True, wait=_SCANNED, errors=_SOURCE_ERRORS,
            example={"name": "lab", "adaptor": "file", "parameters": {"rootdir": "/data/lab"}}, **_FMDM),
-    Action(path=("datasource", "simulate"), method="datasource_simulate", kind="command", parameters=SimulateParameters,
+    Action(path=("datasource", "simulate"), method="datasource_simulate", roles=ENGINEERS, kind="command", parameters=SimulateParameters,
            summary="Make a simulated source from a listing.", noun="datasource", creates=True, wait=_SCANNED,
-           errors=("datasource.name_taken", "source.bad_listing"),
+           errors=("datasource.name_taken", "source.bad_listing", "access.invalid"),
            example={"name": "archive", "listing": {"scans/a.nii": {"type": "file", "size": 1024, "tags": {"owner": "darren"}}}},
            **_FMDM),
     Action(path=("datasource", "list"), method="datasource_list", kind="query", parameters=listing("datasource"),
@@ -124,34 +136,38 @@ ACTIONS = (
     Action(path=("datasource", "show"), method="datasource_show", kind="query", parameters=One,
            summary="Show one source.", noun="datasource", positional="id", errors=("datasource.not_found",),
            example={"id": "lab"}, **_FMDM),
-    Action(path=("datasource", "scan"), method="datasource_scan", kind="command", parameters=One,
+    Action(path=("datasource", "scan"), method="datasource_scan", roles=ENGINEERS, kind="command", parameters=One,
            summary="Look what was added, changed or vanished at a source.", noun="datasource", positional="id",
            wait=_SCANNED, errors=(*_MOVE_ERRORS, "datasource.not_ready"), example={"id": "lab"}, **_FMDM),
-    Action(path=("datasource", "suspend"), method="datasource_suspend", kind="command", parameters=One,
+    Action(path=("datasource", "suspend"), method="datasource_suspend", roles=ENGINEERS, kind="command", parameters=One,
            summary="Take a source out of use for a while: its data no longer matches.", noun="datasource", positional="id",
            errors=_MOVE_ERRORS, example={"id": "lab"}, move="suspend", **_FMDM),
-    Action(path=("datasource", "resume"), method="datasource_resume", kind="command", parameters=One,
+    Action(path=("datasource", "resume"), method="datasource_resume", roles=ENGINEERS, kind="command", parameters=One,
            summary="Take a suspended source into use again.", noun="datasource", positional="id", errors=_MOVE_ERRORS,
            example={"id": "lab"}, move="resume", **_FMDM),
-    Action(path=("datasource", "shutdown"), method="datasource_shutdown", kind="command", parameters=One,
+    Action(path=("datasource", "shutdown"), method="datasource_shutdown", roles=ENGINEERS, kind="command", parameters=One,
            summary="Take a source out of use for good.", noun="datasource", positional="id", errors=_MOVE_ERRORS,
            example={"id": "lab"}, confirm=True, move="shutdown", **_FMDM),
-    Action(path=("datasource", "destroy"), method="datasource_destroy", kind="command", parameters=One,
+    Action(path=("datasource", "destroy"), method="datasource_destroy", roles=ENGINEERS, kind="command", parameters=One,
            summary="Remove a source and its data from the catalogue; the bytes stay where they are.", noun="datasource",
            positional="id", errors=("datasource.not_found", "datasource.in_use"), example={"id": "lab"}, confirm=True, **_FMDM),
-    Action(path=("datasource", "audit"), method="datasource_audit", kind="command", parameters=AuditParameters,
+    Action(path=("datasource", "access"), method="datasource_access", kind="command", parameters=AccessParameters, roles=ENGINEERS,
+           summary="Say who may see which data of a source; what is reserved already stays reserved.", noun="datasource", positional="id",
+           errors=("datasource.not_found", "access.invalid", "denied"),
+           example={"id": "lab", "access": [{"when": "sensitivity:high", "owners": ["ada"], "roles": ["DataEngineer"]}]}, **_FMDM),
+    Action(path=("datasource", "audit"), method="datasource_audit", roles=ENGINEERS, kind="command", parameters=AuditParameters,
            summary="Compare the catalogue with what lies at a source, both ways; report, or repair.", noun="datasource", positional="id",
-           wait=_AUDITED, roles=("DataEngineer", "Administrator"), errors=("datasource.not_found", "datasource.not_ready", "datasource.busy"),
+           wait=_AUDITED, errors=("datasource.not_found", "datasource.not_ready", "datasource.busy"),
            example={"id": "lab"}, **_FMDM),
-    Action(path=("datasource", "findings"), method="datasource_findings", kind="query", parameters=FindingParameters,
+    Action(path=("datasource", "findings"), method="datasource_findings", roles=ENGINEERS, kind="query", parameters=FindingParameters,
            summary="List what the newest audit of a source found.", noun="finding", answer="page", positional="id",
            errors=("datasource.not_found",), example={"id": "lab", "kind": "lost"}, **_FMDM),
-    Action(path=("datasource", "reap"), method="datasource_reap", kind="command", parameters=ReapParameters,
+    Action(path=("datasource", "reap"), method="datasource_reap", roles=ENGINEERS, kind="command", parameters=ReapParameters,
            summary="Say which copies would go to free a target, the least recently used first; with apply they go.",
-           noun="reaping", answer="document", positional="id", roles=("DataEngineer", "Administrator"),
+           noun="reaping", answer="document", positional="id",
            errors=("datasource.not_found", "datasource.not_writable", "datasource.unbounded"),
            example={"id": "results", "bytes": 1000000000}, **_FMDM),
-    Action(path=("data", "create"), method="data_create", kind="command", parameters=DataParameters,
+    Action(path=("data", "create"), method="data_create", roles=ENGINEERS, kind="command", parameters=DataParameters,
            summary="Register one data in a source by hand.", noun="data", creates=True,
            errors=("datasource.not_found", "data.path_taken"),
            example={"source": "lab", "path": "scans/b.nii", "size": 2048, "tags": {"owner": "darren"}}, **_FMDM),
@@ -163,7 +179,7 @@ ACTIONS = (
     Action(path=("data", "show"), method="data_show", kind="query", parameters=One,
            summary="Show one data with its metadata.", noun="data", positional="id",
            errors=("data.not_found", "data.ambiguous"), example={"id": "data_…"}, **_FMDM),
-    Action(path=("data", "destroy"), method="data_destroy", kind="command", parameters=One,
+    Action(path=("data", "destroy"), method="data_destroy", roles=ENGINEERS, kind="command", parameters=One,
            summary="Remove one data from the catalogue; the bytes stay where they are.", noun="data", positional="id",
            errors=("data.not_found", "data.in_use"), example={"id": "data_…"}, confirm=True, **_FMDM),
 )
@@ -178,6 +194,7 @@ ERRORS = {
     "datasource.not_ready": "The source is not Ready.",
     "datasource.in_use": "Live instances or claims stand on the source; they are named.",
     "datasource.not_writable": "The source does not take copies; it needs parameters.writable: true.",
+    "access.invalid": "The access rules of a source cannot be used; `errors` says which.",
     "scan.not_found": "There is no such scan.",
     "data.not_found": "There is no such data.",
     "data.ambiguous": "Several data have this name; `candidates` lists them.",

@@ -7,6 +7,7 @@ from shared.contracts import identities
 from shared.contracts.action import Action
 from shared.contracts.fields import Expression, between
 from shared.contracts.parameters import One, about, listing
+from shared.kernel.rights import USERS
 
 
 class EventListing(Schema):
@@ -67,7 +68,7 @@ ACTIONS = (
     Action(path=("event", "stream"), method="stream", kind="query", parameters=StreamParameters,
            summary="Follow what happens, live; resumes from a sequence without a gap.", noun="event", answer="stream",
            example={"event": "datarequest.*"}, **_DO),
-    Action(path=("event", "send"), method="send", kind="command", parameters=SendParameters,
+    Action(path=("event", "send"), method="send", roles=USERS, kind="command", parameters=SendParameters,
            summary="Send one of the messages that the product handles.", noun="event", answer="document",
            errors=("event.not_handled",), example={"event": "datarequest.needed", "obj": "scans"}, **_DO),
     Action(path=("event", "dead", "list"), method="dead_list", kind="query", parameters=listing("deadletter"),

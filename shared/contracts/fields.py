@@ -102,6 +102,17 @@ class JsonObject(fields.Field):
         return dict(value)
 
 
+class JsonList(fields.Field):
+    """A list, or its JSON text."""
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> list[Any]:
+        if isinstance(value, str):
+            value = json_value(value)
+        if not isinstance(value, list):
+            raise ValidationError("A list is needed here, such as [].")
+        return value
+
+
 class TextOrObject(fields.Field):
     """An object, or a text that the service reads (YAML)."""
 

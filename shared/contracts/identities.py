@@ -7,9 +7,7 @@ from shared.contracts.action import Action
 from shared.contracts.fields import Duration, Name, between
 from shared.contracts.parameters import Nothing, One, about, listing
 from shared.kernel.errors import did_you_mean
-
-ROLES = ("DataScientist", "ApplicationDeveloper", "DataEngineer", "Administrator")
-ADMINISTRATOR = "Administrator"
+from shared.kernel.rights import ADMINISTRATOR, ROLES
 
 
 class Roles(fields.Field):

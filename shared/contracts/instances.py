@@ -8,6 +8,7 @@ from shared.contracts.action import Action, Wait
 from shared.contracts.fields import Duration, Expression, Ref, RefOrInline, When
 from shared.contracts.parameters import One, about, listing
 from shared.contracts.requests import REQUEST_ENDS
+from shared.kernel.rights import USERS
 
 
 class CreateParameters(Schema):
@@ -51,7 +52,7 @@ _INSTANCE_READY = Wait("datainstance", "id", "state", frozenset({"Ready", "Broke
                        ("instances", "show", "id"), operation_path="request.id")
 
 ACTIONS = (
-    Action(path=("datainstance", "create"), method="create", kind="command", parameters=CreateParameters,
+    Action(path=("datainstance", "create"), method="create", roles=USERS, kind="command", parameters=CreateParameters,
            summary="Turn a reference into instances: find, reserve and provision its data.", noun="provisioning",
            answer="document", creates=True, positional="dataref",
            wait=Wait("datarequest", "request.id", "state", REQUEST_ENDS, ("instances", "outcome", "request"),
@@ -72,26 +73,26 @@ ACTIONS = (
     Action(path=("datainstance", "show"), method="show", kind="query", parameters=One,
            summary="Show one instance: where its data is and how to read it.", noun="datainstance", positional="id",
            errors=("datainstance.not_found",), example={"id": "training-0"}, **_DO),
-    Action(path=("datainstance", "content"), method="content", kind="query", parameters=ContentParameters,
+    Action(path=("datainstance", "content"), method="content", roles=USERS, kind="query", parameters=ContentParameters,
            summary="Read the bytes of one data of an instance.", noun="datainstance", answer="content", positional="id",
            errors=("datainstance.not_found", "datainstance.not_ready", "datainstance.no_bytes", "data.not_found",
                    "datainstance.data_needed"),
            example={"id": "training-0"}, **_DO),
-    Action(path=("datainstance", "retry"), method="retry", kind="command", parameters=One,
+    Action(path=("datainstance", "retry"), method="retry", roles=USERS, kind="command", parameters=One,
            summary="Try a broken instance again.", noun="datainstance", positional="id", wait=_INSTANCE_READY,
            errors=("datainstance.not_found", "datainstance.illegal_move"), example={"id": "training-0"}, move="retry", **_DO),
-    Action(path=("datainstance", "renew"), method="renew", kind="command", parameters=RenewParameters,
+    Action(path=("datainstance", "renew"), method="renew", roles=USERS, kind="command", parameters=RenewParameters,
            summary="Let an instance live longer: by its own lifetime from now, for a span, or until a time.", noun="datainstance",
            positional="id", errors=("datainstance.not_found", "datainstance.no_end", "datainstance.not_ready", "parameter.invalid"),
            example={"id": "training-0", "for": "2h"}, **_DO),
-    Action(path=("datainstance", "pin"), method="pin", kind="command", parameters=PinParameters,
+    Action(path=("datainstance", "pin"), method="pin", roles=USERS, kind="command", parameters=PinParameters,
            summary="Keep an instance: it does not expire, and is neither reaped nor destroyed.", noun="datainstance",
            positional="id", errors=("datainstance.not_found", "datainstance.pinned", "datainstance.request_over", "parameter.invalid"),
            example={"id": "training-0", "reason": "figures of the paper", "until": "2027-06-30"}, **_DO),
-    Action(path=("datainstance", "unpin"), method="unpin", kind="command", parameters=One,
+    Action(path=("datainstance", "unpin"), method="unpin", roles=USERS, kind="command", parameters=One,
            summary="No longer keep an instance: its lifetime counts again.", noun="datainstance", positional="id",
            errors=("datainstance.not_found",), example={"id": "training-0"}, **_DO),
-    Action(path=("datainstance", "undo"), method="undo", kind="command", parameters=One,
+    Action(path=("datainstance", "undo"), method="undo", roles=USERS, kind="command", parameters=One,
            summary="Bring a destroyed instance back within its grace time; it is verified before it is Ready.", noun="datainstance",
            positional="id", wait=_INSTANCE_READY,
            errors=("datainstance.not_found", "datainstance.illegal_move", "datainstance.grace_over", "datainstance.name_taken",

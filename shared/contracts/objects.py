@@ -156,6 +156,7 @@ DATASOURCE = _type(
     ("data_count", "number", "How many Data it has."),
     ("data_bytes", "number", "How many bytes they are."),
     ("scan", "json", "The newest scan: {id, state, files, bytes, added, changed, vanished, problems}."),
+    ("access", "json", "Who may see which of its data: [{when, owners, roles}]; shown to its owner and Administrators, by show alone."),
     ("audit", "json", "The newest audit: {id, state, repair, files, bytes, verify, lost, dark, changed, corrupt, lost_copy, dark_copy, repaired, message}."),
     ("owner", "text", "Whom it belongs to.", True),
 )
@@ -205,6 +206,7 @@ DEADLETTER = ObjectType("deadletter", "A message that could not be handled.", (
     Attribute("encoding", "text", "How the body is shown: json, text, base64, or cut when it is long."),
     Attribute("headers", "json", "Its headers."),
     Attribute("replayed_at", "time", "When it was last replayed."),
+    Attribute("owner", "text", "Whom the message belonged to; empty: nobody, so that an Administrator alone sees it.", True),
 ), "id")
 OPERATION = ObjectType("operation", "Something long under way: a request, or a scan.", (
     Attribute("id", "text", "The ULID of what it follows.", True),

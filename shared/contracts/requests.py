@@ -8,6 +8,7 @@ from shared.contracts.fields import (
     Duration, Expression, JsonObject, Labels, Name, Ref, RefOrInline, When, between, one_of,
 )
 from shared.contracts.parameters import One, about, listing
+from shared.kernel.rights import USERS
 
 ACTIONS_OF_DATA = ("leave", "mount", "copy", "move", "auto")
 
@@ -88,11 +89,11 @@ _CREATE_ERRORS = (*_QUERY_ERRORS, "query.empty", "group.invalid", "lock.malforme
                   "datarequest.name_taken", "idempotency.mismatch")
 
 ACTIONS = (
-    Action(path=("datarequest", "create"), method="create", kind="command", parameters=RequestParameters,
+    Action(path=("datarequest", "create"), method="create", roles=USERS, kind="command", parameters=RequestParameters,
            summary="Ask for data: create a request and, unless told otherwise, start to fulfil it.",
            noun="datarequest", creates=True, wait=UNTIL_SATISFIED, errors=_CREATE_ERRORS,
            example={"name": "scans", "query": "owner:darren filetypes:csv"}, **_DO),
-    Action(path=("datarequest", "fulfill"), method="fulfill", kind="command", parameters=One,
+    Action(path=("datarequest", "fulfill"), method="fulfill", roles=USERS, kind="command", parameters=One,
            summary="Start to fulfil a request that is in Init.", noun="datarequest", positional="id",
            wait=UNTIL_SATISFIED, errors=("datarequest.not_found", "datarequest.illegal_move"), example={"id": "scans"}, move="fulfill", **_DO),
     Action(path=("datarequest", "list"), method="list", kind="query", parameters=listing("datarequest"),
@@ -104,7 +105,7 @@ ACTIONS = (
     Action(path=("datarequest", "show"), method="show", kind="query", parameters=One,
            summary="Show one request.", noun="datarequest", positional="id", errors=("datarequest.not_found",),
            example={"id": "scans"}, **_DO),
-    Action(path=("datarequest", "plan"), method="plan", kind="query", parameters=PlanParameters,
+    Action(path=("datarequest", "plan"), method="plan", roles=USERS, kind="query", parameters=PlanParameters,
            summary="Say what a request would do, writing nothing: candidates, decisions, costs, room, budget, refusals.",
            noun="plan", answer="document", errors=(*_CREATE_ERRORS[:-1], "cursor.invalid"), example={"query": "owner:darren"}, **_DO),
     Action(path=("datarequest", "explain"), method="explain", kind="query", parameters=ExplainParameters,
@@ -112,24 +113,24 @@ ACTIONS = (
            noun="explanation", answer="document", positional="id",
            errors=("datarequest.not_found", "explanation.not_found", "datareservation.not_found", "data.not_found", "data.ambiguous"),
            example={"id": "scans"}, **_DO),
-    Action(path=("datarequest", "cancel"), method="cancel", kind="command", parameters=CancelParameters,
+    Action(path=("datarequest", "cancel"), method="cancel", roles=USERS, kind="command", parameters=CancelParameters,
            summary="Give up a request that is under way.", noun="datarequest", positional="id",
            errors=("datarequest.not_found", "datarequest.illegal_move"), example={"id": "scans"}, confirm=True, move="failed", **_DO),
-    Action(path=("datarequest", "retry"), method="retry", kind="command", parameters=One,
+    Action(path=("datarequest", "retry"), method="retry", roles=USERS, kind="command", parameters=One,
            summary="Start a new attempt of a failed request.", noun="datarequest", positional="id", wait=UNTIL_SATISFIED,
            errors=("datarequest.not_found", "datarequest.illegal_move"), example={"id": "scans"}, move="retry", **_DO),
-    Action(path=("datarequest", "complete"), method="complete", kind="command", parameters=One,
+    Action(path=("datarequest", "complete"), method="complete", roles=USERS, kind="command", parameters=One,
            summary="Say that the data is no longer needed: claims are released and copies removed.", noun="datarequest",
            positional="id", errors=("datarequest.not_found", "datarequest.illegal_move", "datarequest.pinned"),
            example={"id": "scans"}, confirm=True, move="complete", **_DO),
-    Action(path=("datarequest", "destroy"), method="destroy", kind="command", parameters=One,
+    Action(path=("datarequest", "destroy"), method="destroy", roles=USERS, kind="command", parameters=One,
            summary="Remove a request that has no live instances.", noun="datarequest", positional="id",
            errors=("datarequest.not_found", "datarequest.in_use"), example={"id": "scans"}, confirm=True, **_DO),
-    Action(path=("datarequest", "lock"), method="lock", kind="command", parameters=One,
+    Action(path=("datarequest", "lock"), method="lock", roles=USERS, kind="command", parameters=One,
            summary="Write down ids, checksums and the policy revision; 'datarequest create --lock' gives the same bytes.",
            noun="lock", answer="document", positional="id", errors=("datarequest.not_found", "datarequest.nothing_to_lock"),
            example={"id": "scans"}, **_DO),
-    Action(path=("datareference", "create"), method="datareference_create", kind="command", parameters=ReferenceParameters,
+    Action(path=("datareference", "create"), method="datareference_create", roles=USERS, kind="command", parameters=ReferenceParameters,
            summary="Describe needed data under a name.", noun="datareference", creates=True,
            errors=(*_QUERY_ERRORS, "query.empty", "datareference.name_taken"),
            example={"name": "training", "query": "owner:darren filetypes:csv"}, **_DO),
@@ -141,14 +142,14 @@ ACTIONS = (
     Action(path=("datareference", "show"), method="datareference_show", kind="query", parameters=One,
            summary="Show one reference.", noun="datareference", positional="id", errors=("datareference.not_found",),
            example={"id": "training"}, **_DO),
-    Action(path=("datareference", "provision"), method="datareference_provision", kind="command",
+    Action(path=("datareference", "provision"), method="datareference_provision", roles=USERS, kind="command",
            parameters=ProvisionParameters,
            summary="Provision a reference anew: start a new request for its data.", noun="datareference", positional="id",
            wait=Wait("datareference", "id", "state", frozenset({"Provisioned", "FailedProvision"}),
                      ("requests", "datareference_show", "id"), operation_path="request.id"),
            errors=("datareference.not_found", "datareference.illegal_move", "datareference.nothing_to_swap",
                    "datareference.swap_under_way", "datareference.nothing_to_undo"), example={"id": "training"}, move="provision", **_DO),
-    Action(path=("datareference", "destroy"), method="datareference_destroy", kind="command", parameters=One,
+    Action(path=("datareference", "destroy"), method="datareference_destroy", roles=USERS, kind="command", parameters=One,
            summary="Remove a reference that has no live instances.", noun="datareference", positional="id",
            errors=("datareference.not_found", "datareference.in_use"), example={"id": "training"}, confirm=True, **_DO),
 )

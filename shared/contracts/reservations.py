@@ -7,6 +7,7 @@ from shared.contracts.action import Action
 from shared.contracts.fields import RefOrInline, Since, TextOrObject
 from shared.contracts.parameters import Nothing, One, about, listing
 from shared.contracts.requests import UNTIL_SATISFIED
+from shared.kernel.rights import ENGINEERS, USERS
 
 
 class OfRequest(Schema):
@@ -27,10 +28,10 @@ _STEP_ERRORS = ("datarequest.not_found", "datarequest.ambiguous", "datarequest.i
 _QUERY_ERRORS = ("query.syntax", "query.unknown_operator", "query.unknown_field", "query.bad_operand")
 
 ACTIONS = (
-    Action(path=("reserve",), method="reserve", kind="command", parameters=OfRequest,
+    Action(path=("reserve",), method="reserve", roles=USERS, kind="command", parameters=OfRequest,
            summary="Find the data that a request needs and reserve it.", noun="datarequest", positional="request",
            wait=UNTIL_SATISFIED, errors=_STEP_ERRORS, example={"request": "scans"}, **_DO),
-    Action(path=("evaluate",), method="evaluate", kind="command", parameters=OfRequest,
+    Action(path=("evaluate",), method="evaluate", roles=USERS, kind="command", parameters=OfRequest,
            summary="Decide how each reserved data is used, and have it provisioned.", noun="datarequest",
            positional="request", wait=UNTIL_SATISFIED, errors=_STEP_ERRORS, example={"request": "scans"}, **_DO),
     Action(path=("datareservation", "list"), method="list", kind="query", parameters=listing("datareservation"),
@@ -42,10 +43,10 @@ ACTIONS = (
     Action(path=("datareservation", "show"), method="show", kind="query", parameters=One,
            summary="Show one reservation with the decision that was taken.", noun="datareservation", positional="id",
            errors=("datareservation.not_found",), example={"id": "dres_…"}, **_DO),
-    Action(path=("datareservation", "confirm"), method="confirm", kind="command", parameters=One,
+    Action(path=("datareservation", "confirm"), method="confirm", roles=USERS, kind="command", parameters=One,
            summary="Confirm a reservation by hand.", noun="datareservation", positional="id",
            errors=("datareservation.not_found", "datareservation.illegal_move"), example={"id": "dres_…"}, move="confirm", **_DO),
-    Action(path=("datareservation", "free"), method="free", kind="command", parameters=One,
+    Action(path=("datareservation", "free"), method="free", roles=USERS, kind="command", parameters=One,
            summary="Give a reservation back: its claim is released.", noun="datareservation", positional="id",
            errors=("datareservation.not_found", "datareservation.illegal_move", "datareservation.in_use"),
            example={"id": "dres_…"}, confirm=True, move="free", **_DO),
@@ -55,7 +56,7 @@ ACTIONS = (
     Action(path=("policy", "show"), method="policy_show", kind="query", parameters=One,
            summary="Show one policy rule.", noun="policy", positional="id", errors=("policy.not_found",),
            example={"id": "default"}, **_DO),
-    Action(path=("policy", "test"), method="policy_test", kind="query", parameters=PolicyTestParameters,
+    Action(path=("policy", "test"), method="policy_test", roles=ENGINEERS, kind="query", parameters=PolicyTestParameters,
            summary="Try a policy file on past decisions: what would differ, and at what cost. Nothing is changed.", noun="policytest",
            answer="document", errors=("policy.invalid",),
            example={"file": "rules: [{name: closed, when: 'data.licence:closed', action: reject}]", "since": "2026-07-01"}, **_DO),

@@ -22,8 +22,9 @@ from shared.bus.pace import Pace
 from shared.bus.topology import (
     BASE, DEAD_QUEUE, RETRY_DELAYS_S, Topology, declare, event_queue, retry_name, retry_queue,
 )
+from shared.hosting.behalf import on_behalf_of
 from shared.hosting.receiving import Bus, connection_of, count_failure, delays_in, exchange_of, look_after
-from shared.kernel.errors import EdgemereError, Malformed
+from shared.kernel.errors import Denied, EdgemereError, Malformed
 
 log = logging.getLogger(__name__)
 
@@ -152,8 +153,10 @@ class BatchEvent(Entrypoint):
         for message in batch:
             delivery = delivery_of(self.queue_name, message)
             try:
+                if not self.raw and "SEAL" in self.container.config:
+                    on_behalf_of(delivery, self.container.config["SEAL"])
                 good.append((delivery if self.raw else event_of(delivery), delivery))
-            except Malformed as error:
+            except (Malformed, Denied) as error:
                 self._put_aside(delivery, error)
         error = self._persistently([item for item, _ in good], connection) if good else None
         if error is not None:
@@ -184,7 +187,7 @@ class BatchEvent(Entrypoint):
             done.send(exc_info[1] if exc_info else None)
             return result, exc_info
 
-        self.container.spawn_worker(self, (items,), {}, context_data={}, handle_result=handled)
+        self.container.spawn_worker(self, (items,), {}, context_data={"mesh": True}, handle_result=handled)
         return done.wait()
 
     def _put_aside(self, delivery: Delivery, error: BaseException) -> None:

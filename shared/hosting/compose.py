@@ -15,6 +15,7 @@ from sqlalchemy import delete
 
 from shared.bus.pace import Pace
 from shared.bus.relay import Relay
+from shared.bus.seal import Seal
 from shared.bus.topology import BASE, Topology
 from shared.contracts.table import SERVICES
 from shared.hosting import looks
@@ -68,7 +69,7 @@ def open_database(config: Config, service: str) -> Database:
     return database
 
 
-def compose(config: Config, name: str, broker: Any, pace: Pace, vitals: Vitals, figures: Figures,
+def compose(config: Config, name: str, broker: Any, pace: Pace, vitals: Vitals, figures: Figures, seal: Seal,
             tracing: Tracing | None = None) -> Service:
     """One service with its database, relay and workers; nothing of it runs yet.
 
@@ -77,7 +78,7 @@ def compose(config: Config, name: str, broker: Any, pace: Pace, vitals: Vitals, 
             file cannot be used.
     """
     db = open_database(config, name)
-    relay = Relay(db, Outbox(db.metadata), broker, name=name, pace=pace)
+    relay = Relay(db, Outbox(db.metadata), broker, name=name, pace=pace, seal=seal)
     db.on_commit = relay.wake
     vitals.use("database", db.look, apart=lambda: db.is_there_for_others())
     _count(figures, name, relay, db, vitals)
@@ -86,7 +87,7 @@ def compose(config: Config, name: str, broker: Any, pace: Pace, vitals: Vitals, 
     service = Service(name, _class_of(name), uses, relay)
     parts = PARTS.get(name)
     if parts:
-        parts(service, config, broker)
+        parts(service, config, broker, seal)
     service.stops.append(db.close)
     return service
 
@@ -123,7 +124,7 @@ def _worker(module: str) -> list[str]:
     return [sys.executable, "-m", module]
 
 
-def _instances(service: Service, config: Config, broker: Any) -> None:
+def _instances(service: Service, config: Config, broker: Any, seal: Seal) -> None:
     content = importlib.import_module("services.instances.content")
     moving = importlib.import_module("services.instances.moving")
     policy = source_policy(config)
@@ -136,7 +137,7 @@ def _instances(service: Service, config: Config, broker: Any) -> None:
     service.stops.append(pool.stop)
 
 
-def _catalog(service: Service, config: Config, broker: Any) -> None:
+def _catalog(service: Service, config: Config, broker: Any, seal: Seal) -> None:
     policy = source_policy(config)
     pool = WorkerPool(_worker("services.catalog.scanner"), size=1, name="scanner")
     service.uses = replace(service.uses, parts={"scanner": pool, "policy": policy})
@@ -144,7 +145,7 @@ def _catalog(service: Service, config: Config, broker: Any) -> None:
     service.stops.append(pool.stop)
 
 
-def _reservations(service: Service, config: Config, broker: Any) -> None:
+def _reservations(service: Service, config: Config, broker: Any, seal: Seal) -> None:
     live = importlib.import_module("services.reservations.policy.live")
     together = importlib.import_module("services.reservations.together")
     policies = live.PolicyFile(config.policies.file or None)
@@ -152,17 +153,17 @@ def _reservations(service: Service, config: Config, broker: Any) -> None:
     service.stops.append(policies.stop)
 
 
-def _events(service: Service, config: Config, broker: Any) -> None:
+def _events(service: Service, config: Config, broker: Any, seal: Seal) -> None:
     uses = service.uses
     importlib.import_module("shared.hosting.first_key").take_from_file(config, uses.db)
     durations = importlib.import_module("services.events.durations").Durations(uses.figures.lasted)
     dead = importlib.import_module("services.events.dead")
     uses.figures.samples.add(looks.queues(broker))
     uses.figures.samples.add(looks.states("edgemere_dead_letters", "Dead letters that were not replayed.", "queue", lambda: dead.by_queue(uses)))
-    service.uses = replace(uses, parts={"broker": broker, "durations": durations})
+    service.uses = replace(uses, parts={"broker": broker, "durations": durations, "seal": seal})
 
 
-PARTS: dict[str, Callable[[Service, Config, Any], None]] = {
+PARTS: dict[str, Callable[[Service, Config, Any, Seal], None]] = {
     "instances": _instances, "catalog": _catalog, "reservations": _reservations, "events": _events,
 }
 
@@ -175,11 +176,12 @@ def whole_topology(config: Config) -> Topology:
     return found
 
 
-def nameko_config(config: Config, pace: Pace, vitals: Mapping[str, Vitals], figures: Figures, tracing: Tracing | None = None) -> dict[str, Any]:
+def nameko_config(config: Config, pace: Pace, vitals: Mapping[str, Vitals], figures: Figures, seal: Seal,
+                  tracing: Tracing | None = None) -> dict[str, Any]:
     """What Nameko's containers read, with the parts of our own under keys in capitals; ``USES`` is filled as services are composed."""
     return {
         "AMQP_URI": config.broker.uri, "HEARTBEAT": round(config.broker.heartbeat_s), "serializer": "json",
         "max_workers": config.rpc.max_workers, "rpc_timeout_s": config.rpc.timeout_s,
         "retry_backoff_s": config.events.retry_backoff_s, "event_batch": config.events.batch, "parent_calls_tracked": 5,
-        "USES": {}, "CONFIG": config, "PACE": pace, "VITALS": vitals, "FIGURES": figures, "TRACING": tracing,
+        "USES": {}, "CONFIG": config, "PACE": pace, "VITALS": vitals, "FIGURES": figures, "SEAL": seal, "TRACING": tracing,
     }

@@ -15,12 +15,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import yaml
 from marshmallow import ValidationError
 
-from shared.hosting.settings import ENVIRONMENTS, Address, Config
+from shared.hosting.settings import ENVIRONMENTS, Address, Config, DatabaseTls
 from shared.kernel.errors import Invalid, did_you_mean
 
 SHIPPED = Path(__file__).resolve().parents[2] / "config.yaml"
@@ -97,7 +97,24 @@ def database_url(config: Config, service: str) -> str:
 
         return sqlite_url(Path(config.data_dir), service)
     # SQLAlchemy would take another driver, which blocks eventlet.
-    return f"postgresql+psycopg2://{rest}" if scheme.startswith("postgres") else url
+    return _with_tls(f"postgresql+psycopg2://{rest}", config.database.tls) if scheme.startswith("postgres") else url
+
+
+def _with_tls(url: str, tls: DatabaseTls) -> str:
+    """The address of a PostgreSQL with what the settings say of its certificate, in the words of libpq."""
+    if not (tls.required or tls.ca) or "sslmode=" in url:
+        return url
+    said = {"sslmode": "verify-full" if tls.verify else "require", "sslrootcert": (tls.ca or "system") if tls.verify else "",
+            "sslcert": tls.cert, "sslkey": tls.private_key}
+    return f"{url}{'&' if '?' in url else '?'}{urlencode({name: value for name, value in said.items() if value})}"
+
+
+def broker_uri(config: Config) -> str:
+    """Where the broker is, with what the settings say of its certificate."""
+    from shared.bus.tls import address  # kombu is slow to import; the command line does without
+
+    tls = config.broker.tls
+    return address(config.broker.uri, ca=tls.ca, cert=tls.cert, key=tls.private_key, verify=tls.verify)
 
 
 def is_embedded(config: Config) -> bool:

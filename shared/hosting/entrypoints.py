@@ -26,9 +26,10 @@ from shared.bus.failures import after_failure
 from shared.bus.message import Delivery, Message
 from shared.bus.topology import BASE, INTERNAL, RETRY_DELAYS_S, RPC, Topology, event_queue
 from shared.hosting.batches import BatchEvent
+from shared.hosting.behalf import on_behalf_of
 from shared.hosting.receiving import Bus, Receiver, count_failure, delays_in, exchange_of
 from shared.hosting.rpc import CONTRACT, deadline_of, wire_error
-from shared.kernel.errors import EdgemereError, Invalid, Malformed
+from shared.kernel.errors import Denied, EdgemereError, Invalid, Malformed
 
 log = logging.getLogger(__name__)
 
@@ -72,16 +73,32 @@ class RpcReceiver(RpcConsumer):
         try:
             args, kwargs = self._parameters(called, message)
             provider = self._method(called)
+            context = self._believed(called, provider, message)
             if is_newer(message.headers.get("nameko.contract")):
                 kwargs = provider.known(kwargs)
             provider.check_signature(args, kwargs)
-            provider.run(args, kwargs, message)
+            provider.run(args, kwargs, message, context)
         except ContainerBeingKilled:
             self.queue_consumer.settle(KombuMessage.requeue, message)
         except IncorrectSignature as error:
             self.answer(message, None, Invalid("parameter.invalid", f"{called} refuses its parameters: {error}."))
         except Exception as error:
             self.answer(message, None, error)
+
+    def _believed(self, called: str, provider: Rpc, message: KombuMessage) -> dict[str, Any]:
+        """What the headers of a call say of its context; on whose behalf it comes is believed of the mesh alone.
+
+        Raises:
+            Denied: ``rpc.among_services``, the method is none for foreigners.
+        """
+        data = provider.said_context(message)
+        seal = self.container.config.get("SEAL")
+        if seal is None or seal.holds(called, message.headers, message.body):
+            return data
+        if not provider.foreign:
+            raise Denied("rpc.among_services", f"'{called}' is for the services of the mesh alone.",
+                         next_step="Call an action of the documents; those are for everybody.")
+        return {**data, "owner": seal.owner, "roles": list(seal.roles), "mesh": False, "credential": "", "address": "", "action": ""}
 
     def _worker_in_time(self, deadline: float | None) -> bool:
         """Wait for a free worker; whether there is one before the deadline."""
@@ -127,12 +144,13 @@ class RpcReceiver(RpcConsumer):
 
 
 class Rpc(NamekoRpc):
-    """A method that other services, also foreign ones, call by ``rpc.<service>.<method>``."""
+    """A method that other services call by ``rpc.<service>.<method>``; those that are no part of the mesh, where it is ``foreign``."""
 
     rpc_consumer = RpcReceiver()
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, foreign: bool = False, **options: Any) -> None:
         super().__init__(**{"expected_exceptions": (EdgemereError,), **options})
+        self.foreign = foreign
 
     def known(self, kwargs: dict[str, Any]) -> dict[str, Any]:
         """Those of a newer caller's parameters that this method has; an action says itself what it does not know."""
@@ -141,11 +159,11 @@ class Rpc(NamekoRpc):
             return kwargs
         return {name: value for name, value in kwargs.items() if name in taken}
 
-    def run(self, args: Sequence[Any], kwargs: dict[str, Any], message: KombuMessage) -> None:
-        self.container.spawn_worker(self, args, kwargs, context_data=self._context_data(message),
-                                    handle_result=partial(self.handle_result, message))
+    def run(self, args: Sequence[Any], kwargs: dict[str, Any], message: KombuMessage, context: dict[str, Any]) -> None:
+        self.container.spawn_worker(self, args, kwargs, context_data=context, handle_result=partial(self.handle_result, message))
 
-    def _context_data(self, message: KombuMessage) -> dict[str, Any]:
+    def said_context(self, message: KombuMessage) -> dict[str, Any]:
+        """What the headers of a call say, be it true or not."""
         return {**self.unpack_message_headers(message), "traceparent": message.headers.get("traceparent")}
 
     def handle_result(self, message: KombuMessage, worker_ctx: Any, result: Any, exc_info: Any) -> Any:
@@ -209,7 +227,10 @@ class OnEvent(Entrypoint, HeaderDecoder):
         self.receiver.event_slots.acquire()
         try:
             event = event_of(delivery)
-            self.container.spawn_worker(self, (event,), {}, context_data=event_context(event, self.exchange == INTERNAL),
+            context = event_context(event, self.exchange == INTERNAL)
+            if "SEAL" in self.container.config:
+                context |= on_behalf_of(delivery, self.container.config["SEAL"])
+            self.container.spawn_worker(self, (event,), {}, context_data=context,
                                         handle_result=partial(self._handled, delivery, message))
         except ContainerBeingKilled:
             self.receiver.event_slots.release()
@@ -242,7 +263,7 @@ class OnEvent(Entrypoint, HeaderDecoder):
 
 
 def event_context(event: EventMessage, internal: bool) -> dict[str, Any]:
-    """The context of a handler: what it does is caused by the message. On whose behalf is no publisher's to say.
+    """The context of a handler: what it does is caused by the message.
 
     A message among the services stands in no log, so its own cause is passed on.
     """

@@ -18,6 +18,7 @@ from nameko.exceptions import ContainerBeingKilled
 from shared.bus.event import EventMessage, delivery_of, event_of
 from shared.bus.message import Delivery
 from shared.bus.topology import INTERNAL
+from shared.hosting.behalf import on_behalf_of
 from shared.hosting.entrypoints import OnEvent, event_context
 
 log = logging.getLogger(__name__)
@@ -73,6 +74,9 @@ class OnEvents(OnEvent):
         delivery = delivery_of(self.queue.name, message)
         try:
             event = event_of(delivery)
+            event.context = {name: value for name, value in event_context(event, self.exchange == INTERNAL).items() if value}
+            if "SEAL" in self.container.config:
+                event.context |= {"owner": "", "roles": (), **on_behalf_of(delivery, self.container.config["SEAL"])}
         except Exception as error:
             log.error("a message of %s is a dead letter: %s", self.queue.name, error)
             self._put_aside(delivery, message, error)
@@ -80,7 +84,6 @@ class OnEvents(OnEvent):
         if self._stopping:
             self.receiver.settle(KombuMessage.requeue, message)
             return
-        event.context = {name: value for name, value in event_context(event, self.exchange == INTERNAL).items() if value}
         self._waiting.append((event, delivery, message))
         self._take_up()
 
@@ -153,7 +156,8 @@ class OnEvents(OnEvent):
             done.send((exc_info[1] if exc_info else None, result or ()))
             return result, exc_info
 
-        context = dict(events[0].context) if len(events) == 1 else {}
+        # What is done for several at once is the mesh's own work; what is done for each is done for whoever asked.
+        context = dict(events[0].context) if len(events) == 1 else {"mesh": True}
         self.container.spawn_worker(self, (events,), {}, context_data=context, handle_result=handled)
         return done.wait()
 

@@ -25,6 +25,7 @@ from shared.bus import port
 from shared.bus.clock import Bell
 from shared.bus.encoding import Undecodable, decode_as, encode
 from shared.bus.message import Message
+from shared.bus.seal import Seal
 from shared.bus.topology import RPC
 from shared.kernel.context import Context
 from shared.kernel.errors import DeadlineExceeded, EdgemereError, Invalid, NotYet, Unavailable, from_payload
@@ -52,6 +53,8 @@ def headers_of(context: Context) -> dict[str, Any]:
     found["nameko.contract"] = CONTRACT
     if context.roles:
         found["nameko.roles"] = list(context.roles)
+    if context.mesh:
+        found["nameko.mesh"] = True
     if context.deadline is not None:
         found["nameko.deadline"] = context.deadline
     if context.if_match is not None:
@@ -69,7 +72,7 @@ def context_of(data: Mapping[str, Any]) -> Context:
     return Context(
         **words,
         roles=tuple(role for role in roles if isinstance(role, str)) if isinstance(roles, (list, tuple)) else (),
-        deadline=deadline_of(deadline), if_match=if_match if isinstance(if_match, int) else None,
+        deadline=deadline_of(deadline), if_match=if_match if isinstance(if_match, int) else None, mesh=data.get("mesh") is True,
         traceparent=traceparent_of(data.get("traceparent")))
 
 
@@ -132,15 +135,17 @@ class _Call:
 class MeshClient:
     """Calls services from anywhere: workers, gateway threads, timers. One reply queue for all calls of a client.
 
-    ``timeout_s`` holds for calls that give none. Connects at the first call.
+    ``timeout_s`` holds for calls that give none. With the ``seal`` of the mesh its contexts are believed; without it its
+    calls are a foreigner's. Connects at the first call.
     """
 
-    def __init__(self, uri: str, *, timeout_s: float = TIMEOUT_S, name: str = "client", tracer: Tracer = NO_TRACER) -> None:
+    def __init__(self, uri: str, *, timeout_s: float = TIMEOUT_S, name: str = "client", tracer: Tracer = NO_TRACER,
+                 seal: Seal | None = None) -> None:
         self._broker = port.connect(uri)
         self._tracer = tracer
         self._uri = uri
         self._timeout_s = timeout_s
-        self._name = name
+        self._name, self._seal = name, seal
         self._calls: dict[str, _Call] = {}
         self._heard: dict[str, float] = {}
         self._lock = threading.Lock()
@@ -186,10 +191,12 @@ class MeshClient:
         self._calls[correlation_id] = call
         try:
             left_s = self._left(service, method, deadline)
+            address, body = f"{service}.{method}", encode({"args": args, "kwargs": parameters})
+            headers = headers_of(context.having(deadline=deadline))
+            headers = self._seal.sealed(address, headers, body) if self._seal else headers
             self._send(service, Message(
-                RPC, f"{service}.{method}", encode({"args": args, "kwargs": parameters}),
-                headers=headers_of(context.having(deadline=deadline)), correlation_id=correlation_id,
-                reply_to=self._reply_to, persistent=False, expires_s=left_s), left_s)
+                RPC, address, body, headers=headers, correlation_id=correlation_id, reply_to=self._reply_to,
+                persistent=False, expires_s=left_s), left_s)
             answer = self._wait(call, service, method, deadline)
         finally:
             self._calls.pop(correlation_id, None)
@@ -380,7 +387,8 @@ class Mesh(DependencyProvider):
     def setup(self) -> None:
         config = self.container.config
         self.client = MeshClient(config[AMQP_URI_CONFIG_KEY], timeout_s=config.get("rpc_timeout_s", TIMEOUT_S),
-                                 name=self.container.service_name, tracer=tracer_in(config, self.container.service_name))
+                                 name=self.container.service_name, tracer=tracer_in(config, self.container.service_name),
+                                 seal=config.get("SEAL"))
 
     def stop(self) -> None:
         self.client.stop()

@@ -26,12 +26,13 @@ from shared.bus.port import connect
 from shared.bus.topology import Topology
 from shared.contracts.table import SERVICES
 from shared.hosting.compose import Service, compose, nameko_config, open_database, whole_topology
-from shared.hosting.config import database_url, is_embedded
+from shared.hosting.config import broker_uri, database_url, is_embedded
 from shared.hosting.data_folder import DataFolder
 from shared.hosting.figures import Figures
 from shared.hosting.green_postgres import bound_waits
 from shared.hosting.logs import set_up_logging
 from shared.hosting.looks import room
+from shared.hosting.sealing import seal_of
 from shared.hosting.settings import Config
 from shared.hosting.tether import Tether
 from shared.hosting.tracing import Tracing
@@ -65,7 +66,8 @@ class Mesh:
         self._gateway = gateway
         self._stopping = threading.Event()
         self._topology: Topology | None = None
-        self.settings: dict[str, Any] = nameko_config(config, Pace(), self.vitals, self.figures, self.tracing)
+        self.seal = seal_of(config)
+        self.settings: dict[str, Any] = nameko_config(config, Pace(), self.vitals, self.figures, self.seal, self.tracing)
         self.runner = ServiceRunner(self.settings)
         if gateway is not None:
             # Before anything else has begun, so that an address in use is refused in one sentence.
@@ -127,7 +129,7 @@ class Mesh:
     def _compose(self, name: str) -> None:
         vitals = self.vitals[name]
         service = self._until(lambda: compose(self.config, name, self.broker, self.settings["PACE"], vitals, self.figures,
-                                               self.tracing))
+                                               self.seal, self.tracing))
         self.services.append(service)
         self.settings["USES"][name] = service.uses
 
@@ -174,9 +176,9 @@ def _reached_at(host: str) -> str:
 
 
 def resolved(config: Config) -> Config:
-    """The settings with the embedded broker's file named."""
+    """The settings with the broker's whole address: the file of the embedded one, the certificates of another."""
     if not is_embedded(config):
-        return config
+        return replace(config, broker=replace(config.broker, uri=broker_uri(config)))
     return replace(config, broker=replace(config.broker, uri=embedded_uri(Path(config.data_dir) / "broker.db")))
 
 

@@ -22,9 +22,11 @@ from shared.contracts.table import BY_RPC
 from shared.hosting.entrypoints import BatchEvent, Rpc, rpc
 from shared.hosting.gathering import OnEvents
 from shared.hosting.rpc import Mesh, current_context
+from shared.hosting.timers import Timer
 from shared.hosting.uses import Uses
 from shared.kernel.context import Context
 from shared.kernel.errors import Conflict, EdgemereError, Invalid, NotFound, NotYet
+from shared.kernel.rights import check_role
 from shared.kernel.trace import UNDER_WAY, Span, trace_id_of, traceparent_of
 
 # A batch may have thousands of messages of as many traces.
@@ -63,10 +65,9 @@ class UsesProvider(DependencyProvider):
         if worker_ctx.span is not None:
             context = context.having(traceparent=worker_ctx.span.traceparent)
             mesh = mesh.having(traceparent=context.traceparent)
-        if not context.owner:
-            # A message or call from outside carries no credentials yet; whose it is, it may not say itself.
-            context = context.having(owner=uses.config.owner.default)
-            mesh = mesh.having(owner=context.owner)
+        if isinstance(worker_ctx.entrypoint, Timer):
+            # Nobody asked for it.
+            context, mesh = context.having(mesh=True), mesh.having(mesh=True)
         if not context.correlation_id and isinstance(worker_ctx.entrypoint, Rpc):
             # A foreign caller that ties nothing together: its call does.
             context = context.having(correlation_id=worker_ctx.call_id)
@@ -104,7 +105,7 @@ def action(method: Callable[..., Any]) -> Callable[..., Any]:
 
     # The wrapper takes whatever a foreign caller sends: what is wrong with it is said by the contract, not by Python.
     del answer.__wrapped__
-    return rpc(answer)
+    return rpc(foreign=True)(answer)
 
 
 def _named(row: Action, given: tuple[Any, ...]) -> dict[str, Any]:
@@ -117,6 +118,7 @@ def _named(row: Action, given: tuple[Any, ...]) -> dict[str, Any]:
 
 def _answer(row: Action, uses: Uses, parameters: Mapping[str, Any], work: Callable[[dict[str, Any]], Any],
             service: Any) -> Any:
+    check_role(uses.context, row.roles, " ".join(row.path))
     if not row.built:
         raise NotYet("not_yet", f"'{' '.join(row.path)}' is not built yet.",
                      next_step="It is listed in the documents and comes with a later release.")

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 from marshmallow import ValidationError, fields
 from marshmallow.validate import OneOf, Range
 
-from shared.contracts.identities import ROLES
 from shared.kernel.clock import parse_duration
+from shared.kernel.rights import ROLES
 
 ENVIRONMENTS = ("dev", "test", "prod")
 
@@ -227,14 +227,42 @@ class Audit:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Tls:
+    ca: str = key(fields.String())
+    cert: str = key(fields.String())
+    private_key: str = key(fields.String())
+    verify: bool = key(fields.Boolean())
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatabaseTls(Tls):
+    required: bool = key(fields.Boolean())
+
+
+@dataclass(frozen=True, kw_only=True)
 class Broker:
     uri: str = key(Address("embedded", "amqp", "amqps", "pyamqp"))
+    tls: Tls
     heartbeat_s: float = key(Seconds(1, 600))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Foreign:
+    owner: str = key(fields.String())
+    roles: tuple[str, ...] = key(Words(*ROLES))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bus:
+    secret: str = key(fields.String(), secret=True)
+    secret_file: str = key(fields.String())
+    foreign: Foreign
 
 
 @dataclass(frozen=True, kw_only=True)
 class DatabaseSettings:
     url: str = key(Address("sqlite", "postgresql+psycopg2", "postgresql", "postgres", empty=True))
+    tls: DatabaseTls
     pool_size: int = key(count(1, 1000))
     statement_timeout_s: float = key(Seconds(0.1))
 
@@ -367,6 +395,7 @@ class Config:
     limits: Limits
     audit: Audit
     broker: Broker
+    bus: Bus
     database: DatabaseSettings
     health: HealthSettings
     supervisor: Supervision

@@ -40,6 +40,15 @@ class Uses:
             return self
         return replace(self, context=self.context.having(**message.context), mesh=self.mesh.having(**message.context))
 
+    @property
+    def itself(self) -> Any:
+        """``mesh`` for what the service has to know for its own work, whoever set it going: whose an object is does not matter then."""
+        return self.mesh.having(mesh=True)
+
+    def for_owner(self, request: Mapping[str, Any]) -> Any:
+        """``mesh`` with the rights with which the owner of a request (as ``requests.plain`` answers it) asked, whoever moves it on."""
+        return self.mesh.having(owner=request["owner"], roles=tuple(request.get("owner_roles") or ()), mesh=False)
+
     def caught(self, what: str, count: int = 1) -> None:
         """Count what a sweeper took up that was quiet for too long or left by a crash; at /metrics as ``edgemere_sweeper_caught``."""
         if count and self.figures is not None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 
+WHOSE = "edgemere.owner"
+"""The header of a message that says whom its object belongs to; empty for what everybody may see."""
+
 
 @dataclass(frozen=True)
 class Context:
@@ -15,7 +18,8 @@ class Context:
     the same call, and ``answers`` is the class of object that the call is answered with. ``credential`` (the id of a
     key, or the subject of a token), ``address`` and ``action`` say who began it, from where and with which row of the
     table: what is written in the audit log. They are empty where nobody has to log in. ``traceparent`` is
-    the place in the caller's trace (W3C), empty for none.
+    the place in the caller's trace (W3C), empty for none. ``mesh`` is the mesh's own work, which nobody asked for:
+    timers, and facts that services tell each other. No caller gets it by a role.
     """
 
     owner: str = ""
@@ -32,6 +36,7 @@ class Context:
     traceparent: str = ""
     deadline: float | None = None
     if_match: int | None = None
+    mesh: bool = False
 
     def seconds_left(self, otherwise: float) -> float:
         """Seconds until the deadline, never more than ``otherwise``."""

@@ -15,8 +15,8 @@ from shared.storage.record import Record
 
 Given = Place | ColumnElement[Any] | tuple[ColumnElement[Any], ColumnElement[Any]]
 
-# Their columns hold secrets that the rendered object does not: a query must not be able to guess them.
-_KEEPS_SECRETS = ("connection", "parameters")
+# Their columns hold what the rendered object does not: a query must not be able to guess it.
+_KEEPS_SECRETS = ("connection", "parameters", "access")
 _WHOLE = ("json", "list", "refs")
 
 

@@ -1,7 +1,7 @@
 """What a list was asked for, as conditions on its table: filters, ``attr1``, and what is hidden without asking."""
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -35,10 +35,9 @@ class Wanted:
 
 
 def wanted(connection: Connection, columns: Columns, fields: FieldSet, parameters: Mapping[str, Any],
-           owner: str | None, must_exist: bool = True) -> Wanted:
-    """What these parameters of a list or find ask for. Raises as ``Lister.page`` does."""
+           mine: Sequence[ColumnElement[bool]] = (), must_exist: bool = True) -> Wanted:
+    """What these parameters of a list or find ask for among the objects that meet the conditions ``mine``. Raises as ``Lister.page`` does."""
     record, table = columns.record, columns.table
-    mine = [table.c.owner == owner] if owner is not None and "owner" in table.c else []
     conditions = list(mine)
     states = _states(record, parameters)
     asks_destroyed = DESTROYED in states
@@ -68,7 +67,7 @@ def wanted(connection: Connection, columns: Columns, fields: FieldSet, parameter
             gone = is_id(expression) and connection.execute(
                 select(table.c.id).where(table.c.id == expression, *mine)).first() is not None
             with located("/attr1"):
-                raise not_found(connection, record, expression, owner, gone)
+                raise not_found(connection, record, expression, mine, gone)
     with located("/attr1"):
         query = parse(expression, fields)
     if hidden is not None and record.net and DESTROYED in record.net.states and _asks_for_destroyed(query.root):

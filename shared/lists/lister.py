@@ -7,6 +7,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from shared.contracts.objects import OBJECTS
+from shared.kernel.context import Context
+from shared.kernel.rights import visible_to
 from shared.lists import cursor as cursors
 from shared.lists.columns import Columns, Given, fieldset
 from shared.lists.filters import Wanted, wanted
@@ -50,13 +52,14 @@ class Lister:
         self.columns = Columns(record, mapping, tags)
 
     def page(self, connection: Connection, parameters: Mapping[str, Any], where: ColumnElement[bool] | None = None,
-             owner: str | None = None, total: int | None = None, must_exist: bool = True,
+             owner: str | None = None, total: int | None = None, must_exist: bool = True, visible: ColumnElement[bool] | None = None,
              ) -> tuple[list[Row], str | None, int]:
         """The rows of one page, the cursor of the next (None at the end), and how many there are in all.
 
-        ``parameters`` are those of ``listing(noun)``, checked. ``where`` narrows the list further, ``owner`` (unless
-        empty) to what is theirs. A caller who has counted already gives the ``total``. Destroyed objects are left out unless ``state``
-        asks for them. ``must_exist``: a plain id or name that is not there is an error and not an empty page; that is
+        ``parameters`` are those of ``listing(noun)``, checked. ``where`` narrows the list further. At what is not ``owner``'s
+        (None is everybody's) or does not meet ``visible`` nothing of the answer hints, whatever was asked for. A caller who has
+        counted already gives the ``total``. Destroyed objects are left out unless ``state`` asks for them. ``must_exist``: a plain id
+        or name that is not there is an error and not an empty page; that is
         what find does and list does not. A page may be short, and still have a next, when the query needs memory to
         decide; its total is then an ``Estimate`` where counting was given up.
 
@@ -65,7 +68,7 @@ class Lister:
             Malformed: ``attr1`` is no query over the class, or ``cursor.invalid``.
             Invalid: ``parameter.invalid``, ``sort.invalid`` or ``cursor.invalid``.
         """
-        owner = owner or None
+        mine = self.mine(owner, visible)
         of = cursors.fingerprint(self.record.noun, owner, {
             name: value for name, value in parameters.items() if name not in ("limit", "cursor", "sort")})
         text = parameters.get("sort") or None
@@ -75,7 +78,7 @@ class Lister:
             text, after = cursors.read(parameters["cursor"], of, order.text if text else None)
             order = self._order(connection, text)
             conditions = [order.after(after)]
-        want = wanted(connection, self.columns, self.fields, parameters, owner, must_exist)
+        want = wanted(connection, self.columns, self.fields, parameters, mine, must_exist)
         if where is not None:
             want = want.narrowed(where)
         limit = parameters.get("limit") or PAGE
@@ -92,14 +95,27 @@ class Lister:
         return [row for row, _ in found], following, total
 
     def answer(self, connection: Connection, parameters: Mapping[str, Any], where: ColumnElement[bool] | None = None,
-               owner: str | None = None, render: Callable[[Row], Any] | None = None, must_exist: bool = True) -> dict[str, Any]:
+               owner: str | None = None, render: Callable[[Row], Any] | None = None, must_exist: bool = True,
+               visible: ColumnElement[bool] | None = None) -> dict[str, Any]:
         """``page`` as the contract shows it: rendered objects in an ``envelope``."""
-        rows, following, total = self.page(connection, parameters, where, owner, must_exist=must_exist)
+        rows, following, total = self.page(connection, parameters, where, owner, must_exist=must_exist, visible=visible)
         return envelope(map(render or self.record.render, rows), following, total)
 
-    def resolve(self, connection: Connection, ref: str, owner: str | None = None, *, destroyed: bool = False) -> Row:
-        """The row that an id or a name means; see ``naming.resolve``."""
-        return resolve(connection, self.record, ref, owner, destroyed=destroyed)
+    def named(self, connection: Connection, ref: str, context: Context, *, destroyed: bool = False,
+              whose: Callable[[Context], str | None] = visible_to) -> Row:
+        """The row that an id or a name means for this caller: among what he sees, his own first; see ``naming.resolve``."""
+        return resolve(connection, self.record, ref, self.mine(whose(context)), destroyed=destroyed, prefers=context.owner)
+
+    def resolve(self, connection: Connection, ref: str, owner: str | None = None, *, destroyed: bool = False,
+                visible: ColumnElement[bool] | None = None, prefers: str = "") -> Row:
+        """The row that an id or a name means, among those of ``owner`` (None is everybody's) that are ``visible``."""
+        return resolve(connection, self.record, ref, self.mine(owner, visible), destroyed=destroyed, prefers=prefers)
+
+    def mine(self, owner: str | None, visible: ColumnElement[bool] | None = None) -> list[ColumnElement[bool]]:
+        """The conditions of what is there at all for a caller."""
+        table = self.record.table
+        own = [table.c.owner == owner] if owner is not None and "owner" in table.c else []
+        return own if visible is None else [*own, visible]
 
     def _order(self, connection: Connection, text: str | None) -> Order:
         return make_order(text or OBJECTS[self.record.noun].by_default, self.fields, self.columns, connection.dialect)

@@ -1,12 +1,15 @@
 """Which servers may be reached: no internal address unless the policy names it, judged for every connection.
 
 A name is resolved once and the connection goes to the address that was judged, so that a name which answers
-differently the second time gains nothing. Knows no HTTP.
+differently the second time gains nothing. Clients that resolve and connect by themselves are judged where they connect: a worker
+process stands guard over every connection that it makes (``stand_guard``). Knows no HTTP.
 """
 from __future__ import annotations
 
 import ipaddress
 import socket
+import sys
+from typing import Any
 
 from shared.kernel.errors import Denied, EdgemereError, Unavailable
 from shared.sources.port import SourcePolicy
@@ -28,6 +31,7 @@ def connect(host: str, port: int, policy: SourcePolicy, timeout_s: float) -> soc
             refused = not_allowed(host)
             continue
         connection = socket.socket(family, kind, protocol)
+        _named.add((_plain(str(address[0])), port))
         try:
             connection.settimeout(timeout_s)
             connection.connect(address)
@@ -40,16 +44,64 @@ def connect(host: str, port: int, policy: SourcePolicy, timeout_s: float) -> soc
     raise unreachable(host, failed or "it has no address")
 
 
-def check_reachable(host: str, port: int, policy: SourcePolicy) -> None:
-    """Judge a server that another client will connect to by itself: every address that it has now must be allowed.
+def check_reachable(host: str, port: int, policy: SourcePolicy) -> str:
+    """Judge a server that another client will connect to by itself: every address that it has now must be allowed. Gives the first.
 
     Raises:
         Denied: ``source.address_not_allowed``.
         Unavailable: ``source.unreachable``: it has no address.
     """
-    for _, _, _, _, address in _resolve(host, port):
-        if not is_allowed(host, str(address[0]), port, policy):
+    found = [str(address[0]) for _, _, _, _, address in _resolve(host, port)]
+    for address in found:
+        if not is_allowed(host, address, port, policy):
             raise not_allowed(host)
+    if len(_named) > MOST_NAMED:
+        _named.clear()
+    # What the policy names is allowed at the address that it has now, and at no other that it may have a moment later.
+    _named.update((_plain(address), port) for address in found)
+    return found[0]
+
+
+# --- the guard of a worker process -----------------------------------------------------------------------------------
+
+class Forbidden(PermissionError):
+    """A connection to an internal address that no source may reach, refused before it was tried."""
+
+
+MOST_NAMED = 10_000
+_named: set[tuple[Any, int]] = set()
+_policy: SourcePolicy | None = None
+_stands = False
+
+
+def stand_guard() -> None:
+    """Judge every connection that this process makes over IP from now on, whichever client makes it. For worker processes, for good.
+
+    Until ``guarded_by`` says by which policy, none is made.
+    """
+    global _stands
+    if not _stands:
+        _stands = True
+        sys.addaudithook(_judge)
+
+
+def guarded_by(policy: SourcePolicy) -> None:
+    """The policy by which connections are judged where a guard stands; it is one for all sources of a process."""
+    global _policy
+    _policy = policy
+
+
+def _judge(event: str, arguments: tuple[Any, ...]) -> None:
+    if event != "socket.connect" or arguments[0].family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    host, port = arguments[1][:2]
+    try:
+        address = _plain(str(host))
+    except ValueError:
+        # A name: the system resolves it in the same step, so that there is nothing to judge.
+        raise Forbidden(f"'{host}' was to be connected to by its name") from None
+    if (address, port) not in _named and (_policy is None or not is_allowed("", str(host), port, _policy)):
+        raise Forbidden(f"{host} is an internal address, which sources may not reach")
 
 
 def _resolve(host: str, port: int) -> list[tuple]:

@@ -32,19 +32,13 @@ from shared.sources.object_stream import AHEAD, ObjectStream, ReadSpan, S3Span, 
 from shared.sources.paths import OWN_PREFIX, from_bytes, to_bytes
 from shared.sources.port import Entry, Problem, SourcePolicy, Stat
 from shared.sources.registry import bad_parameters, optional, texts
+from shared.sources.store_options import S3, check_options, google_key
 from shared.sources.tags import fingerprint, folder_tags
 from shared.sources.vault import resolved
 
 PARAMETERS = ("url", "storage_options", "writable", "deletable", "include", "exclude")
-S3 = ("s3", "s3a")
 # Schemes that name a server. What reads this machine's disk, or wraps another URL, is not among them.
 SCHEMES = (*S3, "gs", "gcs", "abfs", "abfss", "az", "sftp", "ssh", "ftp", "smb", "memory")
-# What a client takes that is neither an address nor a credential of the source's own: it would use those of this machine.
-S3_OPTIONS = ("key", "secret", "token", "endpoint_url", "region", "anon", "use_ssl", "requester_pays", "client_kwargs", "config_kwargs",
-              "s3_additional_kwargs")
-CLIENT_OPTIONS = ("endpoint_url", "region_name", "verify", "use_ssl")
-REFUSED = ("profile", "session", "credential", "key_filename", "gss_auth", "gss_kex", "sock", "pkey", "allow_agent", "look_for_keys", "fs",
-           "asynchronous", "loop", "skip_instance_cache", "use_listings_cache", "default_cache_type", "cache_regions")
 # As whom a store is asked when no credential is given: as nobody, never as this machine.
 NOBODY: dict[str, dict[str, Any]] = {
     "gs": {"token": "anon"}, "gcs": {"token": "anon"}, "abfs": {"anon": True}, "abfss": {"anon": True}, "az": {"anon": True},
@@ -69,7 +63,7 @@ def check(parameters: Mapping[str, Any], policy: SourcePolicy) -> dict[str, Any]
     if any(part in (".", "..") for part in rest.split("/")) or any(ord(c) < 32 or ord(c) == 127 for c in url):
         raise bad_parameters("url", "holds '..' or characters that no address has")
     options = optional(parameters, "storage_options", dict, {})
-    _check_options(scheme, options)
+    check_options(scheme, options)
     for name, address in _addresses(scheme, rest, options):
         host, port = _host_of(address)
         if not literal_allowed(host, port, policy):
@@ -82,17 +76,6 @@ def check(parameters: Mapping[str, Any], policy: SourcePolicy) -> dict[str, Any]
     return {"url": url.rstrip("/"), "storage_options": options, "writable": writable,
             "deletable": optional(parameters, "deletable", bool, writable),
             "include": texts(parameters, "include"), "exclude": texts(parameters, "exclude")}
-
-
-def _check_options(scheme: str, options: Mapping[str, Any]) -> None:
-    for name in options:
-        if scheme in S3 and name not in S3_OPTIONS or name in REFUSED:
-            raise bad_parameters(f"storage_options/{name}", "is not taken here",
-                                 f"S3 takes: {', '.join(S3_OPTIONS)}." if scheme in S3 else "Leave it out.")
-    client = options.get("client_kwargs") or {}
-    for name in client if scheme in S3 and isinstance(client, Mapping) else ():
-        if name not in CLIENT_OPTIONS or name == "verify" and not isinstance(client[name], bool):
-            raise bad_parameters(f"storage_options/client_kwargs/{name}", "is not taken here", f"It takes: {', '.join(CLIENT_OPTIONS)}.")
 
 
 def _addresses(scheme: str, rest: str, options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -118,9 +101,9 @@ def _host_of(address: str) -> tuple[str, int]:
 def open_source(parameters: Mapping[str, Any], policy: SourcePolicy) -> FsspecSource:
     kept = check(parameters, policy)
     scheme, _, rest = kept["url"].partition("://")
-    options = resolved(kept["storage_options"], policy)
+    options = google_key(scheme, resolved(kept["storage_options"], policy))
     for _, address in _addresses(scheme, rest, options):
-        # Judged again as it resolves now; the client resolves it once more when it connects.
+        # Judged as it resolves now. The client resolves it once more; in a worker process ``addresses`` judges where that leads, too.
         check_reachable(*_host_of(address), policy)
     return FsspecSource(kept, scheme, rest, options)
 

@@ -5,6 +5,7 @@ import asyncio
 from typing import Any
 
 from shared.kernel.errors import Conflict, Denied, EdgemereError, Invalid, NotFound, Unavailable
+from shared.sources.addresses import Forbidden
 
 _THROTTLED = ("SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequests", "503", "ServiceUnavailable")
 _DENIED = ("AccessDenied", "403", "Forbidden", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "401",
@@ -17,6 +18,9 @@ def object_error(error: BaseException, path: str, role: str = "source") -> Edgem
     """The error of a store at one of its objects; ``role`` is ``source`` or ``target``."""
     if isinstance(error, EdgemereError):
         return error
+    if _is_forbidden(error):
+        return Denied("source.address_not_allowed", f"The store of '{path}' leads to an internal address, which sources may not reach.",
+                      next_step="Name its server in sources.allowed_hosts in the configuration, if it is meant.")
     code = _code_of(error)
     if code == "NoSuchBucket":
         return NotFound(f"{role}.bucket_missing", f"The bucket of '{path}' does not exist.", next_step="Look at the url of the source.")
@@ -42,6 +46,17 @@ def object_error(error: BaseException, path: str, role: str = "source") -> Edgem
                            next_step="Look at the network and the store, then retry.")
     return Unavailable("source.unreadable" if role == "source" else "target.not_writable",
                        f"The store cannot serve '{path}': {code or type(error).__name__}.", next_step="Look at the store, then retry.")
+
+
+def _is_forbidden(error: BaseException | None) -> bool:
+    """Whether the guard of this process refused the connection; clients wrap what they were told."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, Forbidden) or isinstance(getattr(error, "os_error", None), Forbidden):
+            return True
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _code_of(error: BaseException | None) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.kernel.errors import Invalid, did_you_mean
+from shared.sources.addresses import guarded_by
 from shared.sources.port import Source, SourcePolicy
 
 ADAPTORS = {
@@ -87,6 +88,7 @@ def open_source(adaptor: str, parameters: Mapping[str, Any], policy: SourcePolic
     Raises:
         EdgemereError: as ``check_parameters``.
     """
+    guarded_by(policy)
     return _module(adaptor).open_source({name: value for name, value in parameters.items() if name not in OF_ALL}, policy)
 
 

@@ -36,6 +36,7 @@ PARAMETERS = ("url", "password", "tables", "queries", "format")
 FORMATS = {"parquet": "application/vnd.apache.parquet", "csv": "text/csv"}
 DRIVERS = {"postgresql": "postgresql+psycopg2", "postgres": "postgresql+psycopg2", "postgresql+psycopg2": "postgresql+psycopg2",
            "sqlite": "sqlite", "mysql": "mysql", "mariadb": "mariadb", "mssql": "mssql", "oracle": "oracle"}
+PORTS = {**dict.fromkeys(("postgresql", "postgres", "postgresql+psycopg2"), 5432), "mysql": 3306, "mariadb": 3306, "mssql": 1433, "oracle": 1521}
 ROWS = 20_000
 TIMEOUT_S = 600
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*(\.[A-Za-z_][A-Za-z0-9_$]*)?")
@@ -60,7 +61,7 @@ def check(parameters: Mapping[str, Any], policy: SourcePolicy) -> dict[str, Any]
         url = "sqlite:///" + allowed_root(split.path[1:], policy, "url")
     elif not split.hostname:
         raise bad_parameters("url", "names no server")
-    elif not literal_allowed(split.hostname, split.port or 5432, policy):
+    elif not literal_allowed(split.hostname, split.port or PORTS[split.scheme], policy):
         refused = not_allowed(split.hostname)
         refused.errors = [{"pointer": "/parameters/url", "detail": refused.detail}]
         raise refused
@@ -83,9 +84,8 @@ def check(parameters: Mapping[str, Any], policy: SourcePolicy) -> dict[str, Any]
 def open_source(parameters: Mapping[str, Any], policy: SourcePolicy) -> SqlSource:
     kept = check(parameters, policy)
     split = urlsplit(kept["url"])
-    if split.hostname:
-        check_reachable(split.hostname, split.port or 5432, policy)
-    return SqlSource(kept, resolved(kept.get("password"), policy))
+    address = check_reachable(split.hostname, split.port or PORTS[split.scheme], policy) if split.hostname else None
+    return SqlSource(kept, resolved(kept.get("password"), policy), address)
 
 
 class SqlSource:
@@ -96,8 +96,9 @@ class SqlSource:
     # What is opened is a file made for it, whose size is known then.
     exports = True
 
-    def __init__(self, parameters: Mapping[str, Any], password: str | None) -> None:
-        self.parameters, self._password = parameters, password
+    def __init__(self, parameters: Mapping[str, Any], password: str | None, address: str | None = None) -> None:
+        """``address`` is the one that was judged: the driver connects there, whatever the name becomes in the meantime."""
+        self.parameters, self._password, self._address = parameters, password, address
         self._made: Any = None
 
     def close(self) -> None:
@@ -113,7 +114,12 @@ class SqlSource:
             url = make_url(self.parameters["url"]).set(drivername=DRIVERS[scheme])
             if self._password is not None:
                 url = url.set(password=self._password)
-            options: dict[str, Any] = {"connect_timeout": 10} if scheme.startswith("postgres") else {}
+            options: dict[str, Any] = {}
+            if scheme.startswith("postgres"):
+                # The name stays for what a certificate says.
+                options = {"connect_timeout": 10, **({"hostaddr": self._address} if self._address else {})}
+            elif self._address:
+                url = url.set(host=self._address)
             if scheme == "sqlite":
                 url = url.set(database=f"file:{quote(url.database)}", query={"mode": "ro", "uri": "true"})
                 options = {"timeout": 10, "check_same_thread": False}

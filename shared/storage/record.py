@@ -20,6 +20,7 @@ class Record:
     ``render`` turns a row into the object of the contract; it may not read anything but the row. ``handle`` gives
     what a person calls the object in a sentence. ``shows`` names the attribute in which a column that is no attribute
     itself comes out; columns that are neither are the service's own business, and no message says that they changed.
+    ``whose`` says of a row who alone may see it; empty is everybody.
     """
 
     noun: str
@@ -27,6 +28,7 @@ class Record:
     render: Callable[[Mapping[str, Any]], dict[str, Any]]
     net: Net | None = None
     shows: Mapping[str, str] = field(default_factory=dict)
+    whose: Callable[[Mapping[str, Any]], str] = lambda row: row["owner"]
 
     def changed(self, columns: Iterable[str]) -> list[str]:
         """The attributes of the contract that differ when these columns do, each once."""

@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from shared.contracts.event import EVENTS, INTERNAL
 from shared.kernel import clock
-from shared.kernel.context import Context
+from shared.kernel.context import WHOSE, Context
 from shared.kernel.errors import Conflict, PreconditionFailed, VersionConflict
 from shared.kernel.ids import new_id
 from shared.storage.bulk import insert_rows, insert_together, insert_unless_there, update_rows
@@ -38,6 +38,7 @@ class UnitOfWork:
         self.causes: dict[str, Context] = {}
         self.said = 0
         self._now = ""
+        self._lately: tuple[Any, str] | None = None
         self._messages: list[dict[str, Any]] = []
         self._last_said: dict[str, str] = {}
         self._history: list[dict[str, Any]] = []
@@ -172,7 +173,7 @@ class UnitOfWork:
         One among the services is caused by what this transaction said last: it is in no log, so what follows from it
         names that cause instead of it.
         """
-        return self._append(name, object_id, orjson.dumps(body).decode(), [])
+        return self._append(name, object_id, orjson.dumps(body).decode(), [], self.context.owner)
 
     def audited(self, *object_ids: str) -> None:
         """Note that the call changes these objects: the audit log says so with the commit. Rows changed here do it by themselves.
@@ -203,7 +204,7 @@ class UnitOfWork:
         """Write history and messages; called once, at the end of the transaction."""
         for record, row, columns in self._updated.values():
             if changed := record.changed(columns):
-                self._append(f"{record.noun}.updated", row["id"], orjson.dumps(record.render(row)).decode(), changed)
+                self._append(f"{record.noun}.updated", row["id"], orjson.dumps(record.render(row)).decode(), changed, record.whose(row))
         self._updated.clear()
         if self._touched:
             self._say_audited()
@@ -219,7 +220,7 @@ class UnitOfWork:
         line = {"owner": context.owner, "credential": context.credential, "address": context.address, "action": context.action,
                 "outcome": "ok", "objects": touched[:AUDITED], "count": len(touched), "correlation_id": context.correlation_id,
                 "time": self._now or clock.stamp()}
-        self._append("audit.changed", touched[0], orjson.dumps(line).decode(), [])
+        self._append("audit.changed", touched[0], orjson.dumps(line).decode(), [], self.context.owner)
 
     def _cause_of(self, object_id: str) -> Context:
         return self.causes.get(object_id, self.context)
@@ -300,17 +301,17 @@ class UnitOfWork:
 
     def _say(self, record: Record, row: Row, names: Sequence[str], changed: list[str], states: Sequence[str] = ()) -> None:
         """Append a message for each name; ``states`` are what the object was in at each, where that differs."""
-        obj = record.render(row)
+        obj, whose = record.render(row), record.whose(row)
         if len(set(states)) < 2:
             text = orjson.dumps(obj).decode()
             for name in names:
-                self._append(name, row["id"], text, changed)
+                self._append(name, row["id"], text, changed, whose)
             return
         for name, state in zip(names, states, strict=True):
             obj["state"] = state
-            self._append(name, row["id"], orjson.dumps(obj).decode(), changed)
+            self._append(name, row["id"], orjson.dumps(obj).decode(), changed, whose)
 
-    def _append(self, name: str, object_id: str, obj: str, changed: list[str]) -> str:
+    def _append(self, name: str, object_id: str, obj: str, changed: list[str], whose: str) -> str:
         event = EVENTS[name]
         message_id = new_id("event")
         # One transaction happens at one moment.
@@ -318,7 +319,6 @@ class UnitOfWork:
         context = self._cause_of(object_id)
         correlation = context.correlation_id or message_id
         cause = context.causation_id
-        trace = f',"traceparent":"{context.traceparent}"' if context.traceparent else ""
         if event.exchange == INTERNAL:
             cause = self._last_said.get(context.correlation_id, cause)
         self._last_said[context.correlation_id] = message_id
@@ -329,11 +329,21 @@ class UnitOfWork:
         self._messages.append({
             "id": message_id, "shard": _shard(object_id, event.exchange), "exchange": event.exchange,
             "name": name, "object_id": object_id,
-            "headers": f'{{"nameko.correlation_id":{orjson.dumps(correlation).decode()}{trace}}}',
+            "headers": self._headers(context, correlation, whose),
             # The object is encoded once for all messages about it.
             "body": f'{{"obj":{obj},{tail[1:]}',
         })
         return message_id
+
+    def _headers(self, context: Context, correlation: str, whose: str) -> str:
+        """What goes along with a message: what it belongs to, whose its object is, and on whose behalf it was said."""
+        wanted = (context, correlation, whose)
+        if self._lately is None or self._lately[0] != wanted:
+            said = {"nameko.correlation_id": correlation, WHOSE: whose, "nameko.owner": context.owner,
+                    **({"nameko.roles": context.roles} if context.roles else {}), **({"nameko.mesh": True} if context.mesh else {}),
+                    **({"traceparent": context.traceparent} if context.traceparent else {})}
+            self._lately = (wanted, orjson.dumps(said).decode())
+        return self._lately[1]
 
 
 def _shard(object_id: str, exchange: str) -> int:

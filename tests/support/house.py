@@ -5,6 +5,7 @@ For tests of what is decided and said, by the hundred: nothing moves by itself h
 """
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ class House:
         self.config = load_config("dev", overrides={
             "data_dir": str(folder), "policies": {"file": str(self.policy_file)}, **settings}, variables={})
         self.policies = PolicyFile(str(self.policy_file))
-        self.context = Context(owner="ada")
+        self.context = Context(owner="ada", roles=("DataScientist", "DataEngineer"))
         self.databases: dict[str, Database] = {}
         for name in KINDS:
             engine = make_engine(url(name), name)
@@ -53,7 +54,10 @@ class House:
     # --- the mesh --------------------------------------------------------------------------------------------------
 
     def having(self, **more: Any) -> House:
-        return self
+        """The same house, asked by somebody else, or with other rights."""
+        other = copy.copy(self)
+        other.context = self.context.having(**{name: value for name, value in more.items() if name in ("owner", "roles", "mesh")})
+        return other
 
     def call(self, service: str, method: str, *, timeout_s: float = 10, **parameters: Any) -> Any:
         """Ask a service, as another one would; what it says crosses as JSON."""

@@ -71,24 +71,27 @@ class PostgresServer:
         self._run_as: dict = {}
 
     @classmethod
-    def start(cls, **settings: str) -> PostgresServer:
+    def start(cls, certificate: tuple[Path, Path] | None = None, **settings: str) -> PostgresServer:
         """Use the server of the environment, or start one; ``settings`` are PostgreSQL's own, over those of a test run.
+
+        One with a ``certificate`` (and its key) is one's own in any case.
 
         Raises:
             PostgresMissing: there is none, or it did not come up; the text carries its log.
         """
         foreign = os.environ.get("EDGEMERE_TEST_DATABASE_URL")
-        if foreign:
+        if foreign and certificate is None:
             server = cls(foreign)
             server._wait_until_it_answers(START_LIMIT_S)
             return server
         user = _unprivileged_user()
         folder = _folder_for(user)
         binaries = _usable_by(user, _find_binaries(), folder)
-        return cls._start_private(binaries, folder, user, settings)
+        return cls._start_private(binaries, folder, user, settings, certificate)
 
     @classmethod
-    def _start_private(cls, binaries: Path, folder: Path, user: pwd.struct_passwd | None, more: dict[str, str]) -> PostgresServer:
+    def _start_private(cls, binaries: Path, folder: Path, user: pwd.struct_passwd | None, more: dict[str, str],
+                       certificate: tuple[Path, Path] | None) -> PostgresServer:
         run_as = _run_as(user, folder)
         data = folder / "data"
         made = subprocess.run(
@@ -97,7 +100,15 @@ class PostgresServer:
         )
         if made.returncode != 0:
             raise PostgresMissing(f"{binaries}/initdb ended with {made.returncode}:\n{made.stdout}")
-        settings = [part for key, value in {**_SETTINGS, **more}.items() for part in ("-c", f"{key}={value}")]
+        tls = {}
+        for name, path in zip(("ssl_cert_file", "ssl_key_file"), certificate or (), strict=False):
+            # The server takes a key that is its user's alone.
+            own = Path(shutil.copy(path, data / path.name))
+            own.chmod(0o600)
+            if user is not None:
+                os.chown(own, user.pw_uid, user.pw_gid)
+            tls |= {"ssl": "on", name: str(own)}
+        settings = [part for key, value in {**_SETTINGS, **more, **tls}.items() for part in ("-c", f"{key}={value}")]
         for _ in range(5):  # a free port may be taken by somebody else before the server has it
             port = free_port()
             server = cls(f"postgresql://postgres@127.0.0.1:{port}/postgres", folder=folder)

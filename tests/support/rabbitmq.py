@@ -42,14 +42,14 @@ class RabbitNode:
         self._groups: list[subprocess.Popen] = []
 
     @classmethod
-    def start(cls) -> RabbitNode:
-        """Use the node of the environment, or start one.
+    def start(cls, more: str = "") -> RabbitNode:
+        """Use the node of the environment, or start one; ``more`` lines of its configuration make it one of one's own in any case.
 
         Raises:
             RabbitMissing: there is none, or it did not come up; the text carries its log.
         """
         foreign = os.environ.get("EDGEMERE_TEST_AMQP_URI")
-        if foreign:
+        if foreign and not more:
             node = cls(foreign)
             node.wait_until_it_answers()
             return node
@@ -60,7 +60,7 @@ class RabbitNode:
         (folder / "plugins").write_text("[].\n")
         (folder / "rabbitmq.conf").write_text(
             f"listeners.tcp.1 = 127.0.0.1:{port}\nvm_memory_high_watermark.relative = 0.4\ndisk_free_limit.absolute = 50MB\n"
-            "log.console = false\nlog.file.level = warning\n")
+            f"log.console = false\nlog.file.level = warning\n{more}")
         environment = {
             "HOME": str(folder), "PATH": f"{path}:{os.environ['PATH']}", "LANG": "C.UTF-8", "ERL_EPMD_PORT": str(mapper),
             "ERL_EPMD_ADDRESS": "127.0.0.1", "RABBITMQ_NODENAME": f"edgemere{port}@localhost",

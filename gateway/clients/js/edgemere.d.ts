@@ -296,6 +296,8 @@ export interface Datasource {
   data_bytes: number | null;
   /** The newest scan: {id, state, files, bytes, added, changed, vanished, problems}. */
   scan: any;
+  /** Who may see which of its data: [{when, owners, roles}]; shown to its owner and Administrators, by show alone. */
+  access: any;
   /** The newest audit: {id, state, repair, files, bytes, verify, lost, dark, changed, corrupt, lost_copy, dark_copy, repaired, message}. */
   audit: any;
   /** Whom it belongs to. */
@@ -404,6 +406,8 @@ export interface Deadletter {
   headers: any;
   /** When it was last replayed. */
   replayed_at: string | null;
+  /** Whom the message belonged to; empty: nobody, so that an Administrator alone sees it. */
+  owner: string | null;
   [name: string]: any;
 }
 
@@ -1080,6 +1084,8 @@ export interface FmdmDatasourceCreateParameters {
   tags?: Record<string, any>;
   /** Where in the world it is. */
   location?: string;
+  /** Who may see which of its data: [{when: query, owners, roles}], the first rule that applies decides; without one everybody. */
+  access?: any;
 }
 
 /** The parameters of `fmdm.datasource.simulate`. */
@@ -1096,6 +1102,8 @@ export interface FmdmDatasourceSimulateParameters {
   tags?: Record<string, any>;
   /** Where in the world it is. */
   location?: string;
+  /** Who may see which of its data: [{when: query, owners, roles}], the first rule that applies decides; without one everybody. */
+  access?: any;
 }
 
 /** The parameters of `fmdm.datasource.list`. */
@@ -1156,6 +1164,14 @@ export interface FmdmDatasourceShutdownParameters {
 export interface FmdmDatasourceDestroyParameters {
   /** The id or name of the object. */
   id: string;
+}
+
+/** The parameters of `fmdm.datasource.access`. */
+export interface FmdmDatasourceAccessParameters {
+  /** The id or name of the object. */
+  id: string;
+  /** Who may see which of its data: [{when: query, owners, roles}], the first rule that applies decides; without one everybody. */
+  access: any;
 }
 
 /** The parameters of `fmdm.datasource.audit`. */
@@ -1328,6 +1344,8 @@ export interface DoEventDeadListParameters {
   queue?: string;
   /** Why, as a code. */
   code?: string;
+  /** Whom the message belonged to; empty: nobody, so that an Administrator alone sees it. */
+  owner?: string;
   /** How many at most in one page. */
   limit?: number;
   /** Where to go on: the `next` of the page before. */
@@ -1668,6 +1686,8 @@ export interface FmdmTree {
     shutdown: (parameters: FmdmDatasourceShutdownParameters, options?: Options) => Promise<Datasource>;
     /** Remove a source and its data from the catalogue; the bytes stay where they are. */
     destroy: (parameters: FmdmDatasourceDestroyParameters, options?: Options) => Promise<Datasource>;
+    /** Say who may see which data of a source; what is reserved already stays reserved. */
+    access: (parameters: FmdmDatasourceAccessParameters, options?: Options) => Promise<Datasource>;
     /** Compare the catalogue with what lies at a source, both ways; report, or repair. */
     audit: (parameters: FmdmDatasourceAuditParameters, options?: Options) => Promise<Datasource>;
     /** List what the newest audit of a source found. */

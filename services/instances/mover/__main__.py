@@ -10,8 +10,10 @@ from services.instances.mover.reading import read_out
 from services.instances.mover.removing import discard, purge, restore
 from services.instances.mover.settling import settle
 from shared.hosting.worker_loop import Lane, serve
+from shared.sources.addresses import stand_guard
 
 if __name__ == "__main__":
+    stand_guard()
     # Items and results are thousands of small objects that die by their counts: looking for circles among them took a tenth of a small copy.
     gc.freeze()
     gc.set_threshold(100_000)

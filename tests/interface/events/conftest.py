@@ -17,10 +17,12 @@ from services.events.models import METADATA
 from shared.bus.embedded import embedded_uri, stop_broker
 from shared.bus.message import Delivery
 from shared.bus.port import connect
+from shared.bus.seal import Seal
 from shared.bus.topology import BASE, INTERNAL, event_queue
 from shared.hosting.config import load_config
 from shared.hosting.uses import Uses
 from shared.kernel import clock
+from shared.kernel.context import WHOSE, Context
 from shared.kernel.errors import from_payload
 from shared.kernel.ids import new_id
 from shared.storage.database import Database, make_engine
@@ -29,13 +31,19 @@ from tests.support.reaper import reaper
 from tests.support.servers import ROOT, project_environment
 
 
+SEAL = Seal(b"of the mesh of these tests", owner="stranger", roles=("DataScientist",))
+# Whose question it is does not matter in most tests.
+ADMINISTRATOR = Context("root", ("Administrator",))
+
+
 @pytest.fixture
 def uses(database_url: str, tmp_path: Path) -> Iterator[Uses]:
     engine = make_engine(database_url, "events")
     migrate("events", engine)
     broker = connect(embedded_uri(tmp_path / "broker.db"))
     broker.declare(BASE + event_queue("heard.advanced", [(INTERNAL, "log.advanced")]) + event_queue("lab.scans", []))
-    yield Uses("events", Database(engine, METADATA), load_config("test", variables={}), parts={"broker": broker})
+    yield Uses("events", Database(engine, METADATA), load_config("test", variables={}), ADMINISTRATOR,
+               parts={"broker": broker, "seal": SEAL})
     engine.dispose()
     stop_broker(broker.uri)
 
@@ -47,7 +55,10 @@ def message(name: str, obj: Any, *, message_id: str | None = "", redelivered: bo
             "causation_id": None, **body}
     if its_id is None:
         full = {"obj": obj, **body}
-    return raw(name, orjson.dumps(full), message_id=its_id, redelivered=redelivered)
+    content = orjson.dumps(full)
+    whose = {WHOSE: obj.get("owner", "") if isinstance(obj, dict) else ""}
+    headers = SEAL.sealed(name, whose, content, its_id) if its_id else {}
+    return raw(name, content, message_id=its_id, redelivered=redelivered, **headers)
 
 
 def raw(name: str, body: bytes, *, message_id: str | None = None, redelivered: bool = False, queue: str = "events.log",

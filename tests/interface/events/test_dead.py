@@ -15,9 +15,8 @@ from shared.bus.failures import dead_letter
 from shared.bus.message import Delivery
 from shared.hosting.uses import Uses
 from shared.kernel import clock
-from shared.kernel.context import Context
 from shared.kernel.errors import Invalid, Malformed, NotFound, Unavailable
-from tests.interface.events.conftest import bodies, message, raw
+from tests.interface.events.conftest import ADMINISTRATOR, bodies, message, raw
 
 
 def died(body: bytes | None = None, queue: str = "lab.scans", name: str = "datarequest.needed", error: Exception | None = None,
@@ -141,7 +140,7 @@ def test_a_queue_that_is_gone_is_said_and_its_dead_letters_are_kept(uses: Uses) 
 
 def test_a_repeated_call_answers_with_the_replay_of_the_first(uses: Uses) -> None:
     dead.keep(uses, [died(), died()])
-    keyed = replace(uses, context=Context(idempotency_key="k", fingerprint="f"))
+    keyed = replace(uses, context=ADMINISTRATOR.having(idempotency_key="k", fingerprint="f"))
     first = dead.replay(keyed, {"all": True})
     with uses.db.reading() as connection:
         kept = connection.execute(models.METADATA.tables["idempotency"].select()).mappings().one()

@@ -87,7 +87,9 @@ def burst(mesh, count):
             message_id = new_id("event")
             body = {"obj": {"id": new_id("data"), "name": "a.csv", "size": 1}, "changed": [], "event": "data.create",
                     "id": message_id, "time": clock.stamp(), "correlation_id": "burst", "causation_id": None}
-            messages.append(Message(PUBLIC, "data.create", orjson.dumps(body), id=message_id))
+            content = orjson.dumps(body)
+            headers = mesh.seal.sealed("data.create", {}, content, message_id)
+            messages.append(Message(PUBLIC, "data.create", content, id=message_id, headers=headers))
         known += mesh.broker.publish_many(messages)
     return known
 
@@ -95,7 +97,7 @@ def burst(mesh, count):
 def answer(mesh, client, order):
     if "call" in order:
         service, method = order["call"].split(".")
-        context = Context(owner="ann", **order["parameters"].pop("context", {}))
+        context = Context(owner="ann", roles=("DataScientist", "Administrator"), **order["parameters"].pop("context", {}))
         try:
             return {"result": client.call(service, method, context=context, **order["parameters"])}
         except EdgemereError as error:
@@ -116,7 +118,7 @@ def main():
     mesh.runner.add_service(Catalog)
     mesh.runner.add_service(Fragile)
     mesh.start()
-    client = MeshClient(config.broker.uri, name="test")
+    client = MeshClient(config.broker.uri, name="test", seal=mesh.seal)
     print('"ready"', flush=True)
     while line := tpool.execute(sys.stdin.buffer.readline):
         print(json.dumps(answer(mesh, client, json.loads(line))), flush=True)

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import pytest
 
+from shared.kernel.context import Context
 from shared.kernel.errors import Conflict, NotFound
 from shared.kernel.ids import new_id
 from shared.lists import resolve
@@ -13,9 +14,22 @@ from tests.interface.lists.conftest import INSTANCE, LISTER
 def test_an_id_or_a_name_means_its_row(database: Database, rows: list) -> None:
     with database.reading() as connection:
         assert LISTER.resolve(connection, rows[45]["id"])["id"] == rows[45]["id"]
-        assert resolve(connection, INSTANCE, rows[45]["name"], "ann")["id"] == rows[45]["id"]
+        assert LISTER.resolve(connection, rows[45]["name"], "ann")["id"] == rows[45]["id"]
         with pytest.raises(NotFound):
-            resolve(connection, INSTANCE, rows[45]["id"], "bob")
+            LISTER.resolve(connection, rows[45]["id"], "bob")
+
+
+def test_what_is_another_owners_is_not_there_and_of_equal_names_the_callers_own_is_meant(database: Database, rows: list) -> None:
+    root = Context("bob", ("Administrator",))
+    with database.transaction() as uow:
+        own, = uow.create(INSTANCE, [{"id": new_id("datainstance"), "owner": "bob", "name": rows[45]["name"]}])
+    with database.reading() as connection:
+        assert LISTER.named(connection, rows[45]["name"], Context("ann", ("DataScientist",)))["id"] == rows[45]["id"]
+        assert LISTER.named(connection, rows[45]["name"], root)["id"] == own["id"]
+        assert LISTER.named(connection, rows[45]["id"], root)["owner"] == "ann"
+        with pytest.raises(NotFound) as refusal:
+            LISTER.named(connection, rows[45]["name"], Context("", ()))
+        assert refusal.value.extra["nearest"] == []
 
 
 def test_a_name_that_several_have_is_refused_with_the_candidates(database: Database, rows: list) -> None:

@@ -1218,6 +1218,7 @@ class DoEventDeadCalls:
             event: str | None = None,
             queue: str | None = None,
             code: str | None = None,
+            owner: str | None = None,
             limit: int | None = None,
             cursor: str | None = None,
             sort: str | None = None,
@@ -1231,14 +1232,15 @@ class DoEventDeadCalls:
             event: The name of the message.
             queue: The queue whose handler failed.
             code: Why, as a code.
+            owner: Whom the message belonged to; empty: nobody, so that an Administrator alone sees it.
             limit: How many at most in one page.
             cursor: Where to go on: the `next` of the page before.
             sort: A field, or several with commas; a minus before it turns it round.
         """
         return self._server.call(
             ("/edgemere/diml/dml/do/event/dead/list", False, "page", 0),
-            {"attr1": attr1, "id": id, "event": event, "queue": queue, "code": code, "limit": limit, "cursor": cursor,
-             "sort": sort},
+            {"attr1": attr1, "id": id, "event": event, "queue": queue, "code": code, "owner": owner, "limit": limit,
+             "cursor": cursor, "sort": sort},
             timeout_s=timeout_s,
         )
 
@@ -1722,6 +1724,7 @@ class FmdmDatasourceCalls:
             cost: Mapping[str, Any] | None = None,
             tags: Mapping[str, Any] | None = None,
             location: str | None = None,
+            access: Any = None,
             wait_s: float | None = None,
             idempotency_key: str | None = None,
             if_match: int | None = None,
@@ -1737,6 +1740,8 @@ class FmdmDatasourceCalls:
             cost: {per_gib_out, per_gib_in, per_gib_month, per_request, latency_ms, mib_per_s}.
             tags: Free tags.
             location: Where in the world it is.
+            access: Who may see which of its data: [{when: query, owners, roles}], the first rule that applies decides; without one
+                everybody.
             wait_s: seconds to wait for the end of what this begins.
 
         Raises:
@@ -1748,11 +1753,12 @@ class FmdmDatasourceCalls:
             Invalid: ``source.rootdir_not_allowed``: The folder lies outside the allowed roots, or is the orchestrator's own.
             Invalid: ``source.bad_listing``: The listing cannot be used; `errors` says where.
             Invalid: ``source.address_not_allowed``: The address is an internal one, which sources may not reach.
+            Invalid: ``access.invalid``: The access rules of a source cannot be used; `errors` says which.
         """
         return self._server.call(
             ("/edgemere/diml/dml/fmdm/datasource/create", True, "object", 30),
             {"name": name, "adaptor": adaptor, "parameters": parameters, "capacity": capacity, "cost": cost, "tags": tags,
-             "location": location},
+             "location": location, "access": access},
             wait_s=wait_s, idempotency_key=idempotency_key, if_match=if_match, timeout_s=timeout_s,
         )
 
@@ -1765,6 +1771,7 @@ class FmdmDatasourceCalls:
             cost: Mapping[str, Any] | None = None,
             tags: Mapping[str, Any] | None = None,
             location: str | None = None,
+            access: Any = None,
             wait_s: float | None = None,
             idempotency_key: str | None = None,
             if_match: int | None = None,
@@ -1779,15 +1786,19 @@ class FmdmDatasourceCalls:
             cost: What using it costs.
             tags: Free tags.
             location: Where in the world it is.
+            access: Who may see which of its data: [{when: query, owners, roles}], the first rule that applies decides; without one
+                everybody.
             wait_s: seconds to wait for the end of what this begins.
 
         Raises:
             Conflict: ``datasource.name_taken``: There is a source of this name already.
             Invalid: ``source.bad_listing``: The listing cannot be used; `errors` says where.
+            Invalid: ``access.invalid``: The access rules of a source cannot be used; `errors` says which.
         """
         return self._server.call(
             ("/edgemere/diml/dml/fmdm/datasource/simulate", True, "object", 30),
-            {"name": name, "listing": listing, "capacity": capacity, "cost": cost, "tags": tags, "location": location},
+            {"name": name, "listing": listing, "capacity": capacity, "cost": cost, "tags": tags, "location": location,
+             "access": access},
             wait_s=wait_s, idempotency_key=idempotency_key, if_match=if_match, timeout_s=timeout_s,
         )
 
@@ -1963,6 +1974,33 @@ class FmdmDatasourceCalls:
         return self._server.call(
             ("/edgemere/diml/dml/fmdm/datasource/destroy", True, "object", 0),
             {"id": id},
+            idempotency_key=idempotency_key, if_match=if_match, timeout_s=timeout_s,
+        )
+
+    def access(
+            self,
+            id: str | Mapping[str, Any],
+            access: Any,
+            *,
+            idempotency_key: str | None = None,
+            if_match: int | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """Say who may see which data of a source; what is reserved already stays reserved.
+
+        Args:
+            id: required; The id or name of the object.
+            access: required; Who may see which of its data: [{when: query, owners, roles}], the first rule that applies decides; without
+                one everybody.
+
+        Raises:
+            NotFound: ``datasource.not_found``: There is no such source.
+            Invalid: ``access.invalid``: The access rules of a source cannot be used; `errors` says which.
+            Denied: ``denied``: The caller may not do this.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/fmdm/datasource/access", True, "object", 0),
+            {"id": id, "access": access},
             idempotency_key=idempotency_key, if_match=if_match, timeout_s=timeout_s,
         )
 

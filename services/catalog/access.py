@@ -1,0 +1,161 @@
+"""Who may see which Data of a source: its ordered rules, and what follows from them for one caller, in SQL.
+
+A rule is ``{"when": a query over data, "owners": [...], "roles": [...]}``. Each Data carries the first rule of its source that
+applies to it (``data.access_rule``), found when it is written; so a question compares one column, whatever the rules say. Without a
+rule a Data is everybody's. The owner of a source and Administrators see all of it. Docs: docs/sources.md.
+"""
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from sqlalchemy import ColumnElement, Connection, delete, func, or_, select, update
+
+from services.catalog.models import PLACES, SOURCE, data_table, grant_table, render_data, rule_table, source_table
+from shared.kernel.context import Context
+from shared.kernel.errors import EdgemereError, Invalid, did_you_mean
+from shared.kernel.ids import new_id
+from shared.kernel.rights import ROLES, sees_all
+from shared.query import DATA_FIELDS, matches, parse
+from shared.query.sql import compile_sql
+from shared.storage.bulk import insert_rows
+from shared.storage.record import Row
+from shared.storage.unit_of_work import UnitOfWork
+
+Rules = Sequence[Mapping[str, Any]]
+EVERYBODY = "*"
+MOST = 50
+NAMES = 1000
+MEMBERS = ("when", "owners", "roles")
+
+
+# --- what is written -------------------------------------------------------------------------------------------------
+
+def check(given: Any, pointer: str = "/access") -> list[dict[str, Any]]:
+    """Rules in the form that is kept: ``when`` as JSON, names once each.
+
+    Raises:
+        Invalid: ``access.invalid``, with a pointer.
+    """
+    if not isinstance(given, list) or len(given) > MOST:
+        raise _invalid(pointer, f"Access is a list of at most {MOST} rules.")
+    return [_checked(f"{pointer}/{at}", rule) for at, rule in enumerate(given)]
+
+
+def _checked(where: str, rule: Any) -> dict[str, Any]:
+    if not isinstance(rule, Mapping):
+        raise _invalid(where, "A rule is an object {when, owners, roles}.")
+    for name in rule:
+        if name not in MEMBERS:
+            raise _invalid(f"{where}/{name}", f"A rule has no member '{str(name)[:80]}'.{did_you_mean(str(name), MEMBERS)}")
+    if "owners" not in rule and "roles" not in rule:
+        raise _invalid(where, "A rule says for whom it is: owners, roles, or both. An empty list is for nobody.")
+    owners, roles = (_names(f"{where}/{name}", rule.get(name) or []) for name in ("owners", "roles"))
+    for role in roles:
+        if role not in ROLES:
+            raise _invalid(f"{where}/roles", f"There is no role '{role[:80]}'.{did_you_mean(role, ROLES)}")
+    try:
+        query = parse(rule.get("when"), DATA_FIELDS)
+    except EdgemereError as error:
+        raise _invalid(f"{where}/when", error.detail) from None
+    if any(condition is None for condition in compile_sql(query, PLACES, "sqlite").conditions):
+        raise _invalid(f"{where}/when", "A rule cannot hold a $regex: the database has to decide it by itself.")
+    return {"when": query.to_json(), "owners": owners, "roles": roles}
+
+
+def _names(where: str, given: Any) -> list[str]:
+    if not isinstance(given, list) or len(given) > NAMES or not all(isinstance(one, str) and 0 < len(one) <= 200 for one in given):
+        raise _invalid(where, f"A list of at most {NAMES} names is needed here; \"*\" among the owners is everybody.")
+    return list(dict.fromkeys(given))
+
+
+def _invalid(pointer: str, detail: str) -> Invalid:
+    return Invalid("access.invalid", f"access: {detail}", errors=[{"pointer": pointer, "detail": detail}],
+                   next_step='Write for example [{"when": "sensitivity:high", "owners": ["ada"]}, {"when": {}, "roles": ["DataScientist"]}].')
+
+
+def write(uow: UnitOfWork, source: Row, rules: Rules) -> None:
+    """Let these be the rules of a source, whose row the caller holds; its Data is sorted under them in this transaction."""
+    connection = uow.connection
+    old = select(rule_table.c.id).where(rule_table.c.source_id == source["id"])
+    connection.execute(delete(grant_table).where(grant_table.c.rule_id.in_(old)))
+    connection.execute(delete(rule_table).where(rule_table.c.source_id == source["id"]))
+    rows = [{"id": new_id("datasource"), "source_id": source["id"], "position": at, "when": rule["when"]} for at, rule in enumerate(rules)]
+    insert_rows(connection, rule_table, rows)
+    insert_rows(connection, grant_table, [
+        {"rule_id": row["id"], "who": who} for row, rule in zip(rows, rules, strict=True) for who in sorted(_granted(source, rule))])
+    here = data_table.c.source_id == source["id"]
+    connection.execute(update(data_table).where(here, data_table.c.access_rule.is_not(None)).values(access_rule=None))
+    for row in reversed(rows):
+        # The first that applies is written last.
+        found = select(data_table.c.id).where(here, compile_sql(parse(row["when"], DATA_FIELDS), PLACES, connection).where)
+        connection.execute(update(data_table).where(here, data_table.c.id.in_(found)).values(access_rule=row["id"]))
+
+
+def _granted(source: Row, rule: Mapping[str, Any]) -> set[str]:
+    owners = {EVERYBODY if owner == EVERYBODY else f"owner:{owner}" for owner in (*rule["owners"], source["owner"])}
+    return owners | {f"role:{role}" for role in rule["roles"]}
+
+
+def sorter(connection: Connection, source: Row) -> Callable[[Mapping[str, Any]], str | None]:
+    """What says of the row of a Data of this source which rule applies to it."""
+    if not source["access"]:
+        return lambda row: None
+    rules = [(row.id, _test(orjson.dumps(row.when).decode())) for row in connection.execute(
+        select(rule_table.c.id, rule_table.c.when).where(rule_table.c.source_id == source["id"]).order_by(rule_table.c.position))]
+
+    def sort(row: Mapping[str, Any]) -> str | None:
+        document = render_data({"version": 1, "created_at": None, "updated_at": None, **row})
+        return next((rule for rule, test in rules if test(document)), None)
+    return sort
+
+
+@functools.lru_cache(maxsize=500)
+def _test(when: str) -> Callable[[Mapping[str, Any]], bool]:
+    return matches(parse(orjson.loads(when), DATA_FIELDS))
+
+
+# --- what a caller sees ----------------------------------------------------------------------------------------------
+
+@dataclass(frozen=True)
+class Sight:
+    """What of the catalogue is there for a caller: a condition on ``data``, None for everything, and how many Data it hides."""
+
+    condition: ColumnElement[bool] | None = None
+    hidden: int = 0
+
+
+def sight(connection: Connection, context: Context, *, counted: bool = False) -> Sight:
+    """What this caller sees. ``counted``: also how much of what can match at all he does not see."""
+    if sees_all(context) or connection.execute(select(rule_table.c.id).limit(1)).first() is None:
+        return Sight()
+    who = [EVERYBODY, f"owner:{context.owner}", *(f"role:{role}" for role in context.roles)]
+    # Few rules, many Data: what applies to a Data is looked for among the rules that let him see, not the other way round.
+    seen = select(grant_table.c.rule_id).where(grant_table.c.who.in_(who))
+    column = data_table.c.access_rule
+    return Sight(or_(column.is_(None), column.in_(seen)), _hidden(connection, seen) if counted else 0)
+
+
+def _hidden(connection: Connection, seen: Any) -> int:
+    rules = [row.id for row in connection.execute(
+        select(rule_table.c.id).join(source_table, source_table.c.id == rule_table.c.source_id)
+        .where(source_table.c.state == "Ready", source_table.c.destroyed_at.is_(None), rule_table.c.id.not_in(seen)))]
+    if not rules:
+        return 0
+    return connection.execute(select(func.count()).select_from(data_table).where(
+        data_table.c.access_rule.in_(rules), data_table.c.destroyed_at.is_(None))).scalar_one()
+
+
+def rules_of(context: Context, source: Row) -> dict[str, Any]:
+    """The rules of a source as a member of its answer, for those who may know them."""
+    return {"access": source["access"] or []} if sees_all(context) or context.owner == source["owner"] else {}
+
+
+def change(uow: UnitOfWork, source: Row, rules: Rules) -> Row:
+    """Write new rules on a source, whose row the caller holds."""
+    write(uow, source, rules)
+    moved, = uow.change(SOURCE, [source], {"access": list(rules) or None})
+    return moved
