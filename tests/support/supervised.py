@@ -9,6 +9,7 @@ from pathlib import Path
 
 import yaml
 
+from shared.bus.seal import Seal
 from tests.support.postgres import PostgresServer
 from tests.support.rabbitmq import RabbitNode
 from tests.support.servers import EdgemereServer
@@ -51,6 +52,11 @@ class SupervisedMesh(EdgemereServer):
         if self._postgres.process is not None:
             self._postgres.thaw()
         self._postgres.drop_database(self.database_url)
+
+    @property
+    def seal(self) -> Seal:
+        """That of its processes, which share the secret in the data folder."""
+        return Seal((self.data / "mesh.secret").read_bytes().strip())
 
     def pids(self, name: str = "") -> list[int]:
         """The processes of a service or the gateway (of all, without a name), as the system lists them."""

@@ -104,8 +104,9 @@ def test_a_service_that_is_older_than_its_caller_leaves_out_what_it_does_not_kno
         reply_to = uuid.uuid4().hex
         queue.routing_key = reply_to
         with kombu.Consumer(channel, [queue], no_ack=True, on_message=lambda message: answers.append(json.loads(message.body))):
+            body = json.dumps({"args": [], "kwargs": {"request": "nobody", "of_the_future": 1}})
             for headers in ({"nameko.contract": 1_000_000}, {}):
-                send(mesh, "requests.plain", {"args": [], "kwargs": {"request": "nobody", "of_the_future": 1}}, headers=headers,
+                send(mesh, "requests.plain", body, headers=mesh.seal.sealed("requests.plain", headers, body.encode()),
                      reply_to=reply_to, correlation_id=uuid.uuid4().hex)
                 deadline = time.monotonic() + 20
                 wanted = len(answers) + 1
