@@ -31,6 +31,7 @@ import psycopg2
 from kombu import Connection, Consumer, Exchange, Queue, binding
 
 from benchmarks.mesh import DO, FMDM, Client, quantiles
+from shared.bus.seal import Seal
 from shared.hosting.rpc import MeshClient
 from shared.kernel.errors import EdgemereError
 from tests.support.ports import free_port
@@ -336,11 +337,11 @@ def claims(stage: Stage, seconds: float, rate: float) -> dict[str, Any]:
 
 
 def direct_claims(stage: Stage) -> dict[str, Any]:
-    """The claims themselves, as RPCs from 50 threads of a foreign process."""
+    """The claims themselves, as RPCs from 50 threads of a process beside the mesh that has its seal."""
     listing = {f"only/{number}.dat": {"size": 10} for number in range(10)}
     source = stage.client.post(f"{FMDM}/datasource/simulate", {
         "name": "narrower", "listing": listing, "capacity": {"readers": 100}}, Prefer="wait=30")["id"]
-    mesh = MeshClient(stage.rabbit.uri, timeout_s=30)
+    mesh = MeshClient(stage.rabbit.uri, timeout_s=30, seal=Seal((stage.folder / "mesh" / "data" / "mesh.secret").read_bytes().strip()))
     answers: Counter[str] = Counter()
 
     def one(number: int) -> None:

@@ -20,7 +20,8 @@ from urllib.parse import urlencode, urlsplit
 import yaml
 from marshmallow import ValidationError
 
-from shared.hosting.settings import ENVIRONMENTS, Address, Config, DatabaseTls
+from shared.hosting.setting_kinds import Address
+from shared.hosting.settings import ENVIRONMENTS, Config, DatabaseTls
 from shared.kernel.errors import Invalid, did_you_mean
 
 SHIPPED = Path(__file__).resolve().parents[2] / "config.yaml"
