@@ -106,6 +106,7 @@ def tell_gone(uow: UnitOfWork, request: str, gone: Sequence[Row], why: str = "in
     one gone the request is over. ``gone`` names them with the version in which they were destroyed."""
     uow.tell("instances.gone", request, {
         "request": request, "gone": [{"id": row["id"], "version": row["version"]} for row in gone], "why": why,
+        "attempt": max((row["attempt"] for row in gone), default=0),
         **_counted(uow, request)})
 
 

@@ -179,6 +179,10 @@ def on_gone(uses: Uses, message: Any) -> None:
                 return
             if row["state"] == "Satisfied" and fact["live"] == 0:
                 handlers.move_to_completed(uow, row, GONE[fact["why"]], {"code": fact["why"]})
+            elif row["state"] == "Evaluated" and fact["live"] == 0 and fact.get("attempt") == row["attempt"]:
+                # None is left that could become ready: nothing would ever say that it is over.
+                handlers.move_to_failed(uow, row, {"code": "cancelled", "why": fact["why"]}, f"{GONE[fact['why']]} None was ready by then; "
+                                        f"ask again: edgemere do datarequest retry --id {row['name']}")
             else:
                 _count(uow, row, fact, f"{rules.ready_sentence(fact['ready'], fact['live'] - fact['ready'])} {OTHERS[fact['why']]}")
     uses.db.retrying(work)
