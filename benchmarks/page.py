@@ -69,11 +69,17 @@ def keystrokes(page: Any, text: str) -> list[float]:
     for end in range(1, len(text) + 1):
         found.append(page.evaluate("""async text => {
             const box = document.querySelector('#search'), began = performance.now();
-            const rows = document.querySelector('.rows');
+            // The list says itself that it is busy; frames would be too coarse to see it.
+            let asked = false;
             const done = new Promise(resolve => {
-                const look = () => { if (rows.getAttribute('aria-busy') === 'false' && rows.dataset.seen) resolve(performance.now() - began);
-                                     else { if (rows.getAttribute('aria-busy') === 'true') rows.dataset.seen = 1; requestAnimationFrame(look); } };
-                delete rows.dataset.seen; look();
+                const watcher = new MutationObserver(() => {
+                    const busy = document.querySelector('.rows[aria-busy="true"]');
+                    asked ||= Boolean(busy);
+                    if (!asked || busy) return;
+                    watcher.disconnect();
+                    requestAnimationFrame(() => resolve(performance.now() - began));
+                });
+                watcher.observe(document.querySelector('main'), { subtree: true, childList: true, attributes: true });
             });
             Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value').set.call(box, text);
             box.dispatchEvent(new InputEvent('input', { bubbles: true }));
