@@ -9,8 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 from gateway import asyncapi, openapi, pages
-from gateway.answers import Answer, accepts_gzip
+from gateway.answers import NO_STORE, Answer, accepts_gzip
 from gateway.clients import js
+from gateway.web import lines
 from gateway.wire import dumps
 
 
@@ -24,6 +25,7 @@ class Documents:
             "/docs": self._docs, "/openapi.json": self._openapi, "/docs/try": self._try, "/docs/start.js": self._started,
             "/docs/swagger-ui-bundle.js": self._swagger, "/docs/swagger-ui.css": self._swagger, "/asyncapi": self._messages,
             "/asyncapi.json": self._asyncapi, "/edgemere.js": self._module, "/edgemere.d.ts": self._types,
+            lines.ADDRESS: self._lines,
         }
 
     def _docs(self, environ: dict[str, Any]) -> Answer:
@@ -63,6 +65,9 @@ class Documents:
         if "openapi" not in self._made:
             self._made["openapi"] = dumps(openapi.document(self._version))
         return Answer(200, [("Content-Type", "application/json"), ("Cache-Control", "no-cache")], self._made["openapi"])
+
+    def _lines(self, environ: dict[str, Any]) -> Answer:
+        return Answer(200, [("Content-Type", "application/json"), NO_STORE], lines.document(environ.get("QUERY_STRING", "")))
 
     def _module(self, environ: dict[str, Any]) -> Answer:
         return self._text("/edgemere.js", "text/javascript; charset=utf-8", js.module)

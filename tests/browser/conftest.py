@@ -75,7 +75,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         made.request("everything", query="source:lab")
         made.request("nowhere", query="name:*.csv owner:darren")
         made.request("copies", query="name:temperatures.csv", action="copy", target="target")
-        made.request("waiting", query="owner:later", wait=True)
+        made.call(f"{DO}/datarequest/create", {"name": "waiting", "query": "owner:later", "wait": True}, wait=0)
         made.call(f"{DO}/datareference/create", {"name": "training", "query": "name:*.csv"})
         yield made
 

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from urllib.parse import urlencode, urlsplit
 from marshmallow import fields
 
 from shared.contracts.action import Action, schema_of
-from tests.support.servers import ROOT, project_environment
+from tests.support.commands import Commands
 
 PATIENCE_S = 60.0
 EXIT_OF_STATUS = {
@@ -96,6 +95,7 @@ class Cli:
 
     def __init__(self, url: str) -> None:
         self._url = url
+        self._commands = Commands()
 
     def call(self, row: Action, parameters: Mapping[str, Any], wait_s: float | None = None,
              headers: Mapping[str, str] | None = None) -> Reply:
@@ -127,13 +127,11 @@ class Cli:
         return reply.status in {EXIT_OF_STATUS[one] for one in (status if isinstance(status, list) else [status])}
 
     def close(self) -> None:
-        """Nothing stays open."""
+        """End the process that the calls are forked from."""
+        self._commands.close()
 
     def _run(self, words: list[str]) -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run(
-            [sys.executable, "-m", "gateway", *words], env=project_environment(EDGEMERE_URL=self._url), cwd=ROOT,
-            stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE_S * 2,
-        )
+        return self._commands.run(words, PATIENCE_S * 2, EDGEMERE_URL=self._url)
 
 
 def _options(row: Action, parameters: Mapping[str, Any]) -> list[str]:

@@ -71,7 +71,7 @@ class Page:
         page, answers = self._page, []
 
         def hear(answer: Any) -> None:
-            if answer.url == self._url + row.address:
+            if answer.url.partition("?")[0] == self._url + row.address:
                 answers.append(answer)
         page.on("response", hear)
         try:

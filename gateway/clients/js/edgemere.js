@@ -149,8 +149,9 @@ class Server {
 
   lost(error, signal, ended, limit) {
     if (error instanceof EdgemereError || signal?.aborted) return error;
-    const detail = ended.expired ? `${this.url} did not answer within ${limit} ms.` : `No server answers at ${this.url} (${error.cause?.code ?? error.message}).`;
-    return new Unreachable({ status: 0, code: "js.unreachable", detail, next_step: "Whether it was done is not known: look before you try again." });
+    const [code, detail] = ended.expired ? ["js.timeout", `${this.url} did not answer within ${limit} ms.`]
+      : ["js.unreachable", `No server answers at ${this.url} (${error.cause?.code ?? error.message}).`];
+    return new Unreachable({ status: 0, code, detail, next_step: "Whether it was done is not known: look before you try again." });
   }
 }
 

@@ -1,21 +1,23 @@
-// Calls of the action table: one way to the server for every view. Knows no view and no action by name.
+// Calls of the action table for every view, by the client that programs use, too (/edgemere.js). Knows no action by name.
+import { connect, Unreachable } from "/edgemere.js";
 import { setClock } from "./format.js";
 import { loggedIn } from "./login.js";
 
-/** What the server refused: an RFC 9457 problem. */
-export class Problem extends Error {
-  constructor(body, status) {
-    super(body.detail || body.title || "Something went wrong.");
-    Object.assign(this, { problem: body, code: body.code, status, nextStep: body.next_step, errors: body.errors || [] });
-  }
+/** fetch, which tells by the way what the server's clock says. */
+async function timed(...asked) {
+  const answer = await fetch(...asked);
+  setClock(answer.headers.get("Date"));
+  return answer;
 }
+
+/** The client of the server that the page came from. */
+export const edgemere = connect(location.origin, { fetch: timed });
 
 let table;
 /** The action table: {version, actions[], byName{}, objects{}, nets{}, events[]}; fetched once. */
 export async function loadTable() {
-  const answer = await fetch("/web/table.json", { credentials: "same-origin" });
-  if (!answer.ok) throw new Problem({ detail: "The server does not give its action table.", code: "unavailable" }, answer.status);
-  setClock(answer.headers.get("Date"));
+  const answer = await timed("/web/table.json");
+  if (!answer.ok) throw new Error("The server does not give its action table.");
   table = await answer.json();
   table.byName = Object.fromEntries(table.actions.map((action) => [action.name, action]));
   return table;
@@ -27,12 +29,12 @@ export function action(name) {
   return found;
 }
 
-const LIMIT_MS = 60000;
+const given = (value) => value !== undefined && value !== "" && value !== null;
 
 /**
- * Perform an action of the table. Resolves to its answer; rejects with a Problem, or an AbortError when `signal` ends it.
- * `wait` is how many seconds the server may wait for the end of what it set going. Changing calls carry a key, so that a
- * call repeated after a broken connection is done once.
+ * Perform an action of the table. Resolves to its answer; rejects with an EdgemereError, or an AbortError when `signal`
+ * ends it. `wait` is how many seconds the server may wait for the end of what it set going. Changing calls carry a key,
+ * so that a call repeated after a broken connection is done once.
  */
 export async function call(name, parameters = {}, { key, ...more } = {}) {
   // One key however often it is sent, also after a login in between.
@@ -42,45 +44,26 @@ export async function call(name, parameters = {}, { key, ...more } = {}) {
 
 async function send(name, parameters, { signal, wait, key, tries = 2 }) {
   const row = action(name);
-  const headers = { "Content-Type": "application/json", Accept: "application/json" };
-  if (row.changes) headers["Idempotency-Key"] = key;
-  if (row.waits && wait !== undefined) headers.Prefer = `wait=${wait}`;
-  const body = JSON.stringify(Object.fromEntries(Object.entries(parameters).filter(([, value]) => value !== undefined && value !== "" && value !== null)));
-  const limit = AbortSignal.timeout(LIMIT_MS + (wait || 0) * 1000);
-  let answer;
+  const options = { signal, wait: row.waits ? wait : undefined, idempotencyKey: row.changes ? key : undefined };
+  const asked = Object.fromEntries(Object.entries(parameters).filter(([, value]) => given(value)));
   try {
-    answer = await fetch(row.address, {
-      method: "POST", headers, body, credentials: "same-origin", signal: signal ? any([signal, limit]) : limit,
-    });
+    return await edgemere.call(name, asked, options);
   } catch (error) {
-    if (signal?.aborted) throw error;
-    if (tries > 1 && error.name === "TypeError") {
-      await new Promise((done) => setTimeout(done, 300));
-      return send(name, parameters, { signal, wait, key, tries: tries - 1 });
-    }
-    throw new Problem({ code: "unreachable", detail: "The server does not answer.", next_step: "The page tries again by itself when it is back." }, 0);
+    const broken = error instanceof Unreachable && error.code === "js.unreachable";
+    if (!broken || signal?.aborted || tries < 2) throw error;
+    await new Promise((done) => setTimeout(done, 300));
+    return send(name, parameters, { signal, wait, key, tries: tries - 1 });
   }
-  return read(answer);
 }
 
-async function read(answer) {
-  setClock(answer.headers.get("Date"));
-  const text = await answer.text();
-  let body;
-  try {
-    body = text ? JSON.parse(text) : null;
-  } catch {
-    body = { code: "unavailable", detail: `The server answered ${answer.status} with something that is no JSON.` };
-  }
-  if (answer.ok) return body;
-  throw new Problem(body || {}, answer.status);
-}
-
-function any(signals) {
-  if (AbortSignal.any) return AbortSignal.any(signals);
-  const both = new AbortController();
-  for (const signal of signals) signal.addEventListener("abort", () => both.abort(signal.reason), { once: true });
-  return both.signal;
+/** {curl, cli, js, python}: the lines that do the same elsewhere, as the documents have them. */
+export async function linesOf(name, parameters, signal) {
+  const asked = Object.fromEntries(Object.entries(parameters).filter(([, value]) => given(value)));
+  const query = new URLSearchParams({ action: name, parameters: JSON.stringify(asked), url: location.origin });
+  const answer = await timed(`/web/lines.json?${query}`, { signal });
+  const body = await answer.json();
+  if (!answer.ok) throw new Error(body.detail);
+  return body;
 }
 
 /** Whether the mesh is ready: {ok, services{}}; never rejects. */

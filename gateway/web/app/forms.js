@@ -1,7 +1,6 @@
 // Forms of actions, made from the table: fields, checks, the refusal beside the field it names, and the lines to copy.
-import { html, useState, useRef, useEffect, Refusal, Copy } from "./parts.js";
-import { action, call, theTable } from "./api.js";
-import { linesOf } from "./lines.js";
+import { html, useState, useRef, useEffect, useSettled, Refusal, Copy } from "./parts.js";
+import { action, call, linesOf, theTable } from "./api.js";
 import { QueryBox } from "./query.js";
 
 /** What is typed, as the parameter it means; undefined when nothing is. Throws a SyntaxError for broken JSON. */
@@ -18,13 +17,22 @@ function shown(value) {
   return value === undefined || value === null ? "" : typeof value === "object" ? JSON.stringify(value) : String(value);
 }
 
-export function Lines({ row, parameters }) {
-  const lines = linesOf(row, parameters);
-  const [kind, setKind] = useState("CLI");
-  return html`<details class="lines"><summary>Copy as curl, CLI, JS or Python</summary>
-    <div class="tabs" role="toolbar" aria-label="Kind of line">${Object.keys(lines).map((name) => html`
-      <button type="button" class="small secondary" aria-pressed=${name === kind ? "true" : "false"} onClick=${() => setKind(name)}>${name}</button>`)}</div>
-    <div class="command"><code>${lines[kind]}</code><${Copy} text=${lines[kind]} what=${`the ${kind} line`} /></div></details>`;
+const FACES = { cli: "Command line", curl: "curl", js: "JavaScript", python: "Python" };
+
+/** "Copy as curl, CLI, JS or Python": the lines are asked for when somebody looks, and follow what is filled in. */
+export function Lines({ row, parameters, choice, inline }) {
+  const [open, setOpen] = useState(false), [lines, setLines] = useState(null), [error, setError] = useState(null);
+  const meant = useSettled(JSON.stringify(parameters), 100);
+  useEffect(() => {
+    if (!open) return undefined;
+    const mine = new AbortController();
+    linesOf(row.name, JSON.parse(meant), mine.signal).then((found) => { setLines(found); setError(null); },
+      (fault) => { if (!mine.signal.aborted) setError(fault); });
+    return () => mine.abort();
+  }, [open, row.name, meant]);
+  return html`<details class=${inline ? "lines inline" : "lines"} onToggle=${(event) => setOpen(event.currentTarget.open)}><summary>Copy as curl, CLI, JS or Python</summary>
+    ${choice}<${Refusal} error=${error} />
+    ${lines ? Object.entries(FACES).map(([face, title]) => html`<div class="command" key=${face}><span>${title}</span><code>${lines[face]}</code><${Copy} text=${lines[face]} what=${`the line for ${title}`} /></div>`) : null}</details>`;
 }
 
 function Field({ field, value, set, error, id }) {
@@ -140,10 +148,8 @@ function LinesOf({ rows, object }) {
   const [name, setName] = useState(rows[0]?.name);
   const row = rows.find((one) => one.name === name) || rows[0];
   if (!row) return null;
-  const lines = linesOf(row, { [row.positional]: object.name || object.id });
-  return html`<details class="lines inline"><summary>Copy as curl, CLI, JS or Python</summary>
-    <select class="small" aria-label="Action to copy" value=${row.name} onChange=${(event) => setName(event.target.value)}>${rows.map((one) => html`<option value=${one.name}>${one.path.at(-1)}</option>`)}</select>
-    ${Object.entries(lines).map(([kind, line]) => html`<div class="command"><span>${kind}</span><code>${line}</code><${Copy} text=${line} what=${`the ${kind} line`} /></div>`)}</details>`;
+  return html`<${Lines} inline row=${row} parameters=${{ [row.positional]: object.name || object.id }}
+    choice=${html`<select class="small" aria-label="Action to copy" value=${row.name} onChange=${(event) => setName(event.target.value)}>${rows.map((one) => html`<option value=${one.name}>${one.path.at(-1)}</option>`)}</select>`} />`;
 }
 
 function actionsOn(noun) {

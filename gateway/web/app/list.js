@@ -14,7 +14,7 @@ const NARROW_PX = 560, NARROW_HEIGHT = 66;
  * new ones are counted, and fetched when `refresh` is called.
  */
 export function useRows(name, parameters, noun) {
-  const [found, setFound] = useState({ items: [], total: null, loading: true, newer: 0 });
+  const [found, setFound] = useState({ items: [], total: null, loading: true, newer: 0, answers: 0 });
   const asked = useRef(null), store = useRef(null);
   const key = JSON.stringify([name, parameters]);
 
@@ -29,7 +29,7 @@ export function useRows(name, parameters, noun) {
       if (mine.signal.aborted) return;
       const items = more ? [...store.current.items, ...answer.items] : answer.items;
       store.current = { items, next: answer.next, busy: false, ids: new Map(items.map((item, at) => [item.id ?? item.name, at])) };
-      setFound({ items, total: answer.total, estimate: answer.total_is_estimate, next: answer.next, loading: false, newer: 0 });
+      setFound((before) => ({ items, total: answer.total, estimate: answer.total_is_estimate, next: answer.next, loading: false, newer: 0, answers: before.answers + 1 }));
     } catch (error) {
       if (mine.signal.aborted) return;
       if (store.current) store.current.busy = false;
@@ -70,7 +70,10 @@ export function useRows(name, parameters, noun) {
   return { ...found, more: () => load(true), refresh: () => load(false) };
 }
 
-/** A table of rows in a grid of its own; `columns` are {name, title, cell(item), width, number}. */
+/**
+ * A table of rows in a grid of its own; `columns` are {name, title, cell(item), width, number, below}. Where it is narrow, a row
+ * is the first two columns and, under them, those that are `below` (else the two after the first); a "short" one is never cut.
+ */
 export function Rows({ rows, columns, label, rowHeight: wideHeight = 44, empty, keyOf = (item) => item.id ?? item.name, tall = 640 }) {
   const box = useRef(null);
   const [view, setView] = useState({ top: 0, height: tall, width: innerWidth });
@@ -93,12 +96,14 @@ export function Rows({ rows, columns, label, rowHeight: wideHeight = 44, empty, 
   }, []);
   const first = Math.max(0, Math.floor(view.top / rowHeight) - AHEAD);
   const last = Math.min(items.length, Math.ceil((view.top + view.height) / rowHeight) + AHEAD);
-  useEffect(() => { if (next && last >= items.length - AHEAD && !loading) rows.more(); }, [last, items.length, next, loading]);
+  // After each answer: one that begins anew may be the same as the one before, whose further rows it has cut off.
+  useEffect(() => { if (next && last >= items.length - AHEAD && !loading) rows.more(); }, [last, rows.answers, next, loading]);
   const template = columns.map((column) => column.width || "minmax(6rem, 1fr)").join(" ");
   // Head and rows are grids of their own: with one least width they have the same columns.
   const least = columns.reduce((sum, column) => sum + parseFloat((column.width || "6rem").replace("minmax(", "")) + 0.9, 0.9);
   const grid = narrow ? {} : { gridTemplateColumns: template, minWidth: `${least}rem` };
-  const cell = (column, item) => html`<span role="cell" class=${column.number ? "number" : ""} data-title=${column.title}>${column.cell(item)}</span>`;
+  const cell = (column, item) => html`<span role="cell" class=${[column.number && "number", column.below === "short" && "short"].filter(Boolean).join(" ")} data-title=${column.title}>${column.cell(item)}</span>`;
+  const chosen = columns.slice(2).filter((column) => column.below), below = chosen.length ? chosen : columns.slice(2, 4);
   const height = Math.max(items.length, next && total ? Math.min(total, 200000) : 0) * rowHeight;
   if (!items.length && !loading && !error && empty) return empty;
   return html`
@@ -113,7 +118,7 @@ export function Rows({ rows, columns, label, rowHeight: wideHeight = 44, empty, 
             <div class="row" role="row" key=${keyOf(item)} aria-rowindex=${first + at + 1}
                  style=${{ ...grid, top: `${(first + at) * rowHeight}px`, height: `${rowHeight}px` }}>
               ${narrow ? html`<span class="line" role="presentation">${columns.slice(0, 2).map((column) => cell(column, item))}</span>
-                <span class="line below" role="presentation">${columns.slice(2).map((column) => cell(column, item))}</span>` : columns.map((column) => cell(column, item))}
+                <span class="line below" role="presentation">${below.map((column) => cell(column, item))}</span>` : columns.map((column) => cell(column, item))}
             </div>`)}
         </div>
       </div>

@@ -1,12 +1,12 @@
-// What happens, as it happens: one socket for the whole page, resumed after a break without a gap and without a double.
+// What happens, as it happens: one subscription for the whole page, resumed after a break by the client of /edgemere.js.
+import { edgemere } from "./api.js";
 
-const KEPT = 300;
-const state = { connected: false, everConnected: false, since: Date.now(), sequence: null };
+const KEPT = 300, AGAIN_MS = 3000;
+const state = { connected: false, everConnected: false, since: Date.now() };
 const listeners = new Set();
 const watchers = new Set();
 /** The newest messages, newest first. */
 export const recent = [];
-let socket;
 
 export function connection() { return state; }
 
@@ -16,7 +16,7 @@ export function onConnection(watcher) {
   return () => watchers.delete(watcher);
 }
 
-/** Be told of every message; one that was told already is not told again. */
+/** Be told of every message, each once and in order. */
 export function onMessage(listener) {
   listeners.add(listener);
   return () => listeners.delete(listener);
@@ -30,34 +30,19 @@ function say(connected) {
   for (const watcher of watchers) watcher(state);
 }
 
-function take(name, message) {
-  if (!message || typeof message.sequence !== "number") return;
-  if (state.sequence !== null && message.sequence <= state.sequence) return;
-  state.sequence = message.sequence;
+function take(message) {
   recent.unshift(message);
   if (recent.length > KEPT) recent.length = KEPT;
   for (const listener of listeners) listener(message);
 }
 
 /** Connect, and stay connected. */
-export async function start() {
-  const { io } = await import("../vendor/socket.io/socket.io.js");
-  socket = io({ path: "/web/socket.io", transports: ["websocket"], reconnectionDelay: 300, reconnectionDelayMax: 4000, timeout: 8000 });
-  socket.onAny(take);
-  socket.on("connect", () => {
-    socket.emit("subscribe", state.sequence === null ? {} : { after: state.sequence }, (answer, problem) => {
-      if (problem) { socket.disconnect().connect(); return; }
-      // A log that begins anew, behind a server made anew, has lower positions.
-      if (typeof answer?.after === "number" && (state.sequence === null || answer.after < state.sequence)) state.sequence = answer.after;
-      say(true);
-    });
-  });
-  socket.on("disconnect", (reason) => {
-    say(false);
-    // The server let the page go (too slow, or it stops): socket.io leaves it to us to come back.
-    if (reason === "io server disconnect") setTimeout(() => socket.connect(), 500);
-  });
-  // Nobody is logged in any more: it is tried again by hand, after the login that the next call asks for.
-  socket.on("connect_error", (error) => { say(false); if (error.data?.data?.status === 401) setTimeout(() => socket.connect(), 2000); });
-  socket.io.on("error", () => say(false));
+export function start() {
+  edgemere.onConnection((now) => say(now === "connected"));
+  listen();
+}
+
+function listen(after) {
+  // Refused is not gone: a page that stays open asks again, from where it was.
+  const subscription = edgemere.on("*", take, { after, onError: () => setTimeout(() => listen(subscription.position), AGAIN_MS) });
 }

@@ -43,7 +43,7 @@ export function Refusal({ error, retry }) {
   const said = error.problem || {};
   const details = (error.errors || []).filter((item) => item.detail && item.detail !== said.detail);
   return html`<div class="refusal" role="alert">
-    <p><strong>${error.message}</strong>${error.code ? html` <a class="code" href=${`/docs#${error.code}`}>${error.code}</a>` : null}</p>
+    <p><strong>${error.detail || error.message}</strong>${error.code ? html` <a class="code" href=${`/docs#${error.code}`}>${error.code}</a>` : null}</p>
     ${details.length ? html`<ul>${details.map((item) => html`<li><code>${item.pointer || "/"}</code> ${item.detail}</li>`)}</ul>` : null}
     ${error.nextStep ? html`<p>${error.nextStep}</p>` : null}
     ${retry ? html`<button type="button" class="secondary small" onClick=${retry}>Try again</button>` : null}

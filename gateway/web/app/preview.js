@@ -5,6 +5,7 @@ import { bytes, number } from "./format.js";
 
 const HEAD_BYTES = 64 * 1024;
 const PICTURE_BYTES = 16 * 1024 * 1024;
+const PARQUET_BYTES = 16 * 1024 * 1024;
 const ROWS = 50;
 
 /** Which kind of look a data allows, by media type and name. */
@@ -102,12 +103,19 @@ const LOOKS = {
   },
   async parquet(address, entry, signal) {
     const { parquetMetadataAsync, parquetReadObjects } = await import("../vendor/hyparquet/index.js");
+    let read = 0;
     const file = { byteLength: entry.size, async slice(from, end = entry.size) {
+      read += end - from;
+      if (read > PARQUET_BYTES) throw new Error(`more than ${bytes(PARQUET_BYTES)} would have to be read`);
       const answer = await fetch(address, { headers: { Range: `bytes=${from}-${end - 1}` }, signal });
       if (!answer.ok) throw new Error(`The bytes cannot be read (${answer.status}).`);
       return answer.arrayBuffer();
     } };
-    const metadata = await parquetMetadataAsync(file);
+    let metadata;
+    try { metadata = await parquetMetadataAsync(file); } catch (fault) {
+      if (signal.aborted) throw fault;
+      return { note: `This cannot be read as Parquet, whatever its name says: ${fault.message}.` };
+    }
     const shown = (value) => (value === null || value === undefined ? "" : value instanceof Date ? value.toISOString() : typeof value === "object" ? JSON.stringify(value, (_, item) => (typeof item === "bigint" ? String(item) : item)) : String(value));
     const names = metadata.schema.slice(1).filter((item) => !item.num_children).map((item) => item.name);
     try {

@@ -46,7 +46,7 @@ export function Shell() {
     </nav>
     <main id="main" tabindex="-1">
       ${view ? html`<${Safe} key=${first}><${Lazy} key=${first} load=${view[2]} address=${address} /></${Safe}>`
-        : html`<${Empty} title="There is no such view"><p><a href="/web">Go to the overview</a></p></${Empty}>`}
+        : html`<h1>Not found</h1><${Empty} title="There is no such view"><p><a href="/web">Go to the overview</a></p></${Empty}>`}
     </main>`;
 }
 

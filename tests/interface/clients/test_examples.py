@@ -9,9 +9,7 @@ import itertools
 import json
 import os
 import shutil
-import stat
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from gateway.clients.generated import ROOT
 from gateway.clients.samples import FACES, samples
 from shared.contracts.action import Action
 from shared.contracts.table import ACTIONS
+from tests.support.commands import Commands
 from tests.support.node import node
 from tests.support.python_client import client
 from tests.support.reaper import reaper
@@ -183,11 +182,8 @@ class Curl:
 class CommandLine:
     def __init__(self, url: str, folder: Path) -> None:
         # The command that the documents call, as somebody would have it on his path.
-        command = folder / "edgemere"
-        command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m gateway "$@"\n')
-        command.chmod(command.stat().st_mode | stat.S_IXUSR)
-        path = f"{folder}:{os.environ['PATH']}"
-        self._environment = project_environment(EDGEMERE_URL=url, PATH=path)
+        self._commands = Commands(folder)
+        self._environment = project_environment(EDGEMERE_URL=url, PATH=f"{folder}:{os.environ['PATH']}")
 
     def run(self, text: str, stream: bool) -> tuple[bool, str]:
         if " destroy" in text or " shutdown" in text or " cancel" in text:
@@ -199,7 +195,7 @@ class CommandLine:
         return done.returncode in ((0, 124) if stream else (0,)), done.stdout + done.stderr
 
     def close(self) -> None:
-        pass
+        self._commands.close()
 
 
 class JavaScript:

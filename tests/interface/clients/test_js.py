@@ -80,7 +80,7 @@ def test_errors_are_classes_with_the_problem_inside(run):
         ["Invalid", True, 422, "parameter.invalid", "/granularity", True, True],
         ["Invalid", True, 422, "parameter.missing", "/id", True, True],
         ["Unreachable", True, 0, "js.unreachable", None, True, True],
-        ["Unreachable", True, 0, "js.unreachable", None, True, True],
+        ["Unreachable", True, 0, "js.timeout", None, True, True],
         ["AbortError", True],
     ]
 

@@ -10,8 +10,8 @@ import { keep, to } from "../router.js";
 const COLUMNS = [
   { name: "path", title: "Path", width: "minmax(12rem, 3fr)", cell: (item) => html`<a href=${addressOf("data", item)}>${item.path}</a>` },
   { name: "size", title: "Size", width: "6rem", number: true, cell: (item) => bytes(item.size) },
-  { name: "type", title: "Type", width: "minmax(7rem, 1fr)", cell: (item) => item.media_type || item.type },
-  { name: "source", title: "Source", width: "minmax(6rem, 1fr)", cell: (item) => html`<${Ref} noun="datasource" to=${item.source} />` },
+  { name: "type", below: true, title: "Type", width: "minmax(7rem, 1fr)", cell: (item) => item.media_type || item.type },
+  { name: "source", below: true, title: "Source", width: "minmax(6rem, 1fr)", cell: (item) => html`<${Ref} noun="datasource" to=${item.source} />` },
   { name: "tags", title: "Tags", width: "minmax(10rem, 3fr)", cell: (item) => html`<span class="tags">${Object.entries(item.tags || {}).slice(0, 6).map(([key, value]) => html`<code>${key}:${typeof value === "object" ? JSON.stringify(value) : String(value)}</code> `)}</span>` },
   { name: "modified", title: "Modified", width: "7rem", cell: (item) => html`<${When} at=${item.modified_at} />` },
 ];

@@ -12,10 +12,10 @@ export default function Events({ parts, query }) {
 }
 
 const COLUMNS = [
-  { name: "sequence", title: "#", width: "5rem", number: true, cell: (item) => item.sequence },
-  { name: "time", title: "Time", width: "8rem", cell: (item) => html`<time datetime=${item.time}>${clock(item.time)}</time>` },
   { name: "event", title: "Message", width: "minmax(12rem, 1fr)", cell: (item) => html`<code>${item.event}</code>` },
-  { name: "object", title: "About", width: "minmax(8rem, 1fr)", cell: (item) => html`<${Ref} noun=${item.event.split(".")[0]} to=${item.obj} />` },
+  { name: "time", title: "Time", width: "8rem", cell: (item) => html`<time datetime=${item.time}>${clock(item.time)}</time>` },
+  { name: "sequence", title: "#", width: "5rem", number: true, below: true, cell: (item) => item.sequence },
+  { name: "object", below: true, title: "About", width: "minmax(8rem, 1fr)", cell: (item) => html`<${Ref} noun=${item.event.split(".")[0]} to=${item.obj} />` },
   { name: "changed", title: "Changed", width: "minmax(9rem, 2fr)", cell: (item) => (item.changed || []).join(", ") },
   { name: "version", title: "Version", width: "4.5rem", number: true, cell: (item) => item.obj?.version },
 ];
@@ -54,7 +54,7 @@ function Dead() {
     <${Refusal} error=${dead.error || error} /><p role="status">${said}</p>
     ${dead.data ? dead.data.items.length ? html`<ul class="cards">${dead.data.items.map((item) => html`<li key=${item.id}>
       <p><code>${item.event}</code> for <code>${item.queue}</code> <${When} at=${item.time} /> <span class="faint">after ${item.attempts} tries</span></p>
-      <p><code>${item.code}</code> ${item.reason}</p>
+      <p><code>${item.code}</code> ${(item.reason || "").replace(/^\w+: [\w.]+: /, "")}</p>
       <details><summary>Message</summary><pre class="scroll" tabindex="0">${JSON.stringify(item.body, null, 2)}</pre></details>
       <p class="buttons"><button type="button" class="small secondary" onClick=${() => replay(item.id)}>Replay</button>${item.replayed_at ? html` <span class="faint">replayed <${When} at=${item.replayed_at} /></span>` : null}</p></li>`)}</ul>`
       : html`<${Empty} title="None"><p>Every message was handled.</p></${Empty}>` : dead.error ? null : html`<${Loading} />`}`;

@@ -13,11 +13,11 @@ import { keep } from "../router.js";
 const COLUMNS = [
   { name: "name", title: "Name", width: "minmax(9rem, 2fr)", cell: (item) => html`<a href=${addressOf("datainstance", item)}>${item.name}</a>` },
   { name: "state", title: "State", width: "8rem", cell: (item) => html`<${State} of=${item.state} />` },
-  { name: "bytes", title: "Bytes", width: "minmax(8rem, 1fr)", cell: (item) => html`<${Bytes} done=${item.bytes_done} total=${item.bytes_total} state=${item.state} />` },
+  { name: "bytes", below: "short", title: "Bytes", width: "minmax(8rem, 1fr)", cell: (item) => html`<${Bytes} done=${item.bytes_done} total=${item.bytes_total} state=${item.state} />` },
   { name: "action", title: "Action", width: "5.5rem", cell: (item) => item.access?.[0]?.action || "–" },
   { name: "source", title: "Source", width: "minmax(7rem, 1fr)", cell: (item) => html`<${Ref} noun="datasource" to=${item.source} />` },
   { name: "request", title: "Request", width: "minmax(7rem, 1fr)", cell: (item) => html`<${Ref} noun="datarequest" to=${item.request} />` },
-  { name: "where", title: "Where", width: "minmax(12rem, 4fr)", cell: (item) => html`<code>${item.access?.[0]?.path || item.access?.[0]?.uri || "–"}</code>` },
+  { name: "where", below: true, title: "Where", width: "minmax(12rem, 4fr)", cell: (item) => html`<code>${item.access?.[0]?.path || item.access?.[0]?.uri || "–"}</code>` },
   { name: "age", title: "Changed", width: "7rem", cell: (item) => html`<${When} at=${item.updated_at} />` },
 ];
 const KEPT = ["request", "reference", "source", "workload"];

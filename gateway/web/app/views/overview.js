@@ -6,11 +6,12 @@ import { to } from "../router.js";
 import { addressOf } from "../parts.js";
 
 const ofRequests = (message) => message.event.startsWith("datarequest.");
-const OPEN = "state:Init,Needed,Selected,Evaluated";
+// What waits is blocked by something; it is not under way.
+const UNDER_WAY = '{"state": {"$in": ["Needed", "Selected", "Evaluated"]}, "blocked_by": {"$exists": false}}';
 
 export default function Overview() {
   useTick();
-  const running = useAnswer("do.datarequest.find", { attr1: "state:Needed,Selected,Evaluated", sort: "-updated_at", limit: 8 }, { again: ofRequests });
+  const running = useAnswer("do.datarequest.find", { attr1: UNDER_WAY, sort: "-updated_at", limit: 8 }, { again: ofRequests });
   const waiting = useAnswer("do.datarequest.find", { attr1: '{"blocked_by": {"$exists": true}, "state": "Needed"}', sort: "updated_at", limit: 8 }, { again: ofRequests });
   const failed = useAnswer("do.datarequest.find", { attr1: "state:Failed", sort: "-updated_at", limit: 6 }, { again: ofRequests });
   const satisfied = useAnswer("do.datarequest.find", { attr1: "state:Satisfied", limit: 1 }, { again: ofRequests });
@@ -22,7 +23,7 @@ export default function Overview() {
     <${Refusal} error=${running.error} retry=${running.reload} />
     ${fresh ? html`<${FirstSteps} sources=${sources.data?.total} />` : null}
     <div class="figures">
-      <${Figure} title="Under way" answer=${running} to=${to(["requests"], { q: OPEN })} />
+      <${Figure} title="Under way" answer=${running} to=${to(["requests"], { q: UNDER_WAY })} />
       <${Figure} title="Waiting" answer=${waiting} tone="warn" to=${to(["requests"], { q: '{"blocked_by": {"$exists": true}}' })} />
       <${Figure} title="Satisfied" answer=${satisfied} tone="good" to=${to(["requests"], { state: "Satisfied" })} />
       <${Figure} title="Failed" answer=${failed} tone="bad" to=${to(["requests"], { state: "Failed" })} />
@@ -64,17 +65,22 @@ function FirstSteps({ sources }) {
   </${Empty}>`;
 }
 
+const FED = 30;
+
 function Feed() {
-  const [messages, setMessages] = useState(recent.slice(0, 30));
+  const before = useAnswer("do.event.list", { sort: "-sequence", limit: FED });
+  const [heard, setHeard] = useState(recent.slice(0, FED));
   useEffect(() => {
     let frame = 0;
-    const end = onMessage(() => { frame ||= requestAnimationFrame(() => { frame = 0; setMessages(recent.slice(0, 30)); }); });
+    const end = onMessage(() => { frame ||= requestAnimationFrame(() => { frame = 0; setHeard(recent.slice(0, FED)); }); });
     return () => { end(); cancelAnimationFrame(frame); };
   }, []);
+  const first = heard.at(-1)?.sequence ?? Infinity;
+  const messages = [...heard, ...(before.data?.items || []).filter((message) => message.sequence < first)].slice(0, FED);
   if (!messages.length) return html`<p class="faint">Quiet so far. What happens from now on appears here.</p>`;
   return html`<ol class="feed" aria-label="Newest messages">${messages.map((message) => {
     const noun = message.event.split(".")[0], address = addressOf(noun, message.obj);
-    return html`<li key=${message.sequence}><time datetime=${message.time}>${clock(message.time)}</time> <code>${message.event}</code>
+    return html`<li key=${message.sequence}><time datetime=${message.time}>${clock(message.time)}</time> <code>${message.event}</code> ${" "}
       ${address ? html`<a href=${address}>${message.obj?.name || message.obj?.id}</a>` : message.obj?.name}</li>`;
   })}</ol>`;
 }

@@ -14,8 +14,8 @@ export default function References({ parts, query }) {
 const COLUMNS = [
   { name: "name", title: "Name", width: "minmax(10rem, 2fr)", cell: (item) => html`<a href=${addressOf("datareference", item)}>${item.name}</a>` },
   { name: "state", title: "State", width: "9rem", cell: (item) => html`<${State} of=${item.state} />` },
-  { name: "query", title: "Question", width: "minmax(12rem, 4fr)", cell: (item) => html`<code>${shownQuery(item.query)}</code>` },
-  { name: "instances", title: "Instances", width: "5.5rem", number: true, cell: (item) => count(item.instances) },
+  { name: "query", below: true, title: "Question", width: "minmax(12rem, 4fr)", cell: (item) => html`<code>${shownQuery(item.query)}</code>` },
+  { name: "instances", below: "short", title: "Instances", width: "5.5rem", number: true, cell: (item) => count(item.instances) },
   { name: "request", title: "Request", width: "minmax(8rem, 1fr)", cell: (item) => html`<${Ref} noun="datarequest" to=${item.request} />` },
   { name: "updated", title: "Changed", width: "7rem", cell: (item) => html`<${When} at=${item.updated_at} />` },
 ];

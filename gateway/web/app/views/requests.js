@@ -14,7 +14,7 @@ const COLUMNS = {
   name: { title: "Name", width: "minmax(10rem, 2fr)", cell: (item) => html`<a href=${addressOf("datarequest", item)}>${item.name}</a>` },
   state: { title: "State", width: "7.5rem", cell: (item) => html`<${State} of=${item.state} />${item.blocked_by ? html` <${State} of="waiting" />` : null}` },
   query: { title: "Question", width: "minmax(10rem, 3fr)", cell: (item) => html`<code>${shownQuery(item.query)}</code>` },
-  message: { title: "Where it stands", width: "minmax(12rem, 3fr)", cell: (item) => item.message },
+  message: { below: true, title: "Where it stands", width: "minmax(12rem, 3fr)", cell: (item) => item.message },
   instances: { title: "Instances", width: "5.5rem", number: true, cell: (item) => count(item.instances) },
   cost: { title: "Cost", width: "5rem", number: true, cell: (item) => cost(item.cost) },
   target: { title: "Target", width: "8rem", cell: (item) => item.target || "–" },
@@ -22,7 +22,7 @@ const COLUMNS = {
   attempt: { title: "Attempt", width: "4.5rem", number: true, cell: (item) => item.attempt },
   owner: { title: "Owner", width: "7rem", cell: (item) => item.owner },
   created_at: { title: "Created", width: "7rem", cell: (item) => html`<${When} at=${item.created_at} />` },
-  updated_at: { title: "Changed", width: "7rem", cell: (item) => html`<${When} at=${item.updated_at} />` },
+  updated_at: { below: "short", title: "Changed", width: "7rem", cell: (item) => html`<${When} at=${item.updated_at} />` },
 };
 const USUAL = "name,state,query,message,instances,updated_at";
 

@@ -11,9 +11,9 @@ import { keep } from "../router.js";
 const COLUMNS = [
   { name: "data", title: "Data", width: "minmax(10rem, 2fr)", cell: (item) => html`<a href=${addressOf("datareservation", item)}>${item.name}</a>` },
   { name: "state", title: "State", width: "8rem", cell: (item) => html`<${State} of=${item.state} />${item.standby ? html` <${State} of="standby" />` : null}` },
-  { name: "request", title: "Request", width: "minmax(8rem, 1fr)", cell: (item) => html`<${Ref} noun="datarequest" to=${item.request} />` },
+  { name: "request", below: true, title: "Request", width: "minmax(8rem, 1fr)", cell: (item) => html`<${Ref} noun="datarequest" to=${item.request} />` },
   { name: "source", title: "Source", width: "minmax(7rem, 1fr)", cell: (item) => html`<${Ref} noun="datasource" to=${item.source} />` },
-  { name: "action", title: "Action", width: "5.5rem", cell: (item) => item.action || "–" },
+  { name: "action", below: "short", title: "Action", width: "5.5rem", cell: (item) => item.action || "–" },
   { name: "target", title: "Target", width: "minmax(6rem, 1fr)", cell: (item) => html`<${Ref} noun="datasource" to=${item.target} />` },
   { name: "rule", title: "Rule", width: "minmax(6rem, 1fr)", cell: (item) => html`<code>${item.rule || "–"}</code>` },
   { name: "cost", title: "Cost", width: "5rem", number: true, cell: (item) => cost(item.cost) },

@@ -25,11 +25,11 @@ const COLUMNS = [
   { name: "name", title: "Name", width: "minmax(9rem, 2fr)", cell: (item) => html`<a href=${addressOf("datasource", item)}>${item.name}</a>` },
   { name: "state", title: "State", width: "7rem", cell: (item) => html`<${State} of=${item.state} />` },
   { name: "adaptor", title: "Kind", width: "6rem", cell: (item) => item.adaptor },
-  { name: "data", title: "Data", width: "6rem", number: true, cell: (item) => html`<a href=${to(["data"], { source: item.id })}>${number(item.data_count)}</a>` },
+  { name: "data", below: "short", title: "Data", width: "6rem", number: true, cell: (item) => html`<a href=${to(["data"], { source: item.id })}>${number(item.data_count)}</a>` },
   { name: "size", title: "Size", width: "6rem", number: true, cell: (item) => bytes(item.data_bytes) },
   { name: "readers", title: "Readers", width: "minmax(8rem, 1fr)", cell: (item) => html`<${Room} source=${item} kind="readers" />` },
   { name: "bytes", title: "Room", width: "minmax(9rem, 1fr)", cell: (item) => html`<${Room} source=${item} kind="bytes" />` },
-  { name: "scan", title: "Newest scan", width: "minmax(10rem, 2fr)", cell: (item) => (item.scan ? html`${scanning(item) ? html`<${State} of="running" /> ` : null}${item.scan.message || item.scan.state}` : "–") },
+  { name: "scan", below: true, title: "Newest scan", width: "minmax(10rem, 2fr)", cell: (item) => (item.scan ? html`${scanning(item) ? html`<${State} of="running" /> ` : null}${item.scan.message || item.scan.state}` : "–") },
 ];
 
 function SourceList({ query }) {
