@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 
@@ -70,7 +71,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     verbose = "-v" in arguments or "--verbose" in arguments
     try:
-        code = Root().main(arguments, prog_name="edgemere", standalone_mode=False)
+        code = Root().main(arguments, prog_name="edgemere", standalone_mode=False, terminal_width=_narrow())
         sys.stdout.flush()
         return code if isinstance(code, int) else exits.OK
     except Failure as failure:
@@ -90,6 +91,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
         # Whoever read the pipe has seen enough. Python would complain again when it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return exits.OK
+
+
+def _narrow() -> int | None:
+    """The width of a terminal on which click's help would not fit: it takes 50 columns for granted."""
+    columns = shutil.get_terminal_size().columns
+    return max(20, columns) if columns < 52 else None
 
 
 def _unusable(error: click.ClickException) -> int:

@@ -34,7 +34,12 @@ class Failure(Exception):
 
 def failure_of(status: int, problem: Mapping[str, Any]) -> Failure:
     """The failure that an HTTP answer with this status stands for."""
-    return Failure(_OF_STATUS.get(status, FAILED), problem)
+    return Failure(exit_of(status), problem)
+
+
+def exit_of(status: int) -> int:
+    """The exit code of an HTTP status."""
+    return _OF_STATUS.get(status, FAILED) if status >= 400 else OK
 
 
 def usage(detail: str, next_step: str = "", code: str = "usage", **more: Any) -> Failure:

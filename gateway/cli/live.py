@@ -1,4 +1,4 @@
-"""What goes on while one looks: the event stream, a view that is shown again on each change, and bytes as they come."""
+"""What goes on while one looks: the event stream, and bytes as they come."""
 from __future__ import annotations
 
 import contextlib
@@ -16,16 +16,15 @@ from gateway.cli.exits import FAILED, OK, UNREACHABLE, Failure, failure_of, usag
 from gateway.cli.follow import Progress
 from gateway.cli.terminal import Terminal
 from gateway.cli.text import clean, pad
-from shared.contracts import table
-from shared.contracts.action import Action
+from shared.contracts.action import Action, schema_of
 
 if TYPE_CHECKING:
     from gateway.cli.perform import Options
 
 _RETRY_S = (0.2, 0.5, 1, 2, 4, 8, 8, 8)
 _CHUNK = 1024 * 256
-# Changes come in bursts; a view that is shown anew for each of them cannot be read.
-_CALM_S = 0.2
+NEWEST = 20
+"""How many of the past ``--follow`` shows before it follows."""
 
 
 def stream(row: Action, parameters: Mapping[str, Any], options: Options) -> int:
@@ -82,33 +81,17 @@ def _line(message: Message, form: str, terminal: Terminal) -> str:
     return "  ".join([*cells, terminal.state(str(state)) if state else ""]).rstrip()
 
 
-def watch(row: Action, parameters: Mapping[str, Any], options: Options, show: Callable[[Server], None]) -> int:
-    """Show a view, and again whenever something in it changes, until interrupted.
-
-    Raises:
-        Failure: usage, for an action that changes something; or what the view itself raises.
-    """
-    if row.changes:
-        raise usage("--watch shows a view again and again; it cannot repeat an action that changes something.",
-                    "Use --wait with this action, or --watch with show, list or find.")
-    server, listener = options.server(), options.server()
-    follow = next(other for other in table.ACTIONS.values() if other.answer == "stream")
-
-    def again() -> None:
-        if options.terminal.looks:
-            sys.stdout.write("\x1b[H\x1b[2J")
-        show(server)
-        sys.stdout.flush()
-
-    # The view is shown each time the stream is open, so that nothing is missed between the two.
-    shown_at = 0.0
-    for _ in messages(listener, follow, {"event": f"{row.noun}.*"}, sought=again):
-        calm = _CALM_S - (time.monotonic() - shown_at)
-        if calm > 0:
-            time.sleep(calm)
-        again()
-        shown_at = time.monotonic()
-    return FAILED
+def listed(row: Action, lists: Action, parameters: Mapping[str, Any], options: Options) -> int:
+    """The newest of what a list has, then whatever comes: ``list --follow``. ``row`` is the stream of the same class."""
+    told = {name: value for name, value in parameters.items() if name in schema_of(row.parameters).fields}
+    form = options.output or ("table" if options.terminal.looks else "jsonl")
+    server = options.server()
+    newest = server.call(lists, {"limit": NEWEST, **parameters, "sort": "-sequence"}).body["items"]
+    for body in reversed(newest):
+        print(_line(Message(str(body["sequence"]), body["event"], body), form, options.terminal))
+    sys.stdout.flush()
+    after = {"after": newest[0]["sequence"]} if newest else {}
+    return stream(row, {**told, **after}, options)
 
 
 def content(row: Action, parameters: Mapping[str, Any], options: Options) -> int:

@@ -35,6 +35,7 @@ class Options:
     verbose: bool = False
     wait: Waiting | None = None
     watch: bool = False
+    follow: bool = False
     dry_run: bool = False
     yes: bool = False
     curl: bool = False
@@ -70,7 +71,11 @@ def perform(row: Action, parameters: Mapping[str, Any], options: Options) -> int
         print("Nothing was done.", file=sys.stderr)
         return FAILED
     if options.watch:
-        return live.watch(row, parameters, options, lambda server: print(shown(row, ask(row, parameters, options, server), options)))
+        from gateway.cli.watching import watch
+
+        return watch(row, options, lambda server: ask(row, parameters, options, server), lambda answer, now: shown(row, answer, now))
+    if options.follow:
+        return live.listed(stream_of(row), row, parameters, options)
     server = options.server()
     answer = ask(row, parameters, options, server, wait_s)
     answer = settle(server, row, answer, waiting, options.terminal)
@@ -79,6 +84,12 @@ def perform(row: Action, parameters: Mapping[str, Any], options: Options) -> int
         print(text)
     _hint(row, answer, options, waiting)
     return FAILED if row.changes and outcome_is_bad(row, answer.body) else OK
+
+
+def stream_of(row: Action) -> Action | None:
+    """The row that streams what this one lists, where there is one."""
+    return next((other for other in table.ACTIONS.values() if other.answer == "stream" and row.answer == "page"
+                 and (other.tree, other.path[:-1]) == (row.tree, row.path[:-1])), None)
 
 
 def check(row: Action, parameters: Mapping[str, Any]) -> None:

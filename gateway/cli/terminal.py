@@ -17,13 +17,17 @@ BOLD, DIM = 1, 2
 
 @dataclass(frozen=True)
 class Terminal:
-    """``columns`` is None where nobody looks and nothing is to be shortened; ``talks`` says whether stderr is a terminal."""
+    """``columns`` is None where nobody looks and nothing is to be shortened; ``talks`` says whether stderr is a terminal.
+
+    ``redraws``: what stdout shows can be written over.
+    """
 
     looks: bool
     talks: bool
     colour: bool
     columns: int | None
     blocks: bool = True
+    redraws: bool = False
 
     @classmethod
     def of_process(cls) -> Terminal:
@@ -36,7 +40,7 @@ class Terminal:
         colour = looks and not dumb and not os.environ.get("NO_COLOR")
         encoding = (getattr(sys.stdout, "encoding", "") or "").lower().replace("-", "")
         columns = max(20, shutil.get_terminal_size().columns) if looks else None
-        return cls(looks, talks and not dumb, colour, columns, encoding.startswith("utf"))
+        return cls(looks, talks and not dumb, colour, columns, encoding.startswith("utf"), looks and not dumb)
 
     def paint(self, text: str, *codes: int) -> str:
         """The text in a style, where colours are wanted."""

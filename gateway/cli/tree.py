@@ -12,15 +12,16 @@ from marshmallow import fields, missing
 from gateway.cli import profiles
 from gateway.cli.client import DEFAULT_URL, TIMEOUT_S
 from gateway.cli.completing import completer_of
-from gateway.cli.example import RENAMED, command_of, option_of, short_words
-from gateway.cli.exits import usage
+from gateway.cli.example import RENAMED, command_of, option_of
+from gateway.cli.exits import exit_of, usage
 from gateway.cli.follow import Waiting
 from gateway.cli.logins import credential_for
 from gateway.cli.graph import FORMS as FLOWS
 from gateway.cli.output import FORMS
-from gateway.cli.perform import Options, perform
+from gateway.cli.perform import Options, perform, stream_of
 from gateway.cli.terminal import Terminal
 from gateway.cli.values import STRUCTURED, text_of_file, value_of
+from gateway.schemas import status_of
 from shared.contracts import table
 from shared.contracts.action import ALIASES, TREES, Action, schema_of
 from shared.contracts.fields import Duration, Expression, TextOrObject
@@ -39,6 +40,19 @@ _ABOUT = {
 _NUMBER = re.compile(r"^\d+(\.\d+)?(ms|s|m|h)?$")
 
 
+class Formatter(click.HelpFormatter):
+    """Help that can be read on a narrow terminal: what an option is about stands under it there."""
+
+    def write_dl(self, rows: Any, col_max: int = 30, col_spacing: int = 2) -> None:
+        super().write_dl(rows, 6 if self.width < 50 else col_max, col_spacing)
+
+
+class Context(click.Context):
+    """The context of every command here."""
+
+    formatter_class = Formatter
+
+
 class Words(click.Group):
     """A group whose commands are the words that follow ``before`` in the table, and ``more`` beside them."""
 
@@ -49,6 +63,8 @@ class Words(click.Group):
         self.context_settings = {"help_option_names": ["-h", "--help"]}
         self._before = before
         self._more = dict(more or {})
+
+    context_class = Context
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The words that can follow, in the order of the table."""
@@ -113,6 +129,8 @@ def general_options(row: Action | None = None) -> list[click.Parameter]:
         options.append(click.Option(["dry_run", "--dry-run"], is_flag=True, help="Show what would be sent, and change nothing."))
     elif row.answer in ("object", "page", "document"):
         options.append(click.Option(["watch", "--watch"], is_flag=True, help="Show it again whenever it changes, until Ctrl-C."))
+    if stream_of(row):
+        options.append(click.Option(["follow", "-f", "--follow"], is_flag=True, help="Show the newest, then go on with what comes, until Ctrl-C."))
     if row.confirm:
         options.append(click.Option(["yes", "-y", "--yes"], is_flag=True, help="Do not ask; without a terminal nothing is asked anyway."))
     if _has_pages(row):
@@ -128,6 +146,8 @@ def _has_pages(row: Action) -> bool:
 
 class Call(click.Command):
     """The command of one row."""
+
+    context_class = Context
 
     def __init__(self, row: Action) -> None:
         self.row = row
@@ -209,7 +229,7 @@ def options_of(given: Mapping[str, Any]) -> Options:
     return Options(
         url=server["url"], credential=credential_for(server["url"], server.get("profile", "")), output=chosen("output") or server.get("output", ""),
         timeout_s=chosen("timeout") or TIMEOUT_S, verbose=bool(chosen("verbose")), wait=waiting,
-        watch=bool(given.get("watch")), dry_run=bool(given.get("dry_run")), yes=bool(given.get("yes")),
+        watch=bool(given.get("watch")), follow=bool(given.get("follow")), dry_run=bool(given.get("dry_run")), yes=bool(given.get("yes")),
         curl=bool(given.get("curl")), every_page=bool(given.get("every_page")), save_to=given.get("save_to") or "", graph=given.get("graph") or "",
         terminal=Terminal.of_process(),
     )
@@ -279,9 +299,10 @@ def _metavar(field: fields.Field) -> str:
 
 
 def _epilog(row: Action) -> str:
-    example = command_of(row, row.example)
     structured = [option_of(name) for name, field in schema_of(row.parameters).fields.items() if isinstance(field, STRUCTURED)]
-    lines = ["Example:", f"  {example}", "Short form:", f"  edgemere {short_words(row)} …"]
+    lines = ["Example:", f"  {command_of(row, row.example)}", "Short form:", f"  {command_of(row, row.example, short=True)}"]
     if structured:
         lines += ["", f"{', '.join(structured)}: inline, @FILE (JSON or YAML), or - for stdin."]
+    if row.errors:
+        lines += ["", "Fails with (exit code):", *(f"  {code} ({exit_of(status_of(code))})  {table.ERRORS.get(code, '')}".rstrip() for code in row.errors)]
     return "\n".join(lines)

@@ -273,11 +273,37 @@ def test_the_stream_goes_on_from_the_last_message_until_the_server_stays_away(
 
 def test_a_view_is_shown_again_when_something_changes(told: Told, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.cli.live._RETRY_S", ())
-    monkeypatch.setattr("gateway.cli.live._CALM_S", 0)
+    monkeypatch.setattr("gateway.cli.watching._CALM_S", 0)
     told.tell("GET do/datarequest/show", (200, REQUEST), (200, {**REQUEST, "state": "Satisfied"}))
     told.tell("GET do/event/stream", (200, b'id: 1\ndata: {"event": "datarequest.satisfied"}\n\n'))
     assert main(["do", "datarequest", "show", "scans", "--watch", "-o", "jsonl"]) == 6
     assert [json.loads(line)["state"] for line in capsys.readouterr().out.splitlines()] == ["Needed", "Satisfied"]
+
+
+def test_in_a_pipe_a_watched_list_says_each_change_in_a_line(
+        told: Told, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.cli.live._RETRY_S", ())
+    monkeypatch.setattr("gateway.cli.watching._CALM_S", 0)
+    other = {**REQUEST, "id": "dreq_2", "name": "other"}
+    pages = [[REQUEST, other], [{**REQUEST, "state": "Satisfied"}, other], [other]]
+    told.tell("GET do/datarequest/list", *((200, {"items": items, "next": None, "total": len(items)}) for items in pages))
+    frame = b'data: {"event": "datarequest.updated"}\n\n'
+    told.tell("GET do/event/stream", (200, b"id: 1\n" + frame + b"id: 2\n" + frame))
+    assert main(["do", "datarequest", "list", "--watch"]) == 6
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == [REQUEST["name"], "other", REQUEST["name"], "gone"]
+    assert "Satisfied" in lines[2] and REQUEST["name"] in lines[3] and not any("\x1b" in line for line in lines)
+
+
+def test_a_list_that_follows_shows_the_newest_and_goes_on_from_there(
+        told: Told, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.cli.live._RETRY_S", ())
+    past = [{"event": "datarequest.needed", "sequence": number} for number in (3, 2)]
+    told.tell("GET do/event/list", (200, {"items": past, "next": None, "total": 2}))
+    told.tell("GET do/event/stream", (200, b'id: 4\ndata: {"event": "datarequest.selected", "sequence": 4}\n\n'))
+    assert main(["do", "event", "list", "--follow", "--event", "datarequest.*"]) == 6
+    assert [json.loads(line)["sequence"] for line in capsys.readouterr().out.splitlines()] == [2, 3, 4]
+    assert told.asked[1]["query"] == {"event": "datarequest.*", "after": "3"}
 
 
 def test_doctor_says_what_fails_and_what_to_do(told: Told, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

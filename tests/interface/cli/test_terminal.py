@@ -4,6 +4,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import re
 import struct
 import sys
 import termios
@@ -75,3 +76,23 @@ def test_progress_is_shown_and_wiped(told: Told) -> None:
 def test_bytes_do_not_go_to_a_terminal_by_accident(told: Told) -> None:
     code, shown = on_terminal(told.url, "do", "datainstance", "content", "x")
     assert code == 2 and "-O FILE" in shown and told.asked == []
+
+
+def test_a_watched_table_stays_in_its_place_fits_and_leaves_the_screen_as_it_should_be(told: Told) -> None:
+    told.tell("GET do/datarequest/list", *((200, {"items": [{**LONG, "state": state}], "next": None, "total": 1}) for state in ("Needed", "Satisfied")))
+    told.tell("GET do/event/stream", (200, b'id: 1\ndata: {"event": "datarequest.updated"}\n\n'), (404, {"code": "not_found", "detail": "enough"}))
+    _, shown = on_terminal(told.url, "do", "datarequest", "list", "--watch", columns=40)
+    assert shown.count("\x1b[1A") >= 1, "the second table is drawn over the first one"
+    assert "\x1b[2J" not in shown, "what was on the screen before is left alone"
+    assert shown.rindex("Satisfied") > shown.rindex("Needed")
+    assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h"), "the cursor is back"
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
+    assert max(len(line) for line in re.split(r"[\r\n]+", plain) if not line.startswith(("Error", "Next"))) <= 40
+
+
+@pytest.mark.parametrize("words", [("--help",), ("do", "--help"), ("do", "datarequest", "create", "--help")])
+def test_help_can_be_read_on_a_narrow_terminal(told: Told, words: tuple[str, ...]) -> None:
+    code, shown = on_terminal(told.url, *words, columns=40)
+    # What is there to be copied, and an option with its choices, is not broken; the rest is.
+    lines = shown.split("Example")[0].split("First steps")[0].splitlines()
+    assert code == 0 and [line for line in lines if len(line) > 40 and not line.startswith("  -")] == []
