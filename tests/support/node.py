@@ -31,6 +31,20 @@ def node() -> list[str]:
     return command
 
 
+def ws() -> Path:
+    """The module ``ws``, which programs on a Node without a WebSocket of its own use; Debian's, unpacked.
+
+    Raises:
+        Missing: it could not be had.
+    """
+    return unpacked("node-ws", ["node-ws"]) / "usr/share/nodejs/ws/index.js"
+
+
+def own_websocket() -> dict[str, str]:
+    """The environment in which Node has a WebSocket of its own: by itself from 22 on, asked for in 20 and 21, not in 18."""
+    return {"NODE_OPTIONS": "--experimental-websocket"} if version(node()) in (20, 21) else {}
+
+
 def version(command: list[str]) -> int:
     """The major version, or 0 where it does not run."""
     try:

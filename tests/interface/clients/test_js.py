@@ -5,14 +5,16 @@ import json
 import re
 import socket
 import threading
+import time
 
 import pytest
+import requests
 
 from gateway.clients.generated import ROOT
 from shared.contracts.action import TREES
 from shared.contracts.table import ACTIONS
 from tests.support.chromium import browser
-from tests.support.node import run_module
+from tests.support.node import node, own_websocket, run_module, version, ws
 
 MODULE = ROOT / "gateway" / "clients" / "js" / "edgemere.js"
 HEAD = f"import edgemere, {{ connect, about, ACTIONS, EdgemereError, NotFound, Invalid, Unreachable, Conflict }} from {json.dumps(MODULE.as_uri())};\n"
@@ -144,27 +146,53 @@ def test_messages_can_be_iterated_and_the_signal_ends_it(run):
     assert said == [["datarequest.create", True], "parameter.invalid"]
 
 
-def test_events_are_whole_over_a_restart_of_the_server(run, edgemere_server):
+def test_events_are_whole_over_a_restart_of_the_server_by_stream_and_by_both_websockets(run, edgemere_server):
     own = edgemere_server()
-    threading.Timer(2.0, own.restart).start()
+    sockets = 1 if version(node()) < 20 else 2
+
+    def restart_when_all_listen() -> None:
+        end = time.monotonic() + 30
+        while time.monotonic() < end:
+            figures = requests.get(f"{own.url}/metrics", timeout=10).text
+            if f"edgemere_sockets {sockets}.0" in figures and "edgemere_streams 1.0" in figures:
+                time.sleep(0.3)
+                own.restart()
+                return
+            time.sleep(0.05)
+
+    threading.Thread(target=restart_when_all_listen, daemon=True).start()
     said = run(f"""
-        const own = connect({json.dumps(own.url)});
-        const states = [], sequences = [], names = new Set();
-        own.onConnection((state) => states.push(state));
-        own.on("datarequest.create", (message) => {{ sequences.push(message.sequence); names.add(message.obj.name); }});
-        const until = async (holds) => {{ for (let at = 0; at < 1200 && !holds(); at++) await new Promise((done) => setTimeout(done, 25)); }};
-        await until(() => states.includes("connected"));
-        let made = 0;
-        const end = Date.now() + 6000;
-        while (Date.now() < end || !states.includes("reconnecting")) {{
-          try {{ await own.do.datarequest.create({{ name: "n" + made, query: "a:1", fulfill: false }}); made++; }} catch {{ }}
-          await new Promise((done) => setTimeout(done, 50));
+        import {{ createRequire }} from "node:module";
+        const ws = createRequire(import.meta.url)({json.dumps(str(ws()))});
+        const ways = {{ stream: null, ws }};
+        if (globalThis.WebSocket) ways.own = globalThis.WebSocket;
+        const clients = Object.entries(ways).map(([way, WebSocket]) => {{
+          const client = connect({json.dumps(own.url)}, {{ WebSocket }});
+          const heard = {{ way, client, states: [], sequences: [], names: new Set() }};
+          client.onConnection((state) => heard.states.push(state));
+          client.on("datarequest.create", (message) => {{ heard.sequences.push(message.sequence); heard.names.add(message.obj.name); }});
+          return heard;
+        }});
+        const all = (holds) => clients.every(holds);
+        const until = async (holds) => {{ for (let at = 0; at < 1600 && !holds(); at++) await new Promise((done) => setTimeout(done, 25)); }};
+        await until(() => all(({{ states }}) => states.includes("connected")));
+        let made = 0, after = 0;
+        // Before, meanwhile, and for some time after all are back.
+        while (after < 8) {{
+          try {{ await clients[0].client.do.datarequest.create({{ name: "n" + made, query: "a:1", fulfill: false }}); made++; }} catch {{ }}
+          if (all(({{ states }}) => states.includes("reconnecting") && states.at(-1) === "connected")) after++;
+          await new Promise((done) => setTimeout(done, 40));
         }}
-        await until(() => names.has("n" + (made - 1)));
-        own.close();
-        const missing = [...Array(made).keys()].filter((number) => !names.has("n" + number));
-        say([states.includes("reconnecting"), missing.length, sequences.length === new Set(sequences).size, made > 3]);""")
-    assert said == [[True, 0, True, True]]
+        await until(() => all(({{ names }}) => names.has("n" + (made - 1))));
+        for (const {{ way, client, states, sequences, names }} of clients) {{
+          client.close();
+          const missing = [...Array(made).keys()].filter((number) => !names.has("n" + number));
+          const rising = sequences.every((sequence, at) => !at || sequence > sequences[at - 1]);
+          say([way, missing.length, rising, sequences.length === made, made > 10]);
+        }}""", **own_websocket())
+    expected = [["stream", 0, True, True, True], ["ws", 0, True, True, True]]
+    assert said in (expected, [*expected, ["own", 0, True, True, True]])
+    assert len(said) == sockets + 1
 
 
 def test_the_module_runs_in_a_browser_and_asks_nobody_else(server):
