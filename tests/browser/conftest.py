@@ -2,7 +2,9 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
+import time
 import urllib.request
 import zlib
 from collections.abc import Callable, Iterator
@@ -36,6 +38,15 @@ class World:
 
     def request(self, name: str, **asked: Any) -> Any:
         return self.call(f"{DO}/datarequest/create", {"name": name, **asked})
+
+
+def settled(page: Any) -> None:
+    """Wait until the view has what it asked for. Looked at from here: the page's policy lets nothing be evaluated in it again and again."""
+    busy = page.locator("main [aria-busy=true]").or_(page.locator("main [role=status]", has_text=re.compile(r"…\s*$")))
+    end = time.monotonic() + LIMIT_MS / 1000
+    while busy.count():
+        assert time.monotonic() < end, f"the view stays busy: {busy.first.inner_text()}"
+        page.wait_for_timeout(20)
 
 
 def picture(width: int, height: int) -> bytes:

@@ -6,7 +6,7 @@ import shlex
 import subprocess
 import sys
 
-from tests.browser.conftest import DO, FMDM, NASTY
+from tests.browser.conftest import DO, FMDM, NASTY, settled
 from tests.support.servers import ROOT, project_environment
 
 
@@ -123,7 +123,7 @@ def test_html_in_a_name_is_only_text(visit, world):
     for screen in ("", "requests", "instances", "data", "events", "reservations"):
         page.goto(f"{world.server.url}/web/{screen}" if screen else f"{world.server.url}/web")
         page.wait_for_selector("main h1")
-        page.wait_for_function("!document.querySelector('main [aria-busy=true]')")
+        settled(page)
         assert page.evaluate("window.harmed") is None
         assert page.locator("main img[src=x]").count() == 0
     page = visit("requests")

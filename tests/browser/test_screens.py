@@ -4,14 +4,14 @@ from __future__ import annotations
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
+from tests.browser.conftest import settled
+
 SCREENS = (
     "", "requests", "requests/everything", "requests/nowhere", "requests/waiting", "new?q=name:*.csv", "references",
     "references/training", "instances", "instances/everything-0", "instances/copies-0", "reservations", "sources", "sources/lab",
     "sources?new=1", "data", "policies", "events", "events/dead", "operations", "actions", "actions/do.datarequest.create", "health",
 )
 FORMS = ((1440, "light"), (360, "dark"))
-SETTLED = """!document.querySelector('main [aria-busy=true]')
-    && ![...document.querySelectorAll('main [role=status]')].some(said => said.innerText.trim().endsWith('…'))"""
 
 
 @pytest.mark.parametrize(("width", "scheme"), FORMS)
@@ -21,7 +21,7 @@ def test_every_screen_is_accessible_and_fits(visit, width, scheme):
     for screen in SCREENS:
         page.goto(page.url.split("/web")[0] + "/web/" + screen)
         page.wait_for_selector("main h1")
-        page.wait_for_function(SETTLED)
+        settled(page)
         faults = [f"{fault['id']}: {fault['nodes'][0]['html'][:160]}" for fault in axe.run(page).response["violations"]]
         over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         if over > 0:

@@ -89,7 +89,8 @@ print(json.dumps(found))
 ASKED_IN_NODE = """
     import {{ connect }} from {module};
     const sent = [];
-    const edgemere = connect("http://127.0.0.1:9", {{ fetch: async (address, asked) => {{ sent.push([asked.method, address]); return new Response("{{}}"); }} }});
+    const fetch = async (address, asked) => {{ sent.push([asked.method, address]); return new Response("{{}}"); }};
+    const edgemere = connect("http://127.0.0.1:9", {{ fetch }});
     await edgemere.diml.dml.do.datarequest.paint({{ colour: "red", depth: 3 }});
     console.log(JSON.stringify(sent));
 """

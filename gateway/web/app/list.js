@@ -47,6 +47,12 @@ export function useRows(name, parameters, noun) {
       timer = null;
       const kept = store.current;
       if (!kept) return;
+      if (newer && !kept.items.length) {
+        // Where nothing is read, nothing can be torn from under a reader: the first ones appear by themselves.
+        newer = 0;
+        load(false);
+        return;
+      }
       const items = kept.items.slice();
       for (const [id, obj] of pending) {
         const at = kept.ids.get(id);
