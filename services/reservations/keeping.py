@@ -16,6 +16,9 @@ from shared.storage.record import Row
 
 # Compiled policies by revision; a revision never changes.
 _REVISIONS_KEPT = 16
+# The use of a part is written down anew when the last one is so long ago.
+USED_S = 86400
+STRETCH = 1000
 
 
 def keep(uses: Uses, asked: Asking, decided: Mapping[str, Decided], groups: Sequence[Sequence[Decided]]) -> dict[str, dict[str, Any]]:
@@ -31,6 +34,7 @@ def store(connection: Any, parts: Mapping[str, Any], policies: Iterable[Policies
     now = clock.stamp()
     # In one order everywhere, so that two who store the same wait for each other instead of in a circle.
     insert_rows(connection, part_table, [{"id": name, "body": parts[name], "at": now} for name in sorted(parts)], new_only=True)
+    repository.part_used(connection, sorted(parts), now, clock.stamp_in(-USED_S))
     for one in {one.revision: one for one in policies}.values():
         remember(connection, one, now)
 
@@ -61,6 +65,20 @@ def taken_apart(asked: Asking, decided: Mapping[str, Decided], groups: Sequence[
 def remember(connection: Any, policies: Policies, now: str) -> None:
     """Keep the text of policies by which something is decided: with it the decision can be explained for ever."""
     insert_rows(connection, revision_table, [{"revision": policies.revision, "text": policies.text, "at": now}], new_only=True)
+
+
+def forget(uses: Uses) -> int:
+    """Drop a stretch of the parts that no decision needs: unused for ``retention.history_s``, of no reservation that lives; how many went."""
+    unused_since = clock.stamp_in(-uses.config.retention.history_s - USED_S)
+    with uses.db.reading() as connection:
+        old = repository.parts_before(connection, unused_since, STRETCH)
+        if not old:
+            return 0
+        # A part is used anew with each decision, so one that is old can only belong to reservations that are old.
+        needed = repository.parts_of_living(connection, clock.stamp_in(-uses.config.retention.history_s))
+    with uses.db.transaction() as uow:
+        repository.part_used(uow.connection, sorted(needed & set(old)), clock.stamp(), unused_since)
+        return repository.drop_parts(uow.connection, sorted(set(old) - needed), unused_since)
 
 
 def completed(uses: Uses, rows: Sequence[Row]) -> list[dict[str, Any]]:

@@ -54,7 +54,9 @@ part_table = Table(
     "decision_part", METADATA,
     Column("id", Word, primary_key=True),
     Column("body", Json, nullable=False),
+    # When it was last used for a decision, to a day.
     Column("at", Stamp, nullable=False),
+    Index("decision_part_by_time", "at"),
 )
 # The texts of policies by which something was decided.
 revision_table = Table(

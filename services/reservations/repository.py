@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import Connection, delete, func, or_, select, update
 
 from services.reservations.models import METADATA, RESERVATION, part_table, reservation_table as table, revision_table
 from shared.lists import Lister
@@ -74,6 +74,37 @@ def parts(connection: Connection, ids: Collection[str]) -> dict[str, Any]:
         found.update((row.id, row.body) for row in connection.execute(
             select(part_table.c.id, part_table.c.body).where(part_table.c.id.in_(wanted[start:start + 5000]))))
     return found
+
+
+def part_used(connection: Connection, ids: Sequence[str], now: str, before: str) -> None:
+    """Write down that these parts are used, where the last use is from before ``before``."""
+    for start in range(0, len(ids), 5000):
+        connection.execute(update(part_table).where(part_table.c.id.in_(ids[start:start + 5000]), part_table.c.at < before).values(at=now))
+
+
+def parts_before(connection: Connection, moment: str, limit: int) -> list[str]:
+    """Parts that were last used before a moment, the oldest first."""
+    return list(connection.scalars(select(part_table.c.id).where(part_table.c.at < moment).order_by(part_table.c.at).limit(limit)))
+
+
+def parts_of_living(connection: Connection, moment: str) -> set[str]:
+    """The parts that reservations from before a moment need which live, or were destroyed after it."""
+    needed: set[str | None] = set()
+    after = ""
+    while True:
+        rows = connection.execute(select(table.c.id, table.c.decision, table.c.replicas).where(
+            table.c.id > after, table.c.created_at < moment, or_(table.c.destroyed_at.is_(None), table.c.destroyed_at >= moment),
+        ).order_by(table.c.id).limit(5000)).all()
+        for row in rows:
+            needed |= {(row.decision or {}).get(name) for name in ("frame", "place", "group")} | {row.replicas}
+        if len(rows) < 5000:
+            return {one for one in needed if one}
+        after = rows[-1].id
+
+
+def drop_parts(connection: Connection, ids: Sequence[str], before: str) -> int:
+    """Delete parts, but for those that were used meanwhile; how many went."""
+    return connection.execute(delete(part_table).where(part_table.c.id.in_(ids), part_table.c.at < before)).rowcount if ids else 0
 
 
 def policy_texts(connection: Connection, revisions: Collection[str]) -> dict[str, str]:

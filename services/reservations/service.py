@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from services.reservations import (
-    budget, comparing, explaining, freeing, handlers, planning, rehearsing, repository, standing_by, taking_back,
+    budget, comparing, explaining, freeing, handlers, keeping, planning, rehearsing, repository, standing_by, taking_back,
 )
 from shared.hosting.entrypoints import on_event, rpc
 from shared.hosting.gathering import on_events
@@ -148,4 +148,5 @@ class Reservations:
     @timer(interval=5)
     def sweep(self):
         budget.forget(self.uses)
+        keeping.forget(self.uses)
         self.uses.retention.sweep()

@@ -5,14 +5,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
-from services.reservations import evaluating, handlers, rehearsing, reserving, standing_by
-from services.reservations.models import METADATA, part_table, reservation_table
+from services.reservations import evaluating, handlers, keeping, rehearsing, reserving, standing_by
+from services.reservations.models import METADATA, RESERVATION, part_table, reservation_table
 from services.reservations.policy.live import fixed
 from services.reservations.policy.rules_file import read
 from shared.hosting.config import load_config
 from shared.hosting.uses import Uses
+from shared.kernel import clock
 from shared.kernel.context import Context
 from shared.kernel.errors import NoCapacity, NotFound
 from shared.kernel.ids import new_id
@@ -107,6 +108,31 @@ def test_decisions_that_share_everything_are_stored_once_and_read_whole(world: W
     assert [one["rule"] for one in record["tried"]] == ["closed", "rest"] and record["tried"][0]["clauses"][0]["value"] is None
     assert record["scores"][row["action"]]["cost"] == pytest.approx(row["cost"]) and record["policy"] == read(RULES).revision
     assert not record["scores"]["move"]["possible"] and record["scores"]["leave"]["possible"]
+
+
+def test_what_decisions_share_is_forgotten_when_the_last_that_needs_it_was_destroyed_long_ago(world: World) -> None:
+    def age(days: int) -> None:
+        with world.uses.db.transaction() as uow:
+            for table, column in ((part_table, "at"), (reservation_table, "created_at"), (reservation_table, "destroyed_at")):
+                uow.connection.execute(update(table).where(table.c[column].is_not(None)).values({column: clock.stamp_in(-days * 86400)}))
+
+    def parts() -> int:
+        with world.uses.db.reading() as connection:
+            return connection.execute(select(func.count()).select_from(part_table)).scalar_one()
+    world.add("near", "a.csv")
+    world.ask()
+    assert parts() == 2 and keeping.forget(world.uses) == 0
+    age(200)
+    assert keeping.forget(world.uses) == 0, "a living reservation needs them, however old"
+    assert world.rows()[0]["decision"]["tried"]
+    with world.uses.db.transaction() as uow:
+        uow.destroy(RESERVATION, uow.rows(select(reservation_table)))
+    age(60)
+    assert keeping.forget(world.uses) == 0, "what was destroyed can be explained for a while"
+    age(200)
+    world.ask()
+    assert keeping.forget(world.uses) == 1, "the frame of the old request goes, the facts of the place are used again"
+    assert parts() == 2 and all(row["decision"]["tried"] for row in world.rows())
 
 
 def test_what_was_decided_stays_readable_when_the_policies_have_changed(world: World) -> None:
