@@ -126,6 +126,7 @@ def _body(environ: dict[str, Any], limit: int) -> bytes:
         environ.get("edgemere.close", bool)()
         raise Malformed("malformed", "The chunks of the body cannot be read.",
                         next_step="Send the body with Content-Length.") from None
+    environ.get("edgemere.read", bool)()
     if len(body) > limit:
         environ.get("edgemere.close", bool)()
         raise _too_large(limit)

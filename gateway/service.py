@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import resource
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -35,6 +36,9 @@ log = logging.getLogger(__name__)
 
 # Databases, the broker's files, workers.
 _FILES_BESIDE = 500
+# A request has to be here as a whole within so many times the limit between two of its bytes.
+READ_TIMES = 2
+WATCH_S = 2.0
 _LINGER_S = 1.0
 _LINGER_BYTES = 16 * 1024 * 1024
 
@@ -81,9 +85,14 @@ class Protocol(wsgi.HttpProtocol):
     """HTTP/1.1 for one connection; refuses what it cannot read with a problem document."""
 
     lingers = False
+    # Until when a request has to be here, its body included; None between requests and while one is answered.
+    read_until: float | None = None
 
     def _read_request_line(self) -> Any:
         line = super()._read_request_line()
+        if line:
+            self.read_until = time.monotonic() + READ_TIMES * self.server.socket_timeout
+            self.server.readers.add(self)
         if line and len(line) >= self.server.url_length_limit:
             self._refuse(AddressTooLong(
                 "address_too_long", f"The request line is longer than {self.server.url_length_limit} bytes.",
@@ -127,7 +136,22 @@ class Protocol(wsgi.HttpProtocol):
         environ["edgemere.connected"] = self._is_connected
         environ["edgemere.close"] = self._close_after
         environ["edgemere.abort"] = lambda: _shut(self.connection)
+        environ["edgemere.read"] = self._has_read
+        if not environ.get("CONTENT_LENGTH") and not environ.get("HTTP_TRANSFER_ENCODING"):
+            self._has_read()
         return environ
+
+    def _has_read(self) -> None:
+        """The request is here as a whole; what follows has time limits of its own."""
+        self.read_until = None
+        self.server.readers.discard(self)
+
+    def is_too_slow(self) -> bool:
+        return self.read_until is not None and self.read_until < time.monotonic()
+
+    def break_off(self) -> None:
+        """End a connection whose request does not come to its end."""
+        _shut(self.connection)
 
     def _is_connected(self) -> bool:
         try:
@@ -143,6 +167,7 @@ class Protocol(wsgi.HttpProtocol):
         self.lingers = True
 
     def finish(self) -> None:
+        self._has_read()
         if self.lingers:
             linger(self.connection, self.wfile)
         super().finish()
@@ -192,6 +217,7 @@ class Web(DependencyProvider):
         self._full = eventlet.GreenPool(16)
         self._stopping = False
         self._acceptor: Any = None
+        self._watcher: Any = None
 
     def start(self) -> None:
         settings = self._settings
@@ -202,6 +228,8 @@ class Web(DependencyProvider):
             socket_timeout=settings.socket_timeout_s, url_length_limit=settings.max_url_bytes, log_output=False, debug=False)
         # Headers are written as the application names them.
         self._server.capitalize_response_headers = False
+        self._server.readers = set()
+        self._watcher = self.container.spawn_managed_thread(self._watch)
         self._acceptor = self.container.spawn_managed_thread(self._accept)
 
     def stop(self) -> None:
@@ -226,8 +254,9 @@ class Web(DependencyProvider):
 
     def _close_listener(self) -> None:
         self._stopping = True
-        if self._acceptor is not None:
-            self._acceptor.kill()
+        for thread in (self._acceptor, self._watcher):
+            if thread is not None:
+                thread.kill()
         self._listener.close()
 
     def _accept(self) -> None:
@@ -250,6 +279,14 @@ class Web(DependencyProvider):
             connection = [address, sock, wsgi.STATE_IDLE]
             self._connections[id(connection)] = connection
             self._pool.spawn_n(self._serve, connection)
+
+    def _watch(self) -> None:
+        """Break off requests that come a byte at a time: each byte is in time, the whole never is."""
+        while not self._stopping:
+            eventlet.sleep(min(WATCH_S, self._settings.socket_timeout_s))
+            for reader in tuple(self._server.readers):
+                if reader.is_too_slow():
+                    reader.break_off()
 
     def _serve(self, connection: list[Any]) -> None:
         sock = connection[1]

@@ -89,6 +89,7 @@ def _credential_in(environ: dict[str, Any]) -> str:
         raise Malformed("malformed", "A login is JSON.", next_step='Send application/json: {"credential": "edk_…"}.')
     try:
         given = json.loads(environ["wsgi.input"].read(int(length)))
+        environ.get("edgemere.read", bool)()
     except (ValueError, RecursionError):
         raise Malformed("malformed", "The login is not JSON.", next_step='Send {"credential": "edk_…"}.') from None
     credential = given.get("credential") if isinstance(given, dict) else None

@@ -155,3 +155,19 @@ def test_a_client_that_leaves_a_wait_frees_its_greenlet(serve):
     while world.do("watching") and time.monotonic() < end:
         time.sleep(0.05)
     assert world.do("watching") == 0
+
+
+@pytest.mark.parametrize("head", [
+    b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 5000\r\n\r\n" % CREATE.encode(),
+    b"POST %s HTTP/1.1\r\nHost: localhost\r\nX-A: " % CREATE.encode()])
+def test_a_request_that_comes_a_byte_at_a_time_is_broken_off(serve, head):
+    world = serve(socket_timeout_s=1)
+    with socket.create_connection(("127.0.0.1", world.port), timeout=20) as sock:
+        sock.sendall(head)
+        began = time.monotonic()
+        with pytest.raises(OSError):
+            while time.monotonic() - began < 15:
+                sock.sendall(b"x")
+                time.sleep(0.3)
+    assert 1.5 < time.monotonic() - began < 10
+    assert requests.get(f"{world.url}/health/live", timeout=5).status_code == 200
