@@ -198,12 +198,12 @@ def names_of_own(connection: Connection, owner: str, ids: Sequence[str]) -> list
     return [{"id": one, "name": names[one]} for one in ids if one in names]
 
 
-def own_under_way(connection: Connection, owner: str, but: str, limit: int) -> list[Row]:
-    """Requests of an owner that have been evaluated and are not satisfied yet, other than ``but``."""
+def own_in_state(connection: Connection, owner: str, state: str, but: str, limit: int) -> list[Row]:
+    """Requests of an owner in a state, other than ``but``, the oldest first."""
     table = request_table
     return [dict(row) for row in connection.execute(
         select(table.c.id, table.c.name, table.c.state).where(
-            table.c.owner == owner, table.c.state == "Evaluated", table.c.id != but, table.c.destroyed_at.is_(None))
+            table.c.owner == owner, table.c.state == state, table.c.id != but, table.c.destroyed_at.is_(None))
         .order_by(table.c.id).limit(limit)).mappings()]
 
 

@@ -55,7 +55,7 @@ def current(uses: Uses, row: Row) -> dict[str, Any] | None:
 
 def ways_out(uses: Uses, row: Row, code: str, blocking: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
     """Commands that can end the wait, those that give the data first; the last one gives it up."""
-    make = {"no_match": _to_match, "no_capacity": _to_free, "source_unavailable": _to_resume, "over_budget": _to_save}.get(code)
+    make = WAYS.get(code)
     try:
         ways = make(uses, row, blocking, found) if make else []
     except EdgemereError:
@@ -102,8 +102,15 @@ def _to_resume(uses: Uses, row: Row, blocking: Mapping[str, Any], found: Mapping
 def _to_save(uses: Uses, row: Row, blocking: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
     """Give up requests of the caller that are under way and have claimed of the budget."""
     with uses.db.reading() as connection:
-        own = repository.own_under_way(connection, row["owner"], row["id"], NAMED)
+        own = repository.own_in_state(connection, row["owner"], "Evaluated", row["id"], NAMED)
     return [_command("do datarequest cancel", one["name"]) for one in own]
+
+
+def _to_end(uses: Uses, row: Row, blocking: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
+    """End requests of the caller whose instances count against the quota."""
+    with uses.db.reading() as connection:
+        own = repository.own_in_state(connection, row["owner"], "Satisfied", row["id"], NAMED)
+    return [_command("do datarequest complete", one["name"]) for one in own] or _to_save(uses, row, blocking, found)
 
 
 def _texts(query: Any) -> set[str]:
@@ -112,3 +119,7 @@ def _texts(query: Any) -> set[str]:
         return {query}
     items: Sequence[Any] = list(query.values()) if isinstance(query, Mapping) else query if isinstance(query, list) else []
     return set().union(*map(_texts, items))
+
+
+# How to end the wait for each reason that there is to wait.
+WAYS = {"no_match": _to_match, "no_capacity": _to_free, "source_unavailable": _to_resume, "over_budget": _to_save, "over_quota": _to_end}

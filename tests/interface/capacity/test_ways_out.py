@@ -1,0 +1,82 @@
+"""Whatever a request waits for: the first command that is named ends the wait, typed as it is given, and the last one gives it up.
+
+``no_capacity`` and ``no_match`` are in ``test_tight.py``; here is the rest.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.requests import waiting
+from tests.interface.capacity.test_tight import folder_source, run, until
+from tests.support.calling import Caller
+from tests.support.servers import EdgemereServer
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EdgemereServer]:
+    folder = tmp_path_factory.mktemp("ways")
+    (folder / "settings.yaml").write_text(
+        "owner: {default: ada}\nbudgets: {ada: {period: 30d, bytes: 9000000}}\nquotas: {ada: {instances: 2}}\n"
+        "requests: {wait_retry_s: [0.2, 0.5, 1, 1]}\n")
+    with EdgemereServer(folder, environment={"EDGEMERE_CONFIG": str(folder / "settings.yaml")}) as running:
+        yield running
+
+
+@pytest.fixture
+def caller(server: EdgemereServer) -> Iterator[Caller]:
+    made = Caller(server.port)
+    yield made
+    made.close()
+
+
+def waits(caller: Caller, code: str, **asked: Any) -> list[str]:
+    """Ask for something that has to wait for this reason; the commands that it names."""
+    caller.call("datarequest create", name=code, wait=True, **asked)
+    blocked = until(lambda: (found := caller.ask("datarequest show", id=code)["blocked_by"]) and found["code"] == code and found)
+    assert blocked["unstick"][-1] == f"edgemere do datarequest cancel --id {code}" and len(blocked["unstick"]) > 1, blocked
+    return blocked["unstick"]
+
+
+def ends(server: EdgemereServer, caller: Caller, code: str, command: str) -> None:
+    run(server, command)
+    until(lambda: caller.ask("datarequest show", id=code)["state"] == "Satisfied")
+    caller.call("datarequest complete", id=code)
+
+
+def test_a_target_out_of_use_is_taken_into_use_again(server: EdgemereServer, caller: Caller, tmp_path: Path) -> None:
+    folder_source(caller, tmp_path / "in", "in", files=1)
+    folder_source(caller, tmp_path / "desk", "desk")
+    caller.call("fmdm datasource suspend", id="desk")
+    ways = waits(caller, "source_unavailable", query="source:in", action="copy", target="desk")
+    assert ways[0] == "edgemere fmdm datasource resume --id desk"
+    ends(server, caller, "source_unavailable", ways[0])
+
+
+def test_a_quota_is_met_by_completing_a_request(server: EdgemereServer, caller: Caller, tmp_path: Path) -> None:
+    folder_source(caller, tmp_path / "held", "held", files=2)
+    assert caller.call("datarequest create", patience_s=30, name="holds", query="source:held")["state"] == "Satisfied"
+    ways = waits(caller, "over_quota", query={"source": "held", "name": "1.bin"})
+    assert ways[0] == "edgemere do datarequest complete --id holds"
+    ends(server, caller, "over_quota", ways[0])
+
+
+def test_a_budget_is_met_by_giving_up_what_is_under_way(server: EdgemereServer, caller: Caller, tmp_path: Path) -> None:
+    (tmp_path / "far").mkdir()
+    for name in ("slow.bin", "fast.bin"):
+        (tmp_path / "far" / name).write_bytes(b"x" * 6_000_000)
+    caller.call("fmdm datasource create", patience_s=30, name="far", adaptor="file",
+                parameters={"rootdir": str(tmp_path / "far"), "limits": {"mib_per_s": 4}})
+    folder_source(caller, tmp_path / "room", "room")
+    caller.call("datarequest create", name="under way", query="source:far name:slow.bin", action="copy", target="room")
+    until(lambda: caller.ask("datarequest show", id="under way")["state"] == "Evaluated")
+    ways = waits(caller, "over_budget", query="source:far name:fast.bin", action="copy", target="room")
+    assert ways[0] == "edgemere do datarequest cancel --id 'under way'"
+    ends(server, caller, "over_budget", ways[0])
+
+
+def test_every_reason_to_wait_that_has_ways_out_is_one_of_those_tested() -> None:
+    assert set(waiting.WAYS) == {"no_match", "no_capacity", "source_unavailable", "over_quota", "over_budget"}
