@@ -20,11 +20,11 @@ class TlsTransport(SSLTransport):
 
     def establish_connection(self) -> Any:
         said = self.client.ssl if isinstance(self.client.ssl, dict) else {}
+        # A connection that is made again finds what it left here.
         given = {name.removeprefix("ssl_"): value for name, value in said.items()}
         verify = given.get("cert_reqs", ssl.CERT_REQUIRED)
-        # A host name of None switches the comparison off.
-        self.client.ssl = {**given, "cert_reqs": verify, "server_hostname": self.client.hostname if verify else None,
-                           "tls_minimum_version": ssl.TLSVersion.TLSv1_2}
+        named = {"server_hostname": self.client.hostname} if verify else {}
+        self.client.ssl = {**given, **named, "cert_reqs": verify, "tls_minimum_version": ssl.TLSVersion.TLSv1_2}
         return super().establish_connection()
 
 

@@ -1,6 +1,6 @@
 """The whole mesh as it really runs, in one process, spoken to by callers of different owners and roles: by sealed calls.
 
-``python -m tests.interface.rights.world FOLDER [DATABASE_URL]`` says ``"ready"`` and answers each line of JSON on stdin with one:
+``python -m tests.interface.rights.world FOLDER [DATABASE_URL [SETTINGS as JSON]]`` says ``"ready"`` and answers each line of JSON on stdin with one:
 ``{"call": "requests.show", "owner", "roles", "parameters"}``; ``"foreign": true`` sends the same without the seal, ``{"publish": name,
 "obj", "headers"?}`` a message as a foreign program does, ``{"subscribe": {...}, "owner", "roles"}`` what a listener hears of all there was.
 """
@@ -32,10 +32,10 @@ from shared.kernel.errors import EdgemereError  # noqa: E402
 
 
 class World:
-    def __init__(self, folder: Path, database: str) -> None:
+    def __init__(self, folder: Path, database: str, settings: dict) -> None:
         config = resolved(load_config("dev", overrides={
             "data_dir": str(folder), "database.url": database, "bus.foreign.owner": "stranger", "bus.foreign.roles": ["ApplicationDeveloper"],
-            "events.retry_backoff_s": [0.1], "instances.grace_s": 600,
+            "events.retry_backoff_s": [0.1], "instances.grace_s": 600, **{name: value for name, value in settings.items() if value is not None},
         }, variables={}))
         self.mesh = Mesh(config, SERVICES, None)
         self.mesh.start()
@@ -74,7 +74,7 @@ class World:
 
 
 def main() -> None:
-    world = World(Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else "")
+    world = World(Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else "", json.loads(sys.argv[3]) if len(sys.argv) > 3 else {})
     print('"ready"', flush=True)
     while line := tpool.execute(sys.stdin.buffer.readline):
         print(json.dumps(world.answer(json.loads(line)), default=str), flush=True)

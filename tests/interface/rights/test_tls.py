@@ -1,0 +1,123 @@
+"""TLS to the broker and the database: real servers with certificates, and who is believed of them."""
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kombu import Connection
+from sqlalchemy import text
+
+from shared.bus import port
+from shared.bus.message import Message
+from shared.bus.tls import address
+from shared.hosting.config import broker_uri, database_url, load_config
+from shared.storage.database import make_engine
+from tests.interface.rights.certificates import Authority
+from tests.interface.rights.conftest import House, until
+from tests.support.ports import free_port
+from tests.support.postgres import PostgresServer
+from tests.support.rabbitmq import RabbitNode
+
+
+class Servers:
+    """RabbitMQ and PostgreSQL with certificates of one authority; ``others`` is another one."""
+
+    def __init__(self, folder: Path) -> None:
+        self.authority, self.others = Authority(folder / "ours", "ours"), Authority(folder / "others", "others")
+        cert, key = self.authority.issue("server")
+        self.client = self.authority.issue("client", "mesh")
+        self.port = free_port()
+        self.rabbit = RabbitNode.start(
+            f"listeners.ssl.1 = 127.0.0.1:{self.port}\nssl_options.cacertfile = {self.authority.ca}\nssl_options.certfile = {cert}\n"
+            f"ssl_options.keyfile = {key}\nssl_options.verify = verify_peer\nssl_options.fail_if_no_peer_cert = true\n")
+        self.postgres = PostgresServer.start((cert, key))
+        self.uri = f"amqps://guest:guest@127.0.0.1:{self.port}//"
+
+    def stop(self) -> None:
+        self.rabbit.stop()
+        self.postgres.stop()
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    servers = Servers(tmp_path_factory.mktemp("tls"))
+    yield servers
+    servers.stop()
+
+
+def settings(servers: Servers, **more: Any) -> dict[str, Any]:
+    cert, key = servers.client
+    return {"broker.uri": servers.uri, "broker.tls.ca": str(servers.authority.ca), "broker.tls.cert": str(cert), "broker.tls.private_key": str(key),
+            "database.url": servers.postgres.url, "database.tls.ca": str(servers.authority.ca), **more}
+
+
+def connected(uri: str) -> bool:
+    port.prepare(uri)
+    with Connection(uri, connect_timeout=5) as connection:
+        connection.connect()
+        return isinstance(connection.connection.transport.sock, ssl.SSLSocket)
+
+
+def test_a_broker_is_believed_by_its_certificate_and_asks_for_ours(servers):
+    config = load_config("test", overrides=settings(servers), variables={})
+    assert connected(broker_uri(config))
+    cert, key = servers.client
+    ours = {"cert": str(cert), "key": str(key)}
+    for refused in ({"ca": str(servers.others.ca), **ours}, {**ours}, {"ca": str(servers.authority.ca)}):
+        with pytest.raises(OSError):
+            connected(address(servers.uri, **refused))
+    # Without verification anybody is believed; somebody has to say so.
+    assert connected(address(servers.uri, verify=False, **ours))
+
+
+def test_a_certificate_for_another_name_is_not_the_brokers(servers):
+    cert, key = servers.client
+    uri = address(servers.uri.replace("127.0.0.1", "127.0.0.2"), ca=str(servers.authority.ca), cert=str(cert), key=str(key))
+    with pytest.raises(OSError):
+        connected(uri)
+
+
+def test_what_is_published_over_tls_is_confirmed(servers):
+    config = load_config("test", overrides=settings(servers), variables={})
+    broker = port.connect(broker_uri(config))
+    assert broker.is_reachable()
+    with Connection(broker_uri(config)) as connection, connection.channel() as channel:
+        channel.queue_declare("tls", durable=True, auto_delete=False)
+    broker.publish(Message("", "tls", b'{"obj": 1}'), mandatory=True)
+    assert broker.publish_many([Message("", "tls", b"{}", id=str(number)) for number in range(50)]) == [str(number) for number in range(50)]
+    broker.close()
+
+
+def test_a_database_is_believed_by_its_certificate_and_its_name(servers):
+    def asks(**more: Any) -> str:
+        engine = make_engine(database_url(load_config("test", overrides=settings(servers, **more), variables={}), "tls"), "tls")
+        try:
+            with engine.connect() as connection:
+                return connection.execute(text("SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl")).scalar() or "plain"
+        finally:
+            engine.dispose()
+    assert asks().startswith("TLSv1.")
+    assert asks(**{"database.tls.ca": "", "database.tls.required": False}) != ""
+    with pytest.raises(Exception, match="certificate verify failed"):
+        asks(**{"database.tls.ca": str(servers.others.ca)})
+    with pytest.raises(Exception, match="does not match host name|certificate verify failed"):
+        asks(**{"database.url": servers.postgres.url.replace("127.0.0.1", "127.0.0.2")})
+    assert asks(**{"database.tls.ca": "", "database.tls.required": True, "database.tls.verify": False}).startswith("TLSv1.")
+    with pytest.raises(Exception, match="certificate verify failed|system"):
+        asks(**{"database.tls.ca": "", "database.tls.required": True})
+
+
+def test_a_mesh_runs_over_both(servers, tmp_path):
+    house = House(tmp_path / "data", servers.postgres.create_database(), settings(servers, **{"database.url": None}))
+    try:
+        ada = house.caller("ada", "DataScientist", "DataEngineer")
+        ada("catalog.datasource_simulate", name="tls", listing={"a.csv": {"size": 1, "tags": {"over": "tls"}}})
+        until(lambda: ada("catalog.query", expression="over:tls")["total"] == 1)
+        ada("requests.create", name="over-tls", query="over:tls")
+        until(lambda: ada("requests.show", id="over-tls")["state"] == "Satisfied")
+        until(lambda: ada("events.list", event="datarequest.satisfied")["total"] == 1)
+    finally:
+        house.stop()
