@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -84,14 +83,16 @@ class _Line:
     def is_alive(self) -> bool:
         """Whether the broker has said nothing since, least of all that it is gone. Asks the socket, not the broker."""
         sock = self.connection.connection.transport.sock
+        if hasattr(sock, "cipher"):
+            # An encrypted one cannot be looked into: what it is worth, its use will show.
+            return True
         try:
             # Beneath eventlet's socket, which would wait for something to come.
             said = getattr(sock, "fd", sock).recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
         except BlockingIOError:
             return True
         except (AttributeError, OSError, ValueError):
-            # An encrypted one cannot be looked into: what it is worth, its use will show.
-            return isinstance(sock, ssl.SSLSocket)
+            return False
         return said != b"" and self._hear()
 
     def _hear(self) -> bool:
