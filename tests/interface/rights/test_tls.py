@@ -31,7 +31,8 @@ class Servers:
         self.client = self.authority.issue("client", "mesh")
         self.port = free_port()
         self.rabbit = RabbitNode.start(
-            f"listeners.ssl.1 = 127.0.0.1:{self.port}\nlisteners.ssl.2 = 127.0.0.2:{self.port}\nssl_options.cacertfile = {self.authority.ca}\nssl_options.certfile = {cert}\n"
+            f"listeners.ssl.1 = 127.0.0.1:{self.port}\nlisteners.ssl.2 = 127.0.0.2:{self.port}\n"
+            f"ssl_options.cacertfile = {self.authority.ca}\nssl_options.certfile = {cert}\n"
             f"ssl_options.keyfile = {key}\nssl_options.verify = verify_peer\nssl_options.fail_if_no_peer_cert = true\n")
         self.postgres = PostgresServer.start((cert, key), listen_addresses="127.0.0.1,127.0.0.2")
         self.uri = f"amqps://guest:guest@127.0.0.1:{self.port}//"
