@@ -25,7 +25,8 @@ class House:
         self.folder = folder
         self.log = open(folder.with_suffix(".log"), "w")  # noqa: SIM115
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.interface.rights.world", str(folder), database, json.dumps(settings or {})], cwd=ROOT, env=project_environment(), text=True,
+            [sys.executable, "-m", "tests.interface.rights.world", str(folder), database, json.dumps(settings or {})],
+            cwd=ROOT, env=project_environment(), text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, start_new_session=True)
         reaper.watch_group(self.process.pid)
         assert self._line() == "ready"
