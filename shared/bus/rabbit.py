@@ -20,6 +20,7 @@ from kombu.exceptions import OperationalError
 
 from shared.bus.event import delivery_of
 from shared.bus.message import Delivery, Message
+from shared.bus.one_piece import in_one_piece
 from shared.bus.port import KEEPALIVE, unavailable, unroutable
 from shared.bus.topology import Topology, declare
 
@@ -28,7 +29,6 @@ log = logging.getLogger(__name__)
 CONNECT_S = 3
 PROBE_S = 2
 IDLE_CONNECTIONS = 10
-PIECE_BYTES = 1024 * 1024
 # So long it is remembered that a message has no reader, in spite of everything being declared.
 WANTED_S = 60.0
 
@@ -66,19 +66,6 @@ class _Line:
             self._settled = tag
         else:
             into.add(tag)
-
-    @contextmanager
-    def in_one_piece(self, deadline: float) -> Iterator[None]:
-        """Send what is written inside at its end, at once: the way into the system costs more than a message."""
-        transport, written = self.connection.connection.transport, bytearray()
-        write, transport._write = transport._write, written.extend
-        try:
-            yield
-        finally:
-            transport._write = write
-        with transport.having_timeout(max(0.05, deadline - time.monotonic())):
-            for start in range(0, len(written), PIECE_BYTES):
-                transport.write(memoryview(written)[start:start + PIECE_BYTES])
 
     def is_alive(self) -> bool:
         """Whether the broker has said nothing since, least of all that it is gone. Asks the socket, not the broker."""
@@ -158,7 +145,7 @@ class RabbitBroker:
             line.acked.clear()
             line.refused.clear()
             line.returned.clear()
-            with line.in_one_piece(deadline):
+            with in_one_piece(line.connection.connection, max(0.05, deadline - time.monotonic())):
                 for message in messages:
                     line.sent += 1
                     line.channel.basic_publish(_amqp(message), exchange=message.exchange, routing_key=message.routing_key,

@@ -143,9 +143,7 @@ class OnEvents(OnEvent):
         if error is not None:
             return batch
         alone = {id(event) for event in left} if len(batch) > 1 else ()
-        for event, _, message in batch:
-            if id(event) not in alone:
-                self.receiver.settle(KombuMessage.ack, message)
+        self.receiver.settle_all(KombuMessage.ack, [message for event, _, message in batch if id(event) not in alone])
         return [item for item in batch if id(item[0]) in alone]
 
     def _done(self, events: list[EventMessage]) -> tuple[BaseException | None, Sequence[EventMessage]]:

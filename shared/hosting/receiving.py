@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+import amqp
 from eventlet import spawn_after
 from eventlet.semaphore import Semaphore
 from kombu import Connection, Consumer
@@ -20,6 +21,7 @@ from nameko.messaging import QueueConsumer
 
 from shared.bus import port
 from shared.bus.message import Message
+from shared.bus.one_piece import in_one_piece
 from shared.bus.topology import DEAD_LETTERS, INTERNAL, RETRY_DELAYS_S, declare
 
 log = logging.getLogger(__name__)
@@ -59,6 +61,7 @@ class Receiver(QueueConsumer):
         super().__init__()
         self._in_flight = 0
         self._wire: Any = None
+        self._telling = Semaphore(1)
         self.is_connected = False
 
     @property
@@ -127,6 +130,23 @@ class Receiver(QueueConsumer):
             log.warning("a message could not be settled and will come again: %r", error)
         if not self._consumers and self._in_flight <= 0:
             self._wake()
+
+    def settle_all(self, settle: Callable[[KombuMessage], None], messages: Sequence[KombuMessage]) -> None:
+        """As ``settle``, of several: told to the broker in one piece, where it is one."""
+        if not messages:
+            return
+        connection = getattr(messages[0].channel, "connection", None)
+        if len(messages) == 1 or not isinstance(connection, amqp.Connection) or not connection.connected:
+            for message in messages:
+                self.settle(settle, message)
+            return
+        with self._telling:
+            try:
+                with in_one_piece(connection):
+                    for message in messages:
+                        self.settle(settle, message)
+            except OSError as error:
+                log.warning("%d messages could not be settled and will come again: %r", len(messages), error)
 
     def _wake(self) -> None:
         interrupt = getattr(self._wire, "interrupt", None)
