@@ -79,28 +79,28 @@ def claim(uses: Uses, claims: Sequence[Mapping[str, Any]], holder: str, ttl_s: f
     return {"claimed": len(asked)}
 
 
-def claim_all(uses: Uses, asks: Sequence[Mapping[str, Any]], ttl_s: float | None = None) -> list[bool]:
-    """For each of ``asks``, ``{"claims", "holder"}``, whether all of its claims stand now; in one transaction.
+def claim_all(uses: Uses, asks: Sequence[Mapping[str, Any]], ttl_s: float | None = None) -> list[dict[str, Any] | None]:
+    """For each of ``asks``, ``{"claims", "holder"}``, None when all of its claims stand now; in one transaction.
 
-    Of one that is not granted nothing is claimed: ``claim`` says why, and gives it its place in line. Where anybody waits for
-    room at one of these sources nothing is granted here: who is next is for ``claim`` to say.
+    Of another nothing is claimed, and the answer is the error ``source.no_capacity``, or an empty one where ``claim`` is to be
+    asked: it says what else is wrong, and who is next where anybody waits for room at one of these sources.
     """
     checked = [_checked(ask["claims"], ask["holder"], ttl_s) for ask in asks]
     expires = None if ttl_s is None else clock.stamp_in(ttl_s)
     every = {claim_id: one for asked in checked for claim_id, one in asked.items()}
 
-    def work() -> list[bool]:
+    def work() -> list[dict[str, Any] | None]:
         with uses.db.transaction(uses.context) as uow:
             held = repository.locked_sources(uow, {one["source_id"] for one in every.values()})
             if lines.any_waits(uow.connection, held, {ask["holder"] for ask in asks}):
-                return [False] * len(asks)
+                return [{} for _ in asks]
             have = repository.claims_by_ids(uow.connection, list(every))
-            granted, fresh, kept, taken = [], [], [], _amounts(())
+            refused, fresh, kept, taken = [], [], [], _amounts(())
             for asked in checked:
                 new = [one for claim_id, one in asked.items() if claim_id not in have]
                 wanted = _amounts(new)
-                granted.append(_fits(asked, new, wanted, held, have, taken))
-                if granted[-1]:
+                refused.append(_refused(asked, new, wanted, held, have, taken))
+                if refused[-1] is None:
                     fresh += new
                     kept += [claim_id for claim_id in asked if claim_id in have]
                     for source, kinds in wanted.items():
@@ -112,22 +112,29 @@ def claim_all(uses: Uses, asks: Sequence[Mapping[str, Any]], ttl_s: float | None
                 now = clock.stamp()
                 insert_rows(uow.connection, claim_table, [{**one, "expires_at": expires, "created_at": now} for one in fresh])
                 _use(uow, held, taken)
-            return granted
-    return uses.db.retrying(work) if asks else []
+            return refused
+    answers = uses.db.retrying(work) if asks else []
+    if any(answers) and _make_room(uses, {one["source_id"] for one in every.values()}):
+        # Those that were granted stand already.
+        answers = uses.db.retrying(work)
+    return answers
 
 
-def _fits(asked: Mapping[str, Row], new: Sequence[Row], wanted: Amounts, held: Mapping[str, Row], have: Mapping[str, Row],
-          taken: Amounts) -> bool:
-    """Whether claims can be granted beside what was ``taken`` in this transaction already."""
+def _refused(asked: Mapping[str, Row], new: Sequence[Row], wanted: Amounts, held: Mapping[str, Row], have: Mapping[str, Row],
+             taken: Amounts) -> dict[str, Any] | None:
+    """Why claims cannot be granted beside what was ``taken`` in this transaction already, as ``claim_all`` answers it."""
     try:
         _check_there(asked, held)
         _check_same(asked, {claim_id: row for claim_id, row in have.items() if claim_id in asked})
         for one in new:
             _check_usable(held[one["source_id"]], one["kind"])
     except EdgemereError:
-        return False
-    return all(rules.no_room({**held[source], "used": rules.used_after(held[source], taken[source])}, kinds) is None
-               for source, kinds in wanted.items())
+        return {}
+    for source, kinds in wanted.items():
+        refusal = rules.no_room({**held[source], "used": rules.used_after(held[source], taken[source])}, kinds)
+        if refusal is not None:
+            return refusal.payload()
+    return None
 
 
 def look(uses: Uses, claims: Sequence[Mapping[str, Any]], holder: str) -> list[dict[str, Any]]:

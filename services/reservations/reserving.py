@@ -290,12 +290,17 @@ def claim(uses: Uses, request: Mapping[str, Any], claims: Sequence[Mapping[str, 
         uses.mesh.call("catalog", "claim", claims=list(claims), holder=request["id"], ttl_s=ttl_s,
                        timeout_s=30, **({"wait": True} if request.get("wait") else {}))
     except NoCapacity as error:
-        raise CannotGoOn("no_capacity", error.detail, can_wait=not error.extra.get("never"),
-                         waits_for={"object": _source_in(error), "line": error.extra.get("line")}) from None
+        raise no_room(error) from None
     except EdgemereError as error:
         if error.status in (404, 409, 422) and error.code != "version_conflict":
             raise CannotGoOn("source_unavailable", error.detail, waits_for={"object": _source_in(error)}) from None
         raise
+
+
+def no_room(error: EdgemereError) -> CannotGoOn:
+    """What the refusal of a claim for want of room means for a step."""
+    return CannotGoOn("no_capacity", error.detail, can_wait=not error.extra.get("never"),
+                      waits_for={"object": _source_in(error), "line": error.extra.get("line")})
 
 
 def _source_in(error: EdgemereError) -> dict[str, Any] | None:

@@ -2,7 +2,7 @@
 
 What is found, decided and claimed is what ``reserving`` and ``evaluating`` would find, decide and claim, by the same functions; but
 reservations are written once, with what is decided about them, and the request is told once. It is for requests of which nothing is
-in the way: whatever has a group, heals, follows a lock, has a budget, finds too little or too much, is refused something, or has no
+in the way: whatever has a group, heals, follows a lock, has a budget, finds too little or too much, is refused something, or waits for
 room, goes step by step as ``reserving.reserve`` begins it. Every part may run twice.
 """
 from __future__ import annotations
@@ -75,7 +75,8 @@ def reserve(uses: Uses, asked: Sequence[Asked]) -> set[str]:
     usual = [(own, request) for own, request in asked if _is_usual(own, request)]
     # What is caused by one message alone belongs to it in every respect.
     speaker = usual[0][0] if len(usual) == 1 else uses
-    done = _told(speaker, _written(speaker, _claimed(speaker, _found(speaker, usual)))) if usual else set()
+    refused: set[str] = set()
+    done = _told(speaker, _written(speaker, _claimed(speaker, _found(speaker, usual), refused))) | refused if usual else set()
     for _, request in asked:
         if request["id"] not in done:
             uses.parts["evaluated"].discard(request["id"], request["attempt"])
@@ -116,14 +117,18 @@ def _decided(uses: Uses, request: Mapping[str, Any], page: Mapping[str, Any], kn
     return _Taking(uses, request, intention, evaluation)
 
 
-def _claimed(uses: Uses, takings: Sequence[_Taking]) -> list[_Taking]:
-    """Those for which there is room, with their claims."""
+def _claimed(uses: Uses, takings: Sequence[_Taking], refused: set[str]) -> list[_Taking]:
+    """Those for which there is room, with their claims. Those that do not wait for a reader are told so, and are ``refused``."""
     if not takings:
         return []
-    granted = uses.mesh.call(
+    answers = uses.mesh.call(
         "catalog", "claim_all", asks=[{"claims": taking.claims, "holder": taking.request["id"]} for taking in takings],
         ttl_s=uses.config.reservations.claim_ttl_s, timeout_s=30)
-    return [taking for taking, is_granted in zip(takings, granted, strict=True) if is_granted]
+    for taking, answer in zip(takings, answers, strict=True):
+        if answer and answer.get("kind") == "readers" and not taking.request.get("wait"):
+            reserving.refuse(taking.uses, taking.request, reserving.no_room(from_payload(answer)), taking.intention.found)
+            refused.add(taking.request["id"])
+    return [taking for taking, answer in zip(takings, answers, strict=True) if answer is None]
 
 
 def _written(uses: Uses, takings: Sequence[_Taking]) -> list[_Taking]:
