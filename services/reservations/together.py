@@ -125,7 +125,7 @@ def _claimed(uses: Uses, takings: Sequence[_Taking], refused: set[str]) -> list[
         "catalog", "claim_all", asks=[{"claims": taking.claims, "holder": taking.request["id"]} for taking in takings],
         ttl_s=uses.config.reservations.claim_ttl_s, timeout_s=30)
     for taking, answer in zip(takings, answers, strict=True):
-        if answer and answer.get("kind") == "readers" and not taking.request.get("wait"):
+        if answer and (answer.get("extra") or {}).get("kind") == "readers" and not taking.request.get("wait"):
             reserving.refuse(taking.uses, taking.request, reserving.no_room(from_payload(answer)), taking.intention.found)
             refused.add(taking.request["id"])
     return [taking for taking, answer in zip(takings, answers, strict=True) if answer is None]

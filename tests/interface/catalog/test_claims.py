@@ -145,3 +145,39 @@ def test_replicas_together_never_claim_more_than_there_is(fresh_database: Callab
     assert replicas[0].used(source)["readers"] == 10
     for replica in replicas:
         replica.close()
+
+
+def _ask(source: dict, holder: str, *ids: str) -> dict:
+    return {"holder": holder, "claims": [{"id": one, "source": source["id"], "kind": "readers", "amount": 1} for one in ids]}
+
+
+def test_of_many_that_ask_at_once_as_many_are_granted_as_there_is_room_for(catalogue: Catalogue) -> None:
+    source = catalogue.source(capacity={"readers": 3})
+    asks = [_ask(source, "dreq_1", "a", "b"), _ask(source, "dreq_2", "c", "d"), _ask(source, "dreq_3", "e")]
+    answers = claims.claim_all(catalogue.uses, asks, 60)
+    assert answers[0] is None and answers[2] is None, "the third fits where the second does not"
+    assert answers[1]["code"] == "source.no_capacity" and answers[1]["extra"]["kind"] == "readers"
+    assert catalogue.used(source)["readers"] == 3
+    assert [answer and answer["code"] for answer in claims.claim_all(catalogue.uses, asks, 60)] == [None, "source.no_capacity", None]
+    assert catalogue.used(source)["readers"] == 3, "the same again is the same"
+
+
+def test_where_anybody_waits_nobody_is_granted_room_beside_the_line(catalogue: Catalogue) -> None:
+    source = catalogue.source(capacity={"readers": 2})
+    catalogue.claim(source, "a", "b")
+    with pytest.raises(NoCapacity):
+        claims.claim(catalogue.uses, _ask(source, "dreq_9", "w")["claims"], "dreq_9", wait=True)
+    claims.release(catalogue.uses, ids=["a"])
+    assert claims.claim_all(catalogue.uses, [_ask(source, "dreq_2", "c")]) == [{}]
+    assert catalogue.used(source)["readers"] == 1
+
+
+def test_of_claims_that_are_wrong_in_another_way_claim_is_to_be_asked(catalogue: Catalogue) -> None:
+    source, gone = catalogue.source(capacity={"readers": 2}), {"id": "dsrc_01M87HEZH066AESBS7QVCT04P4"}
+    assert claims.claim_all(catalogue.uses, [_ask(gone, "dreq_1", "a"), _ask(source, "dreq_2", "b")]) == [{}, None]
+
+
+def test_room_whose_time_is_over_is_given_to_those_who_ask_together(catalogue: Catalogue) -> None:
+    source = catalogue.source(capacity={"readers": 1})
+    claims.claim(catalogue.uses, _ask(source, "dreq_1", "a")["claims"], "dreq_1", ttl_s=0)
+    assert claims.claim_all(catalogue.uses, [_ask(source, "dreq_2", "b")], 60) == [None]

@@ -1,0 +1,113 @@
+"""Reserved and evaluated in one go, several at once: what comes of it is what the two steps would have made."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from services.reservations import evaluating, reserving, together
+from shared.kernel.errors import Conflict, NoCapacity
+from shared.kernel.ids import new_id
+from tests.interface.reservations.test_decisions_kept import World as Steps
+
+SAME = ("name", "state", "data", "source", "action", "target", "cost", "cost_parts", "rule", "standby", "reason", "owner", "attempt")
+
+
+class World(Steps):
+    """The same world, for requests that come together."""
+
+    def __init__(self, url: str, **settings: Any) -> None:
+        super().__init__(url, **settings)
+        self.over: set[str] = set()
+        self.advanced: list[dict[str, Any]] = []
+        self.mesh.functions.update({
+            "catalog.query_all": lambda expressions, limit: [self._query(one, limit, None, True) for one in expressions],
+            "catalog.claim_all": self._claim_all, "requests.advance": self._advance})
+        self.uses = replace(self.uses, parts={**self.uses.parts, "evaluated": together.Evaluated()})
+
+    def _claim_all(self, asks: list[dict[str, Any]], ttl_s: float) -> list[Any]:
+        answers = []
+        for ask in asks:
+            try:
+                self._claim(ask["claims"], ask["holder"], ttl_s)
+                answers.append(None)
+            except NoCapacity as error:
+                answers.append({**error.payload(), "extra": {"kind": "readers"}})
+        return answers
+
+    def _advance(self, steps: list[dict[str, Any]]) -> list[Any]:
+        self.advanced += steps
+        return [Conflict("datarequest.not_needed", "It is over.").payload() if one["request"] in self.over else None for one in steps]
+
+    def wanted(self, **more: Any) -> dict[str, Any]:
+        return {"id": new_id("datarequest"), "name": "r", "owner": "ada", "attempt": 1, "query": {"a": 1}, "state": "Needed", **more}
+
+    def go(self, *requests: dict[str, Any]) -> set[str]:
+        return together.reserve(self.uses, [(self.uses, request) for request in requests])
+
+
+@pytest.fixture
+def world(database_url: str) -> Iterator[World]:
+    made = World(database_url)
+    yield made
+    made.uses.db.close()
+
+
+@pytest.mark.parametrize("more", [{}, {"action": "leave"}, {"action": "copy", "target": "vault"}, {"select": {"mode": "best"}}])
+def test_one_go_makes_the_reservations_that_the_two_steps_make(world: World, more: dict[str, Any]) -> None:
+    for source, name, checksum in (("near", "a.csv", "sha256:1"), ("far", "a.csv", "sha256:1"), ("near", "b.csv", None)):
+        world.add(source, name, checksum)
+    stepwise, first, second = world.wanted(**more), world.wanted(**more), world.wanted(**more)
+    reserving.reserve(world.uses, stepwise)
+    evaluating.evaluate(world.uses, stepwise)
+    said = {**world.told["selected"], **world.told["evaluated"]}
+    assert world.go(first, second) == {first["id"], second["id"]}
+    by_request = {request["id"]: [{name: row[name] for name in SAME} for row in sorted(world.rows(request=request["id"]), key=lambda row: row["data"]["id"])]
+                  for request in (stepwise, first, second)}
+    assert by_request[first["id"]] == by_request[second["id"]] == by_request[stepwise["id"]] != []
+    step = next(one for one in world.advanced if one["request"] == first["id"])
+    assert {name: step[name] for name in ("confirmed", "cost", "reservations")} == {
+        name: said[name] for name in ("confirmed", "cost", "reservations")}
+
+
+def test_the_same_go_again_makes_nothing_new(world: World) -> None:
+    world.add("near", "a.csv")
+    request = world.wanted()
+    world.go(request)
+    before = world.rows()
+    assert world.go(request) == {request["id"]} and world.rows() == before
+
+
+def test_what_the_two_steps_began_is_left_to_them(world: World) -> None:
+    world.add("near", "a.csv")
+    request = world.wanted()
+    reserving.reserve(world.uses, request)
+    assert world.go(request) == set() and not world.advanced
+    assert world.rows()[0]["state"] == "Created"
+
+
+@pytest.mark.parametrize("more", [{"group": {"x": {"query": {"a": 1}}}}, {"missing": [{"data": "x"}]}, {"checksums": {"x": "sha256:1"}},
+                                  {"select": {"minimum": 5}}])
+def test_what_is_out_of_the_ordinary_goes_alone_and_keeps_nobody(world: World, more: dict[str, Any]) -> None:
+    world.add("near", "a.csv")
+    odd, usual = world.wanted(**more), world.wanted()
+    assert world.go(odd, usual) == {usual["id"]}
+    assert not world.rows(request=odd["id"]) and len(world.rows(request=usual["id"])) == 1
+
+
+def test_who_finds_no_room_is_told_so_and_who_would_wait_goes_alone(world: World) -> None:
+    world.add("near", "a.csv")
+    world.full.add(world.sources["near"]["id"])
+    hurried, patient = world.wanted(), world.wanted(wait=True)
+    assert world.go(hurried, patient) == {hurried["id"]}
+    assert world.told["blocked"]["request"] == hurried["id"] and world.told["blocked"]["code"] == "no_capacity" and not world.rows()
+
+
+def test_of_one_that_ended_meanwhile_nothing_stays_reserved(world: World) -> None:
+    world.add("near", "a.csv")
+    ended, goes_on = world.wanted(), world.wanted()
+    world.over.add(ended["id"])
+    world.go(ended, goes_on)
+    assert {row["request"]["id"]: row["state"] for row in world.rows()} == {ended["id"]: "Rejected", goes_on["id"]: "Confirmed"}
