@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared.contracts.identities import ROLES
+from shared.kernel.rights import ROLES
 from shared.kernel.errors import Invalid
 from shared.kernel.version import VERSION
 

@@ -18,7 +18,7 @@ from gateway.callers.caller import Caller
 from gateway.callers.issuer import Issuer, algorithm_of
 from gateway.settings import JwtSettings
 from shared.contracts.fields import check_name
-from shared.contracts.identities import ROLES
+from shared.kernel.rights import ROLES
 from shared.kernel.context import Context
 from shared.kernel.errors import EdgemereError, Unauthenticated
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from services.events import audit_trail
 from shared.bus.event import EventMessage
-from shared.contracts.identities import ADMINISTRATOR
+from shared.kernel.rights import ADMINISTRATOR
 from shared.hosting.uses import Uses
 from shared.kernel import clock
 from shared.kernel.errors import Denied

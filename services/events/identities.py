@@ -10,7 +10,7 @@ from typing import Any
 
 from services.events import keyring
 from services.events.models import APIKEY, apikey_table, render_apikey
-from shared.contracts.identities import ADMINISTRATOR, ROLES
+from shared.kernel.rights import ADMINISTRATOR, ROLES
 from shared.hosting import quotas
 from shared.hosting.uses import Uses
 from shared.kernel import clock
