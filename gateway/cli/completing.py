@@ -14,6 +14,7 @@ from marshmallow import fields
 from gateway.cli import profiles
 from gateway.cli.client import Server
 from gateway.cli.exits import Failure
+from gateway.cli.logins import credential_for
 from shared.contracts import table
 from shared.contracts.action import Action, schema_of
 from shared.contracts.event import EVENTS, PUBLIC
@@ -57,8 +58,9 @@ def _named(lists: Action) -> Completer:
         if typed:
             asked["attr1"] = {"name": {"$prefix": typed}}
         try:
-            url = profiles.settings(context.params.get("url"), context.params.get("profile"))["url"]
-            found = Server(url, PATIENCE_S).call(lists, asked).body["items"]
+            server = profiles.settings(context.params.get("url"), context.params.get("profile"))
+            credential = credential_for(server["url"], server.get("profile", ""))
+            found = Server(server["url"], PATIENCE_S, credential=credential).call(lists, asked).body["items"]
         except (Failure, KeyError, TypeError):
             return []
         return [CompletionItem(item["name"], help=item.get("state")) for item in found if item.get("name")]

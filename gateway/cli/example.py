@@ -43,12 +43,14 @@ def command_of(row: Action, parameters: Mapping[str, Any], short: bool = False) 
     return before + " ".join(words)
 
 
-def curl_of(row: Action, url: str, parameters: Mapping[str, Any], wait_s: float | None = None) -> str:
-    """The curl command that sends exactly what the command line would send."""
+def curl_of(row: Action, url: str, parameters: Mapping[str, Any], wait_s: float | None = None, logged_in: bool = False) -> str:
+    """The curl command that sends exactly what the command line would send; a key comes from the environment, never into the line."""
     method, address, body = request_of(row, parameters)
     words = ["curl", "-sS"]
     if row.answer == "stream":
         words.append("-N")
+    if logged_in:
+        words += ["-H", '"Authorization: Bearer $EDGEMERE_KEY"']
     if wait_s is not None:
         words += ["-H", shlex.quote(f"Prefer: {prefer(wait_s)}")]
     if body is not None:

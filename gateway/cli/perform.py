@@ -59,7 +59,7 @@ def perform(row: Action, parameters: Mapping[str, Any], options: Options) -> int
     waiting = options.wait or Waiting(wanted=bool(row.wait and row.wait.default_s))
     wait_s = waiting.first_wait_s(row, options.terminal)
     if options.curl:
-        print(curl_of(row, options.server().url, parameters, wait_s))
+        print(curl_of(row, options.server().url, parameters, wait_s, logged_in=bool(options.credential)))
         return OK
     if options.dry_run:
         return _rehearse(row, parameters, options)
