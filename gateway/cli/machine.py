@@ -114,6 +114,30 @@ def _fresh_key() -> None:
     print(first_key.fresh())
 
 
+def _backup(**given: Any) -> None:
+    _tell(_backups().backup(_config(given), _path(given)), "Saved")
+
+
+def _restore(**given: Any) -> None:
+    _tell(_backups().restore(_config(given), _path(given)), "Restored")
+
+
+def _backups() -> Any:
+    from shared.hosting import backup
+
+    return backup
+
+
+def _path(given: dict[str, Any]) -> Any:
+    from pathlib import Path
+
+    return Path(given["file"])
+
+
+def _tell(report: Any, done: str) -> None:
+    print(f"{done}: {report.path}  ({report.rows} rows, {report.bytes} bytes, {report.kind}; not encrypted)")
+
+
 def _demo(**given: Any) -> None:
     from gateway import demo
 
@@ -196,6 +220,12 @@ COMMANDS: dict[str, click.Command] = {
     "migrate": click.Command("migrate", callback=_migrate, context_settings=_HELP, params=[
         click.Argument(["names"], nargs=-1, metavar="[SERVICE]…"), _DATA, _ENVIRONMENT, _CONFIG,
     ], help="Bring the databases, or those of the services named, to the schema of this version."),
+    "backup": click.Command("backup", callback=_backup, context_settings=_HELP, params=[
+        click.Argument(["file"]), _DATA, _ENVIRONMENT, _CONFIG,
+    ], help="Save the state of the whole mesh, running or not, to a new file. The bytes of sources are not in it."),
+    "restore": click.Command("restore", callback=_restore, context_settings=_HELP, params=[
+        click.Argument(["file"]), _DATA, _ENVIRONMENT, _CONFIG,
+    ], help="Bring an empty mesh that does not run to the state in a backup."),
     "demo": click.Command("demo", callback=_demo, context_settings=_HELP, help="See what it does, on real files that come with it.", params=[
         click.Option(["leaves", "--exit"], is_flag=True, help="End after the last step, instead of staying up."), _PORT,
         click.Option(["data", "--data"], metavar="DIR", help="The demo's own folder; kept, so that the next time is quick."),

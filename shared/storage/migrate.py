@@ -57,8 +57,8 @@ def revisions(service: str, folder: Path | None = None) -> list[str]:
     return sorted(path.stem for path in (folder or migrations_folder(service)).glob("[0-9]*.py"))
 
 
-def migrate(service: str, engine: Engine, folder: Path | None = None) -> Migrated:
-    """Bring the database behind ``engine`` to the newest revision, in one transaction.
+def migrate(service: str, engine: Engine, folder: Path | None = None, to: str | None = None) -> Migrated:
+    """Bring the database behind ``engine`` to the newest revision, or only ``to`` one, in one transaction.
 
     Two callers at once are no problem: one waits for the other and finds the work done (on SQLite within one
     process; the data folder's lock keeps other processes away). A failing migration changes
@@ -74,6 +74,8 @@ def migrate(service: str, engine: Engine, folder: Path | None = None) -> Migrate
             "database.no_migrations", f"The service {service} has tables, but no migrations that make them.",
             next_step=f"Run '.ci/new-migration {service} initial'.",
         )
+    if to is not None:
+        known = known[:known.index(to) + 1]
     with _one_at_a_time, at_most(LONGEST_S):
         with engine.connect() as connection:
             if _is_current(service, _revision(connection), known):
@@ -82,7 +84,7 @@ def migrate(service: str, engine: Engine, folder: Path | None = None) -> Migrate
             _lock(connection, service)
             before = _revision(connection)
             if not _is_current(service, before, known):
-                _upgrade(connection, script_directory(folder or migrations_folder(service)))
+                _upgrade(connection, script_directory(folder or migrations_folder(service)), known[-1])
             return Migrated(service, before, known[-1])
 
 
@@ -121,12 +123,12 @@ def _lock(connection: Connection, service: str) -> None:
     connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{service}"'))
 
 
-def _upgrade(connection: Connection, script: ScriptDirectory) -> None:
+def _upgrade(connection: Connection, script: ScriptDirectory, to: str) -> None:
     from alembic.config import Config
     from alembic.runtime.environment import EnvironmentContext
 
     def steps(revision: str, _: object) -> list:
-        return script._upgrade_revs("head", revision)
+        return script._upgrade_revs(to, revision)
 
     with EnvironmentContext(Config(), script, fn=steps) as environment:
         environment.configure(connection=connection, transactional_ddl=True)
