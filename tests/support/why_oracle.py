@@ -147,16 +147,31 @@ def cost(action: str, size: int, source: dict[str, Any], target: dict[str, Any])
     """Money, and seconds at ``SECOND`` each, for one read in thirty days."""
     here, there = source["cost"], target["cost"]
     gib, mib = size / GIB, size / MIB
-    if action == "leave":
+    if action in ("leave", "mount"):
         money = here.get("per_request", 0) + gib * here.get("per_gib_out", 0)
         seconds = here.get("latency_ms", 0) / 1000 + (mib / here["mib_per_s"] if here.get("mib_per_s") else 0)
         return money + SECOND * seconds
     speeds = [one["mib_per_s"] for one in (here, there) if one.get("mib_per_s")]
-    money = here.get("per_request", 0) + 2 * there.get("per_request", 0) + gib * (
-        here.get("per_gib_out", 0) + there.get("per_gib_in", 0) + there.get("per_gib_out", 0) + there.get("per_gib_month", 0))
+    month = there.get("per_gib_month", 0)
+    if action == "move":
+        month = max(0, month - here.get("per_gib_month", 0))
+    money = (2 if action == "move" else 1) * here.get("per_request", 0) + 2 * there.get("per_request", 0) + gib * (
+        here.get("per_gib_out", 0) + there.get("per_gib_in", 0) + there.get("per_gib_out", 0) + month)
     seconds = here.get("latency_ms", 0) / 1000 + 2 * there.get("latency_ms", 0) / 1000 + (mib / min(speeds) if speeds else 0) \
         + (mib / there["mib_per_s"] if there.get("mib_per_s") else 0)
     return money + SECOND * seconds
+
+
+def _cheapest(data: dict[str, Any], source: dict[str, Any], target: dict[str, Any]) -> str:
+    """The cheapest of what is possible; of two that cost the same the one that does less."""
+    actions = ["leave", "mount"]
+    if source["name"] != target["name"] and data["size"] <= target["capacity"].get("bytes", data["size"]):
+        actions += ["copy", "move"]
+    best = "leave"
+    for action in actions:
+        if cost(action, data["size"], source, target) < cost(best, data["size"], source, target) - 1e-12:
+            best = action
+    return best
 
 
 def decisions(candidates: list[dict[str, Any]], sources: dict[str, dict[str, Any]], rules: list[dict[str, Any]], wish: str | None,
@@ -170,7 +185,9 @@ def decisions(candidates: list[dict[str, Any]], sources: dict[str, dict[str, Any
             if _rule_holds(one, data, source):
                 action, rule = one["action"], one["name"]
                 break
-        if action == "copy" and source["name"] == target:
+        if action == "auto":
+            action = _cheapest(data, source, sources[target])
+        elif action == "copy" and source["name"] == target:
             action = "leave"
         decided[data["id"]] = {"action": action, "rule": rule, "data": data, "source": source["name"],
                                "cost": 0.0 if action == "reject" else cost(action, data["size"], source, sources[target])}
@@ -217,5 +234,5 @@ def _refusal(candidates: list[dict[str, Any]], decided: dict[str, dict[str, Any]
         return "no_capacity"
     if len(chosen) < least:
         return "rejected_by_policy"
-    size = sum(one["data"]["size"] for one in chosen if one["action"] == "copy")
+    size = sum(one["data"]["size"] for one in chosen if one["action"] in ("copy", "move"))
     return "no_capacity" if size > sources[target]["capacity"].get("bytes", size) else None

@@ -57,7 +57,7 @@ def _catalogue(house: House, seed: int) -> None:
     for number in range(REQUESTS):
         rules, query = _loaded(house, dice), _query(dice)
         asked = {"query": oracle.expression(query), "all": True, "select": dice.choice(SELECTS),
-                 **({"action": wish} if (wish := dice.choice([None, None, "leave", "copy"])) else {}), "target": "scratch"}
+                 **({"action": wish} if (wish := dice.choice([None, None, "leave", "mount", "copy", "auto"])) else {}), "target": "scratch"}
         place = f"seed {seed}, request {number}: {json.dumps(asked)} {json.dumps(rules)}"
         _compare_query(house, query, documents, place)
         _compare_plan(house, query, documents, sources, rules, asked, place)
@@ -68,7 +68,7 @@ def _loaded(house: House, dice: random.Random) -> list[dict[str, Any]]:
     while True:
         rules = _rules(dice)
         house.rules(json.dumps([{**rule, "when": {name: operand if op == "$eq" else {op: operand} for name, op, operand in rule["when"]},
-                                 **({"target": "scratch"} if rule["action"] == "copy" else {})} for rule in rules]))
+                                 **({"target": "scratch"} if rule["action"] in ("copy", "move", "auto") else {})} for rule in rules]))
         if [rule.name for rule in house.policies.current().rules] == [rule["name"] for rule in rules] and house.policies.problem is None:
             return rules
 
@@ -91,7 +91,7 @@ def _filled(house: House, dice: random.Random) -> tuple[dict[str, dict[str, Any]
                 "size": sizes.pop(), "tags": {key: value for key, value in tags.items() if value is not None},
                 "modified_at": f"202{dice.randrange(3)}-0{dice.randrange(1, 7)}-01T00:00:00.000000Z",
                 "checksum": f"sha256:{n}" if dice.random() < 0.4 else None}
-        house.source(name, data, writable=name == "scratch", **{key: value for key, value in given[name].items() if key != "name" and value})
+        house.source(name, data, writable=name == "scratch", deletable=True, **{key: value for key, value in given[name].items() if key != "name" and value})
     documents = house.call("catalog", "query", expression={}, limit=1000)["items"]
     return given, documents
 
@@ -114,8 +114,13 @@ def _query(dice: random.Random) -> oracle.Query:
 def _rules(dice: random.Random) -> list[dict[str, Any]]:
     conditions = [("data.tags.secret", "$eq", True), ("data.size", "$gt", dice.randrange(1000)), ("source.name", "$eq", dice.choice(["lab", "far"])),
                   ("source.location", "$eq", "here"), ("data.tags.kind", "$eq", "scan"), ("data.tags.n", "$lt", dice.randrange(6))]
-    return [{"name": f"rule-{at}", "when": dice.sample(conditions, dice.randrange(1, 3)), "action": dice.choice(["leave", "copy", "reject"])}
-            for at in range(dice.randrange(4))]
+    rules = [{"name": f"rule-{at}", "when": dice.sample(conditions, dice.randrange(1, 3)),
+              "action": dice.choice(["leave", "mount", "copy", "auto", "move", "reject"])} for at in range(dice.randrange(4))]
+    for rule in rules:
+        # What is at the target cannot be moved there, which is refused; what is asked here is what moving costs.
+        if rule["action"] == "move" and "source.name" not in {name for name, _, _ in rule["when"]}:
+            rule["when"] = [*rule["when"], conditions[2]]
+    return rules
 
 
 def _compare_query(house: House, query: oracle.Query, documents: list[dict[str, Any]], place: str) -> None:
