@@ -20,7 +20,9 @@ from tests.support.servers import EdgemereServer
 
 DO, FMDM = "/edgemere/diml/dml/do", "/edgemere/diml/dml/fmdm"
 NASTY = "<img src=x onerror=window.harmed=1>.txt"
+SCRIPT, PICTURE = "<script>window.harmed=1</script>", "<img src=x onerror=window.harmed=1>"
 LIMIT_MS = 30_000
+HUGE_BYTES = 5 * 2**30
 
 
 class World:
@@ -49,6 +51,11 @@ def settled(page: Any) -> None:
         page.wait_for_timeout(20)
 
 
+def harmed(page: Any) -> bool:
+    """Whether something that somebody typed became a part of the page."""
+    return page.evaluate("window.harmed !== undefined || document.querySelector('main img[src=x], main script') !== null")
+
+
 def picture(width: int, height: int) -> bytes:
     """A small PNG, made by hand."""
     rows = b"".join(b"\0" + b"".join(bytes((x * 2 % 256, y * 2 % 256, 128)) for x in range(width)) for y in range(height))
@@ -67,6 +74,10 @@ def fill(lab: Path) -> None:
     (lab / "really-not.csv").write_bytes(bytes(range(256)) * 40)
     (lab / "empty.csv").write_bytes(b"")
     (lab / "map.png").write_bytes(picture(60, 40))
+    (lab / "really-not.parquet").write_text("PAR1 is not enough")
+    with open(lab / "huge.csv", "w") as huge:
+        huge.write("city,degrees\n" + "Oslo,12\n" * 20_000)
+        huge.truncate(HUGE_BYTES)
     (lab / NASTY).write_text("hello")
     pyarrow.parquet.write_table(pyarrow.table({"city": ["Oslo", "Rome"], "degrees": [12.5, 31.0]}), lab / "degrees.parquet")
 
@@ -88,6 +99,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         made.request("copies", query="name:temperatures.csv", action="copy", target="target")
         made.call(f"{DO}/datarequest/create", {"name": "waiting", "query": "owner:later", "wait": True}, wait=0)
         made.call(f"{DO}/datareference/create", {"name": "training", "query": "name:*.csv"})
+        # What somebody means to harm with is in the lists of every screen.
+        made.request(SCRIPT, query={"name": NASTY})
+        made.call(f"{FMDM}/datasource/simulate", {"name": f"{PICTURE} lab", "listing": {f"{PICTURE}.nii": {"size": 1, "tags": {PICTURE: SCRIPT}}}})
+        made.call(f"{DO}/datareference/create", {"name": f"{PICTURE} ref", "query": {"name": NASTY}})
         yield made
 
 
@@ -104,11 +119,13 @@ def visit(world: World, chromium: Any) -> Iterator[Callable[..., Any]]:
     contexts, wrong = [], []
 
     def open_page(address: str = "", *, width: int = 1440, height: int = 900, scheme: str = "light",
-                  expected: tuple[str, ...] = ()) -> Any:
+                  expected: tuple[str, ...] = (), clock_off_s: int = 0) -> Any:
         context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
         contexts.append(context)
         context.set_default_timeout(LIMIT_MS)
         page = context.new_page()
+        if clock_off_s:
+            page.add_init_script(f"Date.now = (now => () => now() + {clock_off_s * 1000})(Date.now);")
         page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
         page.on("console", lambda said: wrong.append(f"console: {said.text}") if said.type == "error"
                 and not any(word in said.text for word in expected) else None)

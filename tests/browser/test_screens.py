@@ -4,7 +4,7 @@ from __future__ import annotations
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from tests.browser.conftest import settled
+from tests.browser.conftest import harmed, settled
 
 SCREENS = (
     "", "requests", "requests/everything", "requests/nowhere", "requests/waiting", "new?q=name:*.csv", "references",
@@ -26,6 +26,8 @@ def test_every_screen_is_accessible_and_fits(visit, width, scheme):
         over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         if over > 0:
             faults.append(f"sticks out by {over} px")
+        if harmed(page):
+            faults.append("what somebody typed became a part of the page")
         if page.locator("main .refusal").count():
             faults.append(page.locator("main .refusal").first.inner_text())
         if faults:
