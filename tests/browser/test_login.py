@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 
 from tests.interface.gateway.locked import DO, locked
 from tests.support.chromium import browser as running_browser
@@ -34,6 +35,18 @@ def log_in(page, key):
     page.get_by_role("button", name="Log in").click()
 
 
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (360, "dark")])
+def test_the_login_is_accessible_and_fits(server, browser, width, scheme):
+    context = browser.new_context(viewport={"width": width, "height": 780}, color_scheme=scheme)
+    page = context.new_page()
+    page.goto(f"{server.url}/web/new")
+    log_in(page, "edk_nonsense")
+    page.get_by_role("alert").filter(has_text="not a whole key").wait_for()
+    assert [(fault["id"], fault["nodes"][0]["html"][:160]) for fault in Axe().run(page).response["violations"]] == []
+    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+    context.close()
+
+
 def test_the_page_asks_for_a_login_and_asks_again_without_losing_what_was_typed(server, page):
     made = server.make_key("for-the-browser", owner="ann", roles=["DataScientist", "ApplicationDeveloper"])
     page.goto(f"{server.url}/web/new")
@@ -53,6 +66,7 @@ def test_the_page_asks_for_a_login_and_asks_again_without_losing_what_was_typed(
     page.get_by_text("What you have typed stays as it is.").wait_for()
     log_in(page, again["key"])
     page.get_by_role("heading", name="typed before").wait_for()
+    page.get_by_text("Live", exact=True).wait_for()
     shown = server.ask(f"{DO}/datarequest/show", again["key"], params={"id": "typed before"}).json()
     assert shown["owner"] == "ann" and "typed-before-the-login-ended" in str(shown["query"])
     page.get_by_role("button", name="Log out").click()

@@ -28,8 +28,8 @@ class Page:
     def call(self, row: Action, parameters: Mapping[str, Any], wait_s: float | None = None,
              headers: Mapping[str, str] | None = None) -> Reply:
         page = self._page
-        # Away and back: the form is a new one each time.
-        for address in ("/web/actions", f"/web/actions/{row.name}"):
+        # Away, to where there is nothing to be drawn, and back: the form is a new one each time.
+        for address in ("/web/none", f"/web/actions/{row.name}"):
             page.evaluate("address => { history.pushState({}, '', address); dispatchEvent(new PopStateEvent('popstate')); }", address)
         page.get_by_role("heading", name=" ".join(row.path), exact=True).wait_for()
         if row.confirm:
