@@ -23,7 +23,7 @@ class World(Steps):
         self.over: set[str] = set()
         self.advanced: list[dict[str, Any]] = []
         self.mesh.functions.update({
-            "catalog.query_all": lambda expressions, limit: [self._query(one, limit, None, True) for one in expressions],
+            "catalog.query_all": lambda expressions, limit, **more: [self._query(one, limit, None, True) for one in expressions],
             "catalog.claim_all": self._claim_all, "requests.advance": self._advance})
         self.uses = replace(self.uses, parts={**self.uses.parts, "evaluated": together.Evaluated()})
 
