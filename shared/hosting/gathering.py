@@ -20,6 +20,7 @@ from shared.bus.message import Delivery
 from shared.bus.topology import INTERNAL
 from shared.hosting.behalf import on_behalf_of
 from shared.hosting.entrypoints import OnEvent, event_context
+from shared.kernel.errors import NotYet
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,8 @@ class OnEvents(OnEvent):
     """
 
     def __init__(self, source: str, event: str, *, most: int = MOST, **options: Any) -> None:
-        super().__init__(source, event, **options)
+        # Where a mesh is renewed process by process, the one that is asked may be older than this one, for a while.
+        super().__init__(source, event, **{"retry_on": (NotYet,), **options})
         self.most = most
 
     @property
