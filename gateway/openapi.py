@@ -14,7 +14,7 @@ from shared.contracts.table import ACTIONS
 _LANGUAGES = {"curl": "Shell", "cli": "Shell", "js": "JavaScript", "python": "Python"}
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _ANYWHERE = {
-    400: ("malformed",), 403: ("host_not_allowed",), 413: ("too_large",),
+    400: ("malformed",), 403: ("host_not_allowed", "denied"), 413: ("too_large",),
     422: ("parameter.unknown", "parameter.missing", "parameter.invalid"),
     500: ("internal",), 503: ("unavailable",), 504: ("deadline_exceeded",),
 }
@@ -79,8 +79,10 @@ def _operation(row: Action, method: str) -> dict[str, Any]:
     if row.answer == "stream":
         parameters.append({"$ref": "#/components/parameters/LastEventId"})
     described = row.summary if row.built else f"{row.summary} Not built yet: answers 501 `not_yet`."
+    if row.restricted:
+        described = f"{described} Needs the role {row.needs}."
     return {
-        "operationId": f"{row.name}.{method}", "summary": row.summary, "description": described, "tags": [_tag(row)],
+        "operationId": f"{row.name}.{method}", "summary": row.summary, "description": described, "tags": [_tag(row)], "x-roles": list(row.roles),
         "parameters": parameters, "responses": _responses(row),
         # The name under which documentation tools look for examples in other languages.
         "x-codeSamples": [{"lang": _LANGUAGES[face], "label": LABELS[face], "source": text}

@@ -54,7 +54,8 @@ def actions() -> str:
 def _action(row: Action) -> list[str]:
     members = schema_of(row.parameters).fields
     lines = [f"## {row.name}", "", row.summary + ("" if row.built else " Not built yet: answers 501 `not_yet`."), "",
-             f"RPC `{row.rpc}`, JavaScript `{TREES[row.tree]}.{'.'.join(row.path)}`, WebSocket `{row.name}`.", ""]
+             f"RPC `{row.rpc}`, JavaScript `{TREES[row.tree]}.{'.'.join(row.path)}`, WebSocket `{row.name}`."
+             + (f" Needs the role {row.needs}." if row.restricted else ""), ""]
     if members:
         lines += [*_table(("parameter", "kind", "", "meaning"), (
             (f"`{name}`", _kind(field_schema(field)), "required" if field.required else "", field_schema(field)["description"])

@@ -303,6 +303,8 @@ def _epilog(row: Action) -> str:
     lines = ["Example:", f"  {command_of(row, row.example)}", "Short form:", f"  {command_of(row, row.example, short=True)}"]
     if structured:
         lines += ["", f"{', '.join(structured)}: inline, @FILE (JSON or YAML), or - for stdin."]
+    if row.restricted:
+        lines += ["", f"Needs the role {row.needs}."]
     if row.errors:
         lines += ["", "Fails with (exit code):", *(f"  {code} ({exit_of(status_of(code))})  {table.ERRORS.get(code, '')}".rstrip() for code in row.errors)]
     return "\n".join(lines)

@@ -10,11 +10,13 @@ import orjson
 
 from services.catalog.models import BYTES, KINDS, READERS
 from shared.kernel.errors import Invalid, NoCapacity, did_you_mean
-from shared.kernel.secrets import is_secret_name
+from shared.kernel.secrets import is_reference, is_secret_name
 from shared.query.values import is_clean, storable
 
 COSTS = ("per_gib_out", "per_gib_in", "per_gib_month", "per_request", "latency_ms", "mib_per_s")
 LARGEST = 2**62
+# Options of a client, which may be one alone: {"secret": …} here is an option and no reference.
+GROUPS = ("storage_options", "client_kwargs", "config_kwargs")
 DEPTH = 32
 SOURCE_TAGS_BYTES = 64 * 1024
 DATA_TAGS_BYTES = 1024 * 1024
@@ -106,7 +108,7 @@ def check_secrets(parameters: Mapping[str, Any]) -> None:
         Invalid: ``source.bad_parameters``; the value is in no part of the error.
     """
     for where, key, value in _members(parameters, "/parameters", 0):
-        if is_secret_name(key) and not _is_reference(value):
+        if is_secret_name(key) and not is_reference(value):
             raise refused(where, f"'{key}' is a secret and cannot be written here.",
                           'Name it instead: "${ENV:NAME}" for an environment variable, or {"secret": "NAME"}.',
                           "source.bad_parameters")
@@ -179,21 +181,13 @@ def _members(given: Any, pointer: str, depth: int, key: str = "") -> Iterable[tu
     for at, (name, value) in enumerate(pairs):
         where = f"{pointer}/{name if isinstance(given, Mapping) else at}"
         yield where, str(name), value
-        if isinstance(value, (Mapping, list, tuple)) and not _is_reference(value):
+        if isinstance(value, (Mapping, list, tuple)) and (name in GROUPS or not is_reference(value)):
             yield from _members(value, where, depth + 1, str(name))
 
 
 def _leaves(given: Any, pointer: str, depth: int) -> Iterable[tuple[str, str, Any]]:
     for where, key, value in _members(given, pointer, depth):
         yield where, key, None if isinstance(value, (Mapping, list, tuple)) else value
-
-
-def _is_reference(value: Any) -> bool:
-    if value is None:
-        return True
-    if isinstance(value, str):
-        return value.startswith("${") and value.endswith("}")
-    return isinstance(value, Mapping) and set(value) == {"secret"} and isinstance(value["secret"], str)
 
 
 def _has_password(text: str) -> bool:

@@ -14,6 +14,7 @@ from shared.bus.message import Delivery
 from shared.contracts.event import EVENTS, HANDLED
 from shared.kernel import clock, ids
 from shared.kernel.errors import Invalid, did_you_mean, nearest
+from shared.kernel.secrets import redacted, written_out
 from shared.query.values import clean, is_clean, storable
 
 ID_LENGTH = 128
@@ -64,7 +65,8 @@ def entry(delivery: Delivery, body: dict[str, Any], its_id: str, now: str, whose
         own = delivery.properties.get("correlation_id")
         body = {"obj": None, "changed": [], "correlation_id": own if isinstance(own, str) else its_id, "causation_id": None,
                 **body, "event": name, "id": its_id, "time": time}
-        text = encode(storable(body)).decode()
+        # Of a stranger, who may have written a secret into it.
+        text = encode(redacted(storable(body))).decode()
     if type(obj) is dict:
         object_id, object_name = _column(obj.get("id")), _column(obj.get("name"))
     else:
@@ -169,6 +171,8 @@ def sendable(event: str, obj: Any) -> tuple[str, Any]:
         named = obj.get("id") or obj.get("name")
         if not obj:
             raise _bad_object("The object is empty.")
+        for where in written_out(obj):
+            raise _bad_object(f"'{where.rpartition('/')[2]}' is a secret, and messages are kept and read by others.")
     else:
         named = obj = obj.strip() if isinstance(obj, str) else obj
         if not isinstance(obj, str) or not obj or len(obj) > 200 or not is_clean(obj):

@@ -12,6 +12,7 @@ from shared.contracts.requests import ReferenceParameters
 from shared.hosting.uses import Uses
 from shared.kernel.errors import Conflict, Invalid, did_you_mean, located
 from shared.kernel.ids import new_id
+from shared.kernel.secrets import written_out
 from shared.kernel.rights import visible_to
 from shared.storage.record import Row
 from shared.storage.unit_of_work import UnitOfWork
@@ -43,11 +44,20 @@ def _row(uses: Uses, parameters: Parameters) -> Row:
     name = parameters["name"]
     query = rules.wanted(parameters["query"], parameters.get("all")).to_json()
     rules.meant_by(parameters.get("defaults"))
+    _check_secrets(parameters.get("connection"))
     return {
         "id": new_id("datareference"), "owner": uses.context.owner, "name": name, "query": query,
         "short_name": parameters.get("short_name") or name.rsplit(".", 1)[-1], "connection": parameters.get("connection"),
         "defaults": parameters.get("defaults"), "standing": parameters.get("standing"), "instances": 0,
     }
+
+
+def _check_secrets(connection: Any) -> None:
+    """Refuse a secret that is written out: it would be kept. The value is in no part of the error."""
+    for where in written_out(connection, "/connection"):
+        raise Invalid("parameter.invalid", f"connection: '{where.rpartition('/')[2]}' is a secret and cannot be written here.",
+                      next_step='Name it instead: "${NAME}" for an environment variable of the application, or {"secret": "NAME"}.',
+                      errors=[{"pointer": where, "detail": "A secret is named, not written."}])
 
 
 def _name_taken(name: str) -> Conflict:

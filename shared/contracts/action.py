@@ -11,7 +11,7 @@ from typing import Any
 from marshmallow import RAISE, Schema, ValidationError
 
 from shared.kernel.errors import Invalid, did_you_mean
-from shared.kernel.rights import EVERYBODY
+from shared.kernel.rights import EVERYBODY, either
 
 TREES = {"do": "edgemere.diml.dml.do", "fmdm": "edgemere.diml.dml.fmdm"}
 
@@ -84,6 +84,16 @@ class Action:
     @property
     def changes(self) -> bool:
         return self.kind == "command"
+
+    @property
+    def restricted(self) -> bool:
+        """Whether there is a role that does not do."""
+        return set(self.roles) != set(EVERYBODY)
+
+    @property
+    def needs(self) -> str:
+        """The roles, as a part of a sentence."""
+        return either(self.roles)
 
     @property
     def rpc(self) -> str:

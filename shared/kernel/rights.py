@@ -43,6 +43,11 @@ def may(context: Context, roles: Sequence[str]) -> bool:
     return context.mesh or not set(context.roles).isdisjoint(roles)
 
 
+def either(roles: Sequence[str]) -> str:
+    """Roles of which one will do, as a part of a sentence."""
+    return roles[0] if len(roles) == 1 else f"{', '.join(roles[:-1])} or {roles[-1]}"
+
+
 def check_role(context: Context, roles: Sequence[str], what: str) -> None:
     """Refuse what needs a role that the caller does not have.
 
@@ -51,9 +56,8 @@ def check_role(context: Context, roles: Sequence[str], what: str) -> None:
     """
     if may(context, roles):
         return
-    needed = roles[0] if len(roles) == 1 else f"{', '.join(roles[:-1])} or {roles[-1]}"
     have = f"yours {'is' if len(context.roles) == 1 else 'are'} {', '.join(context.roles)}" if context.roles else "you have none"
-    raise Denied("denied", f"'{what}' needs the role {needed}; {have}.",
+    raise Denied("denied", f"'{what}' needs the role {either(roles)}; {have}.",
                  next_step="Ask an Administrator for the role, or call with credentials that have it.", roles=list(roles))
 
 

@@ -2,17 +2,40 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 HIDDEN = "•••"
-_SECRET = re.compile(r"(pass(word|wd|phrase)?|secret|token|api_?key|access_?key|private_?key|credential|authorization)s?$", re.I)
+_SECRET = re.compile(r"(pass(word|wd|phrase)?|secret|token|api_?key|access_?key|account_?key|private_?key|credential|authorization)s?$", re.I)
 _IN_URL = re.compile(r"(?<=://)([^/@\s:]*):([^/@\s]+)@")
 
 
 def is_secret_name(name: str) -> bool:
     """Whether a parameter of this name holds a secret."""
     return bool(_SECRET.search(name))
+
+
+def is_reference(value: Any) -> bool:
+    """Whether a value names a secret and is none: ``${NAME}`` or ``{"secret": NAME}``; nothing is none, too."""
+    if value is None:
+        return True
+    if isinstance(value, str):
+        return value.startswith("${") and value.endswith("}")
+    return isinstance(value, Mapping) and set(value) == {"secret"} and isinstance(value["secret"], str)
+
+
+def written_out(given: Any, pointer: str = "") -> Iterator[str]:
+    """The JSON pointers below which a secret stands itself, and not a reference to one."""
+    pairs = given.items() if isinstance(given, Mapping) else enumerate(given) if isinstance(given, (list, tuple)) else ()
+    for name, value in pairs:
+        where = f"{pointer}/{name}"
+        if isinstance(name, str) and is_secret_name(name):
+            if not is_reference(value):
+                yield where
+        elif isinstance(value, str) and any(not found[1].startswith("${") for found in _IN_URL.findall(value)):
+            yield where
+        elif not (isinstance(value, Mapping) and is_reference(value)):
+            yield from written_out(value, where)
 
 
 def redacted(value: Any) -> Any:
