@@ -66,7 +66,8 @@ def ours(name: str, arguments: list[str], secrets: list[str], config: str, image
         {"name": "config", "configMap": {"name": "mesh", "items": [{"key": config, "path": "mesh.yaml"}]}},
         {"name": "secrets", "projected": {"defaultMode": 0o440, "sources": [
             {"secret": {"name": secret, "items": [{"key": key, "path": key}]}}
-            for secret, key in (("amqp", "amqp_password"), ("amqp", "mesh_secret"), (f"{service}-database", "database_password"), ("bootstrap", "bootstrap_key"))
+            for secret, key in (("amqp", "amqp_password"), ("amqp", "mesh_secret"), (f"{service}-database", "database_password"),
+                                ("bootstrap", "bootstrap_key"))
             if secret in secrets]}},
         scratch("tmp", "256Mi"), scratch("data", "64Mi"),
     ]
