@@ -18,8 +18,8 @@ TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 CALLER = "00f067aa0ba902b7"
 HOPS = {
     ("edgemere-gateway", "do.datarequest.create"), ("edgemere-gateway", "requests.create"), ("edgemere-requests", "requests.create"),
-    ("edgemere-reservations", "reservations.datarequest_needed"), ("edgemere-catalog", "catalog.query"),
-    ("edgemere-catalog", "catalog.claim"), ("edgemere-reservations", "reservations.datarequest_selected"),
+    ("edgemere-reservations", "reservations.datarequest_needed"), ("edgemere-catalog", "catalog.query_all"),
+    ("edgemere-catalog", "catalog.claim_all"), ("edgemere-reservations", "reservations.datarequest_selected"),
     ("edgemere-instances", "instances.datarequest_evaluated"), ("edgemere-instances", "mover.copy"), ("edgemere-instances", "mover copy"),
     ("edgemere-requests", "requests.settled"),
 }
