@@ -38,6 +38,9 @@ def copy_folder(work: Work, item: Mapping[str, Any]) -> None:
         EdgemereError: nothing is left then, but for a part where the source did not answer and may again.
     """
     source, target = source_of(work, item), work.place(item, "target")
+    if not isinstance(target, FileSource):
+        raise Conflict("target.not_writable", f"'{item['path']}' is a folder that is one data; the target does not take those.",
+                       next_step="Name a folder of this machine as the target, or leave or mount the data.")
     spot = Spot(target, item["key"], item["target_path"])
     if item.get("moves") and not target.keeps_folder(item["target_path"]):
         raise Conflict("target.not_writable", f"The target would not keep '{item['target_path']}' as one: its folders_as_data do not name it.",
