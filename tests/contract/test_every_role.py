@@ -58,7 +58,8 @@ def test_no_answer_is_above_the_rights_of_its_caller(case, server):
     row = BY_ADDRESS.get(case.path)
     headers = {**(case.headers or {}), "Prefer": "wait=0", "Authorization": f"Bearer {server.keys[role]}"}
     answer = case.call(base_url=server.url, headers=headers, timeout=30)
-    if row is not None and role not in row.roles:
+    # Which methods an address has is no secret.
+    if row is not None and role not in row.roles and case.method.upper() != "OPTIONS":
         assert answer.status_code >= 400, (role, answer.status_code, answer.text[:500])
     if role != "Administrator":
         assert MARK not in answer.text, (role, answer.text[:1000])
