@@ -25,6 +25,7 @@ from shared.contracts.table import SERVICES
 from shared.hosting import snapshots
 from shared.hosting.config import database_url, redacted
 from shared.hosting.data_folder import DataFolder
+from shared.hosting.sealing import FILE as SECRET
 from shared.hosting.settings import Config
 from shared.kernel import clock
 from shared.kernel.errors import Conflict, Invalid, NotFound
@@ -127,9 +128,10 @@ def _of_files(config: Config, folder: Path) -> tuple[str, dict[str, Any], int]:
         raise NotFound("backup.nothing", f"{config.data_dir} has no database of {', '.join(missing)}.", next_step="Name the data folder with --data.")
     services, rows = {}, 0
     with snapshots.of_files(files) as views:
-        marks = Path(config.data_dir) / MARKS
-        if marks.exists():
-            shutil.copyfile(marks, folder / MARKS)
+        # With the secret that the broker's messages are sealed with.
+        for beside in (MARKS, SECRET):
+            if (Path(config.data_dir) / beside).exists():
+                shutil.copy(Path(config.data_dir) / beside, folder / beside)
         for name, view in views.items():
             with closing(sqlite3.connect(folder / f"{name}.db")) as copy:
                 view.backup(copy)
@@ -154,6 +156,8 @@ def _into_folder(config: Config, manifest: Mapping[str, Any], folder: Path) -> N
             os.fsync(written.fileno())
     for name in manifest["members"]:
         os.replace(folder / name, Path(config.data_dir) / name)
+        if name == SECRET:
+            os.chmod(Path(config.data_dir) / name, 0o600)
 
 
 # --- production ----------------------------------------------------------------------------------------------------

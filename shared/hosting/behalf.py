@@ -5,7 +5,7 @@ from typing import Any
 
 from shared.bus.event import original_key
 from shared.bus.message import Delivery
-from shared.bus.seal import Seal
+from shared.bus.seal import SEAL, Seal
 from shared.contracts.event import HANDLED
 from shared.contracts.table import BY_RPC
 from shared.kernel.context import Context
@@ -26,7 +26,7 @@ def on_behalf_of(delivery: Delivery, seal: Seal) -> dict[str, Any]:
     if seal.is_on(delivery):
         headers = delivery.headers
         return {"owner": headers.get("nameko.owner", ""), "roles": tuple(headers.get("nameko.roles", ())),
-                "mesh": name not in HANDLED or headers.get("nameko.mesh") is True}
+                "mesh": name not in HANDLED or headers.get("nameko.mesh") is True or SEAL not in headers}
     if name not in HANDLED:
         raise Denied("message.unsealed", f"A foreign message says {name}, which only the mesh itself can know.",
                      next_step=f"Foreign programs may send {', '.join(HANDLED)}.")

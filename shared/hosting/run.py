@@ -55,6 +55,8 @@ class Mesh:
         self.config = config
         if database_url(config, "any").startswith("postgres"):
             bound_waits(config.database.statement_timeout_s + GRACE_S)
+        # Before the broker makes its file.
+        self.seal = seal_of(config)
         self.broker = connect(config.broker.uri)
         self.figures = Figures(config.health.figures_every_s)
         self.tracing = Tracing(config)
@@ -66,7 +68,6 @@ class Mesh:
         self._gateway = gateway
         self._stopping = threading.Event()
         self._topology: Topology | None = None
-        self.seal = seal_of(config)
         self.settings: dict[str, Any] = nameko_config(config, Pace(), self.vitals, self.figures, self.seal, self.tracing)
         self.runner = ServiceRunner(self.settings)
         if gateway is not None:

@@ -32,7 +32,10 @@ def seal_of(config: Config) -> Seal:
     if config.environment == "prod" and not config.broker.uri.startswith("embedded"):
         raise Invalid("mesh.secret_missing", "The processes of a mesh in production need a secret by which they know each other.",
                       next_step="Give all of them the same EDGEMERE_MESH_SECRET, or a file with it: EDGEMERE_MESH_SECRET_FILE.")
-    return Seal(_kept(Path(config.data_dir) / FILE), owner, foreign.roles)
+    file = Path(config.data_dir) / FILE
+    # A folder with a broker and no secret is of a release that did not seal: what waits there is ours.
+    of_old = config.broker.uri.startswith("embedded") and not file.exists() and any(Path(config.data_dir).glob("broker.db"))
+    return Seal(_kept(file), owner, foreign.roles, trusts=of_old)
 
 
 def _given(config: Config) -> bytes:
