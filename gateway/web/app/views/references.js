@@ -37,7 +37,7 @@ function Reference({ id }) {
   if (!reference) return shown.error ? html`<h1>Reference</h1><${Refusal} error=${shown.error} retry=${shown.reload} />` : html`<${Loading} />`;
   const net = theTable().nets.datareference;
   return html`<div class="title"><h1>${reference.name}</h1><${State} of=${reference.state} /></div>
-    ${reference.reason ? html`<p class="sentence">${reference.reason.message || reference.reason.detail || reference.reason.code}</p>` : null}
+    ${reference.reason ? html`<p class="sentence">${reference.reason.message || reference.reason.detail || html`Its data could not be made available: <code>${reference.reason.code}</code>. The request <${Ref} noun="datarequest" to=${reference.request} /> says why, and what would help.`}</p>` : null}
     <${Refusal} error=${shown.error} />
     <${Buttons} noun="datareference" object=${reference} net=${net} after=${(_, row) => (row.path.at(-1) === "destroy" ? go(to(["references"])) : shown.reload())} />
     <section aria-label="State net"><${Net} net=${net} state=${reference.state} label=${`The reference ${reference.name}`} /></section>
