@@ -4,7 +4,8 @@ import { call } from "./api.js";
 import { onMessage, onConnection } from "./live.js";
 import { number } from "./format.js";
 
-const PAGE = 200;
+// The first page is what fits on a screen, since it is asked for at each key typed; further ones are larger.
+const FIRST = 60, PAGE = 200;
 const AHEAD = 12;
 // Below this width a row is two lines: the first two columns, and the rest below them.
 const NARROW_PX = 560, NARROW_HEIGHT = 66;
@@ -25,7 +26,7 @@ export function useRows(name, parameters, noun) {
     asked.current = mine;
     if (store.current) store.current.busy = true;
     try {
-      const answer = await call(name, { ...parameters, limit: PAGE, cursor: more ? store.current.next : undefined }, { signal: mine.signal });
+      const answer = await call(name, { ...parameters, limit: more ? PAGE : FIRST, cursor: more ? store.current.next : undefined }, { signal: mine.signal });
       if (mine.signal.aborted) return;
       const items = more ? [...store.current.items, ...answer.items] : answer.items;
       store.current = { items, next: answer.next, busy: false, ids: new Map(items.map((item, at) => [item.id ?? item.name, at])) };
