@@ -235,8 +235,16 @@ def pending(connection: Connection, request: str, now: str, limit: int) -> list[
 
 def requests_with_pending(connection: Connection, limit: int) -> list[str]:
     """The requests that wait for bytes."""
-    return list(connection.execute(
-        select(access.c.request_id).where(access.c.state == "pending").distinct().limit(limit)).scalars())
+    return _requests_in(connection, "pending", limit)
+
+
+@functools.cache
+def _of_state() -> Any:
+    return select(access.c.request_id).where(access.c.state == bindparam("state")).distinct().limit(bindparam("most"))
+
+
+def _requests_in(connection: Connection, state: str, limit: int) -> list[str]:
+    return list(connection.execute(_of_state(), {"state": state, "most": limit}).scalars())
 
 
 def next_retry(connection: Connection, request: str) -> str | None:
@@ -255,8 +263,7 @@ def leaving(connection: Connection, limit: int, request: str) -> list[Row]:
 
 def requests_leaving(connection: Connection, limit: int) -> list[str]:
     """The requests with copies that must leave their path."""
-    return list(connection.execute(
-        select(access.c.request_id).where(access.c.state == "leaving").distinct().limit(limit)).scalars())
+    return _requests_in(connection, "leaving", limit)
 
 
 def is_leaving(connection: Connection, instance: str) -> bool:
@@ -267,7 +274,12 @@ def is_leaving(connection: Connection, instance: str) -> bool:
 
 def purging(connection: Connection, limit: int) -> list[Row]:
     """Copies that are being removed for good."""
-    return _rows(connection, select(access).where(access.c.state == "purging").limit(limit))
+    return [dict(row) for row in connection.execute(_purging(), {"most": limit}).mappings()]
+
+
+@functools.cache
+def _purging() -> Any:
+    return select(access).where(access.c.state == "purging").limit(bindparam("most"))
 
 
 def data_of(connection: Connection, instance: str) -> list[str]:
@@ -278,7 +290,12 @@ def data_of(connection: Connection, instance: str) -> list[str]:
 
 def undos_before(connection: Connection, stamp: str, limit: int) -> list[Row]:
     """The undos that began before this time and came to no end."""
-    return _rows(connection, select(undoing_table).where(undoing_table.c.at < stamp).limit(limit))
+    return [dict(row) for row in connection.execute(_undos_before(), {"at": stamp, "most": limit}).mappings()]
+
+
+@functools.cache
+def _undos_before() -> Any:
+    return select(undoing_table).where(undoing_table.c.at < bindparam("at")).limit(bindparam("most"))
 
 
 def with_copies_at(connection: Connection, target: str, after: Sequence[str] | None, limit: int) -> list[Row]:
@@ -328,7 +345,12 @@ def ready_count(connection: Connection, request: str) -> int:
 
 def to_purge(connection: Connection, now: str, limit: int) -> list[Row]:
     """Trashed copies whose grace time is over."""
-    return _rows(connection, select(access).where(access.c.state == "trashed", access.c.purge_at <= now).limit(limit))
+    return [dict(row) for row in connection.execute(_to_purge(), {"now": now, "most": limit}).mappings()]
+
+
+@functools.cache
+def _to_purge() -> Any:
+    return select(access).where(access.c.state == "trashed", access.c.purge_at <= bindparam("now")).limit(bindparam("most"))
 
 
 def left_on(connection: Connection, data: Sequence[str]) -> list[Row]:

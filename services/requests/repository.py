@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, func, or_, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 
-from services.requests.models import METADATA, REFERENCE, REQUEST, counter_table, reference_table, request_table
+from services.requests.models import METADATA, REFERENCE, REQUEST, arrival_table, counter_table, reference_table, request_table
 from shared.lists import Lister
 from shared.storage.record import Row
 from shared.storage.unit_of_work import UnitOfWork
@@ -104,9 +104,25 @@ def instances_of_family(connection: Connection, request: str) -> int:
 
 def swaps_over(connection: Connection, state: str, now: str) -> list[str]:
     """References whose change of place can be undone no more."""
+    return [row.id for row in connection.execute(_swaps()) if row.swap["state"] == state and row.swap["until"] < now]
+
+
+@functools.cache
+def _swaps() -> Any:
     table = reference_table
-    return [row.id for row in connection.execute(select(table.c.id, table.c.swap).where(
-        table.c.swap.is_not(None), table.c.destroyed_at.is_(None))) if row.swap["state"] == state and row.swap["until"] < now]
+    return select(table.c.id, table.c.swap).where(table.c.swap.is_not(None), table.c.destroyed_at.is_(None))
+
+
+@functools.cache
+def _arrived() -> Any:
+    table = arrival_table
+    return select(table.c.request_id).group_by(table.c.request_id).having(
+        (func.max(table.c.at) < bindparam("quiet")) | (func.min(table.c.at) < bindparam("latest"))).limit(100)
+
+
+def arrived(connection: Connection, quiet_since: str, at_latest: str) -> list[str]:
+    """The standing requests for which data has come, and none since ``quiet_since``; or the first before ``at_latest``."""
+    return list(connection.execute(_arrived(), {"quiet": quiet_since, "latest": at_latest}).scalars())
 
 
 def next_number(uow: UnitOfWork, owner: str, noun: str) -> int:

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, select
 
 from services.requests import handlers, repository
 from services.requests.models import REFERENCE, REQUEST, arrival_table, request_table
@@ -54,11 +54,8 @@ def on_data(uses: Uses, messages: Sequence[Any]) -> None:
 
 def sweep(uses: Uses) -> int:
     """Attach what has come; returns how many Data."""
-    table = arrival_table
     with uses.db.reading() as connection:
-        due = [row.request_id for row in connection.execute(
-            select(table.c.request_id).group_by(table.c.request_id).having(
-                (func.max(table.c.at) < clock.stamp_in(-QUIET_S)) | (func.min(table.c.at) < clock.stamp_in(-AT_LATEST_S))).limit(100))]
+        due = repository.arrived(connection, clock.stamp_in(-QUIET_S), clock.stamp_in(-AT_LATEST_S))
     attached = 0
     for request in due:
         try:
