@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import update
 
-from services.instances import moving, pins, removing, repository, rules
+from services.instances import looking, moving, pins, removing, repository, rules
 from services.instances.models import INSTANCE, instance_table, render
 from shared.hosting.uses import Uses
 from shared.kernel import clock
@@ -83,7 +83,7 @@ def used(uses: Uses, row: Mapping[str, Any]) -> None:
 def sweep(uses: Uses) -> dict[str, int]:
     """End the pins and instances whose time is over, and warn of those that end soon. Returns how many of each."""
     with uses.db.reading() as connection:
-        if not repository.any_due(connection, clock.stamp()):
+        if not looking.any_due(connection, clock.stamp()):
             return {"unpinned": 0, "expired": 0, "warned": 0}
     return {"unpinned": pins.end_over(uses), "expired": _end_over(uses), "warned": _warn(uses)}
 

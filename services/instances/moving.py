@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, update
 
-from services.instances import failover, provisioning, relocating, removing, repository, rules, undoing
+from services.instances import failover, looking, provisioning, relocating, removing, repository, rules, undoing
 from services.instances.leases import end_lease, lease
 from services.instances.models import INSTANCE, access_table, shown
 from shared.hosting.uses import Uses
@@ -395,6 +395,6 @@ def _release(uses: Uses, request: str) -> None:
 def resume(uses: Uses) -> None:
     """Take up what is pending and in nobody's hands; called when the service starts and by the sweep."""
     with uses.db.reading() as connection:
-        waiting = repository.requests_with_pending(connection, 100)
+        waiting = looking.requests_with_pending(connection, 100)
     for request in waiting:
         start(uses, request, caught=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import update
 
-from services.instances import moving, pins, relocating, repository, undoing
+from services.instances import looking, moving, pins, relocating, repository, undoing
 from services.instances.leases import end_lease, lease
 from services.instances.models import INSTANCE, access_table
 from shared.hosting.uses import Uses
@@ -162,7 +162,7 @@ def _take_off(uses: Uses, rows: Sequence[Row]) -> int:
 def clear_all(uses: Uses) -> None:
     """Take from their paths what whoever destroyed it could not."""
     with uses.db.reading() as connection:
-        requests = repository.requests_leaving(connection, 100)
+        requests = looking.requests_leaving(connection, 100)
     for request in requests:
         clear(uses, request, caught=True)
 
@@ -170,11 +170,11 @@ def clear_all(uses: Uses) -> None:
 def purge_due(uses: Uses) -> int:
     """Remove for good what lies in the trash since longer than its grace time. What is being purged cannot come back."""
     with uses.db.reading() as connection:
-        due = repository.to_purge(connection, clock.stamp(), CHUNK)
+        due = looking.to_purge(connection, clock.stamp(), CHUNK)
     with uses.db.transaction() as uow:
         repository.mark(uow.connection, [(row["instance_id"], row["data_id"]) for row in due], {"state": "purging"}, "trashed")
     with uses.db.reading() as connection:
-        rows = repository.purging(connection, CHUNK)
+        rows = looking.purging(connection, CHUNK)
     _do(uses, "purge", rows, {"state": "purged"}, "purging")
     return len(rows)
 

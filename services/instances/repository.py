@@ -1,11 +1,10 @@
 """The queries of the service, each with a name and a sentence."""
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, func, or_, select, update
+from sqlalchemy import Connection, and_, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from services.instances.models import INSTANCE, METADATA, access_table as access, instance_table as table, made_table, undoing_table
@@ -51,18 +50,6 @@ def _due(connection: Connection, ids: Sequence[str] | None, limit: int, *conditi
         conditions = (*conditions, table.c.id.in_(list(ids)))
     # Few are due of the many that live: the state is kept from being looked up, so that the index of the time is.
     return _rows(connection, select(table).where(func.coalesce(table.c.state, "").in_(LIVE), *conditions).limit(limit))
-
-
-@functools.cache
-def _any_due() -> Any:
-    now = bindparam("now")
-    return select(table.c.id).where(table.c.state.in_(LIVE), or_(
-        table.c.expires_at <= now, table.c.warn_at <= now, table.c.pinned_until <= now)).limit(1)
-
-
-def any_due(connection: Connection, now: str) -> bool:
-    """Whether time has brought anything at all: the end of a pin or an instance, or the moment to warn of one."""
-    return connection.execute(_any_due(), {"now": now}).first() is not None
 
 
 def _free(now: str) -> Any:
@@ -233,20 +220,6 @@ def pending(connection: Connection, request: str, now: str, limit: int) -> list[
         or_(access.c.retry_at.is_(None), access.c.retry_at <= now)).order_by(access.c.instance_id, access.c.position).limit(limit))
 
 
-def requests_with_pending(connection: Connection, limit: int) -> list[str]:
-    """The requests that wait for bytes."""
-    return _requests_in(connection, "pending", limit)
-
-
-@functools.cache
-def _of_state() -> Any:
-    return select(access.c.request_id).where(access.c.state == bindparam("state")).distinct().limit(bindparam("most"))
-
-
-def _requests_in(connection: Connection, state: str, limit: int) -> list[str]:
-    return list(connection.execute(_of_state(), {"state": state, "most": limit}).scalars())
-
-
 def next_retry(connection: Connection, request: str) -> str | None:
     """When the next pending entry of a request is due; None when nothing is pending."""
     row = connection.execute(select(func.count(), func.min(func.coalesce(access.c.retry_at, "")))
@@ -261,41 +234,16 @@ def leaving(connection: Connection, limit: int, request: str) -> list[Row]:
     return _rows(connection, select(access).where(access.c.state == "leaving", access.c.request_id == request).limit(limit))
 
 
-def requests_leaving(connection: Connection, limit: int) -> list[str]:
-    """The requests with copies that must leave their path."""
-    return _requests_in(connection, "leaving", limit)
-
-
 def is_leaving(connection: Connection, instance: str) -> bool:
     """Whether copies of an instance are still at their path, or on the way to the trash."""
     return connection.execute(select(access.c.data_id).where(
         access.c.instance_id == instance, access.c.state == "leaving").limit(1)).first() is not None
 
 
-def purging(connection: Connection, limit: int) -> list[Row]:
-    """Copies that are being removed for good."""
-    return [dict(row) for row in connection.execute(_purging(), {"most": limit}).mappings()]
-
-
-@functools.cache
-def _purging() -> Any:
-    return select(access).where(access.c.state == "purging").limit(bindparam("most"))
-
-
 def data_of(connection: Connection, instance: str) -> list[str]:
     """The data of an instance."""
     return list(connection.execute(select(access.c.data_id).where(access.c.instance_id == instance)
                                    .order_by(access.c.position)).scalars())
-
-
-def undos_before(connection: Connection, stamp: str, limit: int) -> list[Row]:
-    """The undos that began before this time and came to no end."""
-    return [dict(row) for row in connection.execute(_undos_before(), {"at": stamp, "most": limit}).mappings()]
-
-
-@functools.cache
-def _undos_before() -> Any:
-    return select(undoing_table).where(undoing_table.c.at < bindparam("at")).limit(bindparam("most"))
 
 
 def with_copies_at(connection: Connection, target: str, after: Sequence[str] | None, limit: int) -> list[Row]:
@@ -341,16 +289,6 @@ def ready_count(connection: Connection, request: str) -> int:
     """How many instances of a request are Ready."""
     return connection.execute(select(func.count()).select_from(table).where(
         table.c.request_id == request, table.c.state == "Ready")).scalar_one()
-
-
-def to_purge(connection: Connection, now: str, limit: int) -> list[Row]:
-    """Trashed copies whose grace time is over."""
-    return [dict(row) for row in connection.execute(_to_purge(), {"now": now, "most": limit}).mappings()]
-
-
-@functools.cache
-def _to_purge() -> Any:
-    return select(access).where(access.c.state == "trashed", access.c.purge_at <= bindparam("now")).limit(bindparam("most"))
 
 
 def left_on(connection: Connection, data: Sequence[str]) -> list[Row]:

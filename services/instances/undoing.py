@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import case, delete, insert, update
 from sqlalchemy.exc import IntegrityError
 
-from services.instances import moving, removing, repository
+from services.instances import looking, moving, removing, repository
 from services.instances.models import INSTANCE, access_table, render, shown, undoing_table
 from shared.hosting.uses import Uses
 from shared.kernel import clock
@@ -179,7 +179,7 @@ def sweep(uses: Uses) -> int:
     # An embedded mesh is one process: what began before it has died with the one before.
     before = max(clock.stamp_in(-DEAD_S), uses.parts["movers"].since if uses.db.is_sqlite else "")
     with uses.db.reading() as connection:
-        dead = repository.undos_before(connection, before, 100)
+        dead = looking.undos_before(connection, before, 100)
     uses.caught("undos_given_up", len(dead))
     for note in dead:
         log.warning("the undo of %s died half way; what it claimed is given back", note["instance_id"])
