@@ -3,7 +3,7 @@
     python -m benchmarks.observability [--rounds 6] [--seconds 8] [--clients 4]
 
 Two embedded servers live side by side and are asked in turns, so that both have the same machine. The one with nothing is started by
-``benchmarks.unobserved``, which takes the counting out; the other exports every trace to a sink on this machine, looks at its
+``benchmarks.unobserved``, which takes the counting out; the other exports traces (the part that --sample says) to a sink on this machine, looks at its
 figures every second, logs at level info as JSON, and is scraped every second. A figure is the median of the rounds' ratios.
 """
 from __future__ import annotations
@@ -88,6 +88,7 @@ def main() -> None:
     options.add_argument("--rounds", type=int, default=6)
     options.add_argument("--seconds", type=float, default=8)
     options.add_argument("--clients", type=int, default=4)
+    options.add_argument("--sample", type=float, default=0.1, help="which part of the traces is kept")
     given = options.parse_args()
     port = free_port()
     sink = subprocess.Popen([sys.executable, "-c", SINK, str(port)])
@@ -98,7 +99,7 @@ def main() -> None:
         off = EdgemereServer(folder / "off", options=["--config", str(folder / "unwatched.yaml")],
                              program=[sys.executable, str(ROOT / "benchmarks" / "unobserved.py")])
         on = EdgemereServer(folder / "on", options=["--config", str(folder / "watched.yaml")],
-                            environment={"EDGEMERE_TRACING": f"http://127.0.0.1:{port}/v1/traces"})
+                            environment={"EDGEMERE_TRACING": f"http://127.0.0.1:{port}/v1/traces", "EDGEMERE_TRACING_SAMPLE": str(given.sample)})
         over = threading.Event()
 
         def scrape() -> None:
@@ -122,6 +123,7 @@ def main() -> None:
                     print(f"{name}: nothing {statistics.median(rates[off][1:]):.0f}/s, everything {statistics.median(rates[on][1:]):.0f}/s; "
                           f"costs {(1 - statistics.median(ratios)) * 100:.1f} % (rounds: {', '.join(f'{(1 - ratio) * 100:.1f}' for ratio in ratios)})",
                           flush=True)
+                over.set()
         finally:
             over.set()
             sink.kill()

@@ -16,6 +16,7 @@ from shared.kernel.version import VERSION
 
 log = logging.getLogger(__name__)
 SCOPE = "edgemere"
+UNSAMPLED = "-00"
 
 
 class Tracing:
@@ -83,6 +84,9 @@ class OpenTelemetryTracer:
         self._kinds = {"server": kinds.SERVER, "client": kinds.CLIENT, "consumer": kinds.CONSUMER, "internal": kinds.INTERNAL}
 
     def begin(self, name: str, kind: str, traceparent: str = "", links: Sequence[str] = (), **attributes: Any) -> Span:
+        if traceparent.endswith(UNSAMPLED) and traceparent_of(traceparent):
+            # Whoever began it keeps nothing of it: then nothing need be made either.
+            return NO_TRACER.begin(name, kind, traceparent)
         return _Span(self._start(name, kind, traceparent, links, attributes, None), self._trace)
 
     def record(self, name: str, kind: str, traceparent: str, began_ns: int, ended_ns: int, error: str = "",

@@ -66,7 +66,7 @@ def _check_trace(spans: list[Any]) -> None:
 
 def test_one_trace_has_every_hop_of_a_request(edgemere_server, tmp_path):
     with Collector() as collector:
-        server = edgemere_server(environment={"EDGEMERE_TRACING": collector.endpoint, "EDGEMERE_LOG_LEVEL": "debug"})
+        server = edgemere_server(environment={"EDGEMERE_TRACING": collector.endpoint, "EDGEMERE_TRACING_SAMPLE": "1"})
         done = _copies(server.url, tmp_path, traceparent=f"00-{TRACE}-{CALLER}-01")
         assert done["state"] == "Satisfied"
         spans = collector.trace(TRACE, _is_whole)
