@@ -21,6 +21,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from tests.support.ports import free_port
 from tests.support.servers import ROOT, EdgemereServer
 
@@ -58,8 +60,11 @@ def whole(connection: http.client.HTTPConnection, request: str) -> None:
     assert ask(connection, f"{DO}/datarequest/create", {"query": "source:camera"})["state"] == "Satisfied"
 
 
-def rate(server: EdgemereServer, work: Any, request: str, clients: int, seconds: float) -> float:
-    """How many a second."""
+def rate(server: EdgemereServer, work: Any, request: str, clients: int, seconds: float) -> tuple[float, float]:
+    """How many a second, and the milliseconds of processor time that the server took for each: what counts on a busy machine."""
+    assert server.process is not None
+    process = psutil.Process(server.process.pid)
+    before = sum(process.cpu_times()[:2])
     end, counts = time.monotonic() + seconds, [0] * clients
 
     def client(number: int) -> None:
@@ -74,7 +79,7 @@ def rate(server: EdgemereServer, work: Any, request: str, clients: int, seconds:
         thread.start()
     for thread in threads:
         thread.join()
-    return sum(counts) / (time.monotonic() - began)
+    return sum(counts) / (time.monotonic() - began), (sum(process.cpu_times()[:2]) - before) * 1000 / max(1, sum(counts))
 
 
 def prepared(server: EdgemereServer) -> str:
@@ -119,10 +124,12 @@ def main() -> None:
                             rates[server].append(rate(server, work, requests[server], given.clients, given.seconds if number else 2))
                         # The first round warms up.
                         if number:
-                            ratios.append(rates[on][-1] / rates[off][-1])
-                    print(f"{name}: nothing {statistics.median(rates[off][1:]):.0f}/s, everything {statistics.median(rates[on][1:]):.0f}/s; "
-                          f"costs {(1 - statistics.median(ratios)) * 100:.1f} % (rounds: {', '.join(f'{(1 - ratio) * 100:.1f}' for ratio in ratios)})",
-                          flush=True)
+                            ratios.append([got / floor for got, floor in zip(rates[on][-1], rates[off][-1], strict=True)])
+                    for at, unit in ((0, "/s"), (1, " ms of processor time")):
+                        floor, got = (statistics.median(one[at] for one in rates[server][1:]) for server in (off, on))
+                        print(f"{name}: nothing {floor:.2f}{unit}, everything {got:.2f}{unit}; {(statistics.median(r[at] for r in ratios) - 1) * 100:+.1f} % "
+                              f"(rounds: {', '.join(f'{(r[at] - 1) * 100:+.1f}' for r in ratios)})",
+                              flush=True)
                 over.set()
         finally:
             over.set()
