@@ -14,7 +14,7 @@ from .client import Edgemere, connect
 from .data import Data
 from .errors import (
     Conflict, DeadlineExceeded, Denied, EdgemereError, Failed, Invalid, Malformed, MethodNotAllowed, NoCapacity, NotFound, NotLocal,
-    NotVerified, NotYet, PreconditionFailed, TooLarge, TooMany, Unavailable, Unreachable, VersionConflict,
+    NotVerified, NotYet, PreconditionFailed, TooLarge, TooMany, Unauthenticated, Unavailable, Unreachable, VersionConflict,
 )
 
 edgemere = connect()
@@ -23,5 +23,5 @@ do, fmdm = edgemere.do, edgemere.fmdm
 __all__ = [
     "Conflict", "Data", "DeadlineExceeded", "Denied", "Edgemere", "EdgemereError", "Failed", "Invalid", "Malformed", "MethodNotAllowed",
     "NoCapacity", "NotFound", "NotLocal", "NotVerified", "NotYet", "Object", "Page", "PreconditionFailed", "TooLarge", "TooMany",
-    "Unavailable", "Unreachable", "VersionConflict", "connect", "do", "edgemere", "fmdm",
+    "Unauthenticated", "Unavailable", "Unreachable", "VersionConflict", "connect", "do", "edgemere", "fmdm",
 ]

@@ -31,7 +31,11 @@ class Malformed(EdgemereError):
 
 
 class Denied(EdgemereError):
-    """401, 403: this may not be done from here."""
+    """403: this may not be done from here, or not by this caller."""
+
+
+class Unauthenticated(Denied):
+    """401: the server wants a key or token, or does not believe the one that came; the code says why."""
 
 
 class NotFound(EdgemereError):
@@ -103,7 +107,7 @@ class NotLocal(EdgemereError):
 
 
 _KINDS = {
-    400: Malformed, 401: Denied, 403: Denied, 404: NotFound, 405: MethodNotAllowed, 409: Conflict, 412: PreconditionFailed, 413: TooLarge,
+    400: Malformed, 401: Unauthenticated, 403: Denied, 404: NotFound, 405: MethodNotAllowed, 409: Conflict, 412: PreconditionFailed, 413: TooLarge,
     422: Invalid, 429: TooMany, 501: NotYet, 503: Unavailable, 504: DeadlineExceeded,
 }
 
