@@ -295,10 +295,10 @@ def test_messages_as_handlers_get_them(delivery):
 def test_messages_as_the_log_and_the_dead_letters_keep_them(delivery):
     body = event_rules.body_of(delivery)
     its_id = event_rules.message_id(delivery, body) or event_rules.likeness(delivery)
-    row = event_rules.entry(delivery, body, its_id, NOW)
+    row = event_rules.entry(delivery, body, its_id, NOW, "")
     orjson.loads(row["body"])
     assert all("\x00" not in value for value in row.values() if isinstance(value, str))
-    event_rules.death_of(delivery, NOW)
+    event_rules.death_of(delivery, NOW, "")
 
 
 @fuzzed(

@@ -165,7 +165,7 @@ def test_the_command_line_logs_in_by_a_pipe_and_keeps_the_key_for_this_server_al
 def test_the_python_client_takes_a_key_and_says_when_it_has_ended(server):
     made = server.make_key("for-python", owner="ann", roles=["DataScientist"])
     program = ("import sys; sys.path.insert(0, 'gateway/clients/python')\nimport edgemere, os\n"
-               f"do = edgemere.connect({server.url!r}, key=os.environ['K']).do\nprint(do.identity.show()['owner'])\n"
+               f"do = edgemere.connect({server.url!r}, key=os.environ['K']).do\nprint(do.identity.show()['owner'], flush=True)\n"
                "for event in do.event.stream(after=0):\n    print(event['event'], flush=True)\n")
     process = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                env={**os.environ, "K": made["key"]})
