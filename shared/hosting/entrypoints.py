@@ -97,7 +97,8 @@ class RpcReceiver(RpcConsumer):
             return data
         if not provider.foreign:
             raise Denied("rpc.among_services", f"'{called}' is for the services of the mesh alone.",
-                         next_step="Call an action of the documents; those are for everybody.")
+                         next_step="A process of this mesh needs the same EDGEMERE_MESH_SECRET as the others; a foreign program "
+                                   "calls the actions of the documents, which are for everybody.")
         return {**data, "owner": seal.owner, "roles": list(seal.roles), "mesh": False, "credential": "", "address": "", "action": ""}
 
     def _worker_in_time(self, deadline: float | None) -> bool:

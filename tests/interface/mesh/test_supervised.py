@@ -115,14 +115,14 @@ def test_one_service_alone_tells_of_itself_and_ends_when_it_is_told_to(shared_pr
     alone = subprocess.Popen(
         [sys.executable, "-m", "gateway", "serve", "requests"], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
         env=project_environment(EDGEMERE_AMQP_URI=mesh.amqp_uri, EDGEMERE_DATABASE_URL=mesh.database_url, EDGEMERE_DATA=str(tmp_path),
+                                EDGEMERE_MESH_SECRET_FILE=str(mesh.data / "mesh.secret"),
                                 EDGEMERE_HEALTH_PORT=address.rpartition(":")[2]), start_new_session=True)
     reaper.watch_group(alone.pid)
     try:
         assert alone.stdout.readline().startswith(f"Ready: requests  (health at {address}")
-        for path in ("live", "ready"):
-            with urllib.request.urlopen(f"{address}/health/{path}", timeout=10) as answer:
-                assert json.load(answer)["ok"]
-        until(lambda: b'edgemere_handled_total{kind="' in _get(f"{address}/metrics"))
+        assert json.loads(_get(f"{address}/health/live"))["ok"]
+        assert json.loads(_get(f"{address}/health/ready"))["ok"]
+        until(lambda: b"edgemere_handled_total{" in _get(f"{address}/metrics"))
         assert b'edgemere_outbox_lag_seconds{service="requests"}' in _get(f"{address}/metrics")
         alone.terminate()
         assert alone.wait(30) == 0
