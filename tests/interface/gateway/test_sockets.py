@@ -52,7 +52,8 @@ class Socket:
 
     @property
     def sequences(self):
-        return [body["sequence"] for _, body in self.heard]
+        """Sorted: this client hands each message to a thread of its own, where one may overtake another."""
+        return sorted(body["sequence"] for _, body in self.heard)
 
 
 @pytest.fixture
