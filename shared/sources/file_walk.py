@@ -15,7 +15,7 @@ from shared.sources.documents import SIDECAR_BYTES, BadDocument, read_bounded, r
 from shared.sources.folders import files_of, is_marked, weight_of
 from shared.sources.listing import Described
 from shared.sources.media import media_type
-from shared.sources.paths import COPY_MARK, OWN_PREFIX, file_uri, from_bytes, to_bytes
+from shared.sources.paths import OWN_PREFIX, file_uri, from_bytes, to_bytes
 from shared.sources.port import Entry, Problem
 from shared.sources.tags import BadTags, described, fingerprint, folder_tags
 
@@ -96,7 +96,7 @@ class Walk:
                         status.path = path
                         yield status
                         continue
-                    if self._receives and _is_copy(opened.fd, raw):
+                    if self._receives and is_marked(opened.fd, raw):
                         continue
                     unseen.discard(path)
                     yield from self._entry(path, name, status, above, opened.fd, sidecars.pop(raw, None))
@@ -173,21 +173,6 @@ class Walk:
         mark = fingerprint(kind, size, modified_ns, media, checksum, tags)
         yield Entry(path, name, kind, size, media, stamp_of_ns(modified_ns), checksum, tags,
                     self._base_uri + file_uri(to_bytes(path) if "\\" in path else path.encode())[7:], mark)
-
-
-def _is_copy(folder: int, name: bytes) -> bool:
-    """Whether a file carries the mark of a copy that the mover made."""
-    try:
-        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
-    except OSError:
-        return False
-    try:
-        os.getxattr(fd, COPY_MARK)
-    except OSError:
-        return False
-    finally:
-        os.close(fd)
-    return True
 
 
 def _read_sidecar(folder: int, name: bytes) -> Described | Problem:

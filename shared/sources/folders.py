@@ -55,9 +55,9 @@ def manifest_checksum(sums: Iterable[tuple[bytes, str]]) -> str:
 
 
 def is_marked(folder: int, name: bytes) -> bool:
-    """Whether the folder ``name`` in an open folder is a copy that the mover made."""
+    """Whether the file or folder ``name`` in an open folder carries the mark of a copy that the mover made."""
     try:
-        fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
     except OSError:
         return False
     try:

@@ -34,6 +34,10 @@ class Socket:
         self.changed = threading.Condition()
         self.client = socketio.Client(reconnection=False)
         self.client.on("*", self._hear)
+        # As they came: the client hands each message to a thread of its own, where one may overtake another.
+        self.sequences: list[int] = []
+        hand_on = self.client.eio._trigger_event
+        self.client.eio._trigger_event = lambda event, *given, **how: self._note(event, *given) or hand_on(event, *given, **how)
         self.client.connect(world.url, socketio_path=PATH, transports=["websocket"], headers=headers)
 
     def _hear(self, event, *body):
@@ -50,10 +54,10 @@ class Socket:
             assert self.changed.wait_for(lambda: len(self.heard) >= count, limit_s), self.heard[-5:]
         return self.heard
 
-    @property
-    def sequences(self):
-        """Sorted: this client hands each message to a thread of its own, where one may overtake another."""
-        return sorted(body["sequence"] for _, body in self.heard)
+    def _note(self, event, *given):
+        if event == "message" and isinstance(given[0], str) and given[0].startswith("2["):
+            body = json.loads(given[0][1:])[1:]
+            self.sequences += [one["sequence"] for one in body if isinstance(one, dict) and "sequence" in one]
 
 
 @pytest.fixture
