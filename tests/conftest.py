@@ -5,6 +5,7 @@ import http
 import sys
 import urllib
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -27,13 +28,29 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    _give_each_its_own_address(items)
     if config.getoption("--long"):
         return
     long = [item for item in items if item.get_closest_marker("long")]
     if long:
         config.hook.pytest_deselected(items=long)
         items[:] = [item for item in items if item not in long]
+
+
+def _give_each_its_own_address(items: list[pytest.Item]) -> None:
+    """Processes beside each other know tests by address and would run those that share one once, saying nothing.
+
+    Raises:
+        pytest.UsageError: two tests still have one address.
+    """
+    for item in items:
+        if getattr(item, "operation_label", None):  # schemathesis has the operation in the name; pytest 9.2 leaves it out of the address
+            item._id = type(item.id).parse(f"{item.parent.nodeid}::{item.name}")
+    shared = [address for address, count in Counter(item.nodeid for item in items).items() if count > 1]
+    if shared:
+        raise pytest.UsageError(f"Several tests have one address: {', '.join(shared[:5])}.")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
