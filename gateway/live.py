@@ -9,17 +9,29 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from shared.contracts.event import EVENTS
+from shared.contracts.table import ACTIONS
+
 # Classes whose messages are always heard; those of the others come by the ten thousand in a burst.
 HEARD = ("datarequest", "datareference", "datasource")
+
+
+def _keys() -> tuple[str, ...]:
+    """What is always heard: of the classes ``HEARD`` the messages that end a wait, as the table has it. A request says ten things and ends once."""
+    found: set[str] = set()
+    for wait in {row.wait for row in ACTIONS.values() if row.wait is not None and row.wait.noun in HEARD}:
+        names = {f"{wait.noun}.{state.lower()}" for state in wait.until} & EVENTS.keys()
+        found |= names if wait.field == "state" else {f"{wait.noun}.*"}
+    return tuple(sorted(found))
 
 
 class Live:
     """The sleepers of one gateway.
 
-    Whoever hears the bus calls ``heard`` with the messages of the classes ``nouns``, ``advanced`` and ``resumed``.
+    Whoever hears the bus calls ``heard`` with the public messages of the routing keys ``keys``, ``advanced`` and ``resumed``.
     """
 
-    nouns = HEARD
+    keys = _keys()
 
     def __init__(self) -> None:
         self._open_feed: Callable[[str], Any] | None = None

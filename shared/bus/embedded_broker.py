@@ -58,13 +58,16 @@ class EmbeddedBroker:
         except AMQPError as error:
             raise unavailable(error) from error
 
-    def readers(self, queue: str) -> int:
-        try:
-            return len(self._engine.queue(queue).consumers)
-        except NotFound:
-            return 0
-        except AMQPError as error:
-            raise unavailable(error) from error
+    def readers(self, queues: Sequence[str]) -> dict[str, int]:
+        found = dict.fromkeys(queues, 0)
+        for name in queues:
+            try:
+                found[name] = len(self._engine.queue(name).consumers)
+            except NotFound:
+                continue
+            except AMQPError as error:
+                raise unavailable(error) from error
+        return found
 
     def peek(self, queue: str, limit: int) -> list[Delivery]:
         try:

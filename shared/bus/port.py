@@ -55,8 +55,8 @@ class Broker(Protocol):
     def depths(self) -> dict[str, int]:
         """Messages in each queue that was declared here, waiting or being worked on."""
 
-    def readers(self, queue: str) -> int:
-        """How many consumers a queue has; 0 when there is no such queue."""
+    def readers(self, queues: Sequence[str]) -> dict[str, int]:
+        """How many consumers each of these queues has; 0 when there is no such queue."""
 
     def peek(self, queue: str, limit: int) -> list[Delivery]:
         """The first messages of a queue, which stay there."""

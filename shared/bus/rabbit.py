@@ -180,19 +180,10 @@ class RabbitBroker:
         self._topology = everything
 
     def depths(self) -> dict[str, int]:
-        found = {}
-        with self._asking() as channel:
-            for queue in self._topology.queues:
-                try:
-                    found[queue.name] = channel.queue_declare(queue=queue.name, passive=True).message_count
-                except NotFound:
-                    # The broker answers so by closing the channel.
-                    channel = channel.connection.channel()
-        return found
+        return {name: queue.message_count for name, queue in self._looked_at([spec.name for spec in self._topology.queues]).items()}
 
-    def readers(self, queue: str) -> int:
-        answer = self._ask(queue)
-        return answer.consumer_count if answer is not None else 0
+    def readers(self, queues: Sequence[str]) -> dict[str, int]:
+        return {**dict.fromkeys(queues, 0), **{name: queue.consumer_count for name, queue in self._looked_at(queues).items()}}
 
     def peek(self, queue: str, limit: int) -> list[Delivery]:
         found: list[Delivery] = []
@@ -283,12 +274,17 @@ class RabbitBroker:
         except AWAY as error:
             raise unavailable(error) from error
 
-    def _ask(self, queue: str) -> Any:
-        try:
-            with self._asking() as channel:
-                return channel.queue_declare(queue=queue, passive=True)
-        except NotFound:
-            return None
+    def _looked_at(self, queues: Sequence[str]) -> dict[str, Any]:
+        """What the broker says of each of these queues, over one connection; those that are not there are left out."""
+        found = {}
+        with self._asking() as channel:
+            for name in queues:
+                try:
+                    found[name] = channel.queue_declare(queue=name, passive=True)
+                except NotFound:
+                    # The broker answers so by closing the channel.
+                    channel = channel.connection.channel()
+        return found
 
 
 def _amqp(message: Message) -> amqp.Message:

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 BATCH = 400
 FEW = 100
 # While several calls have something to say, a little more of it is waited for: a turn costs more than a message.
-GATHER_S = 0.015
+GATHER_S = 0.03
 BATCH_BYTES = 8 * 1024 * 1024
 IDLE_S = 1.0
 # A file has one process: each commit wakes its relay, and nobody else writes.

@@ -34,7 +34,7 @@ BATCH_ATTEMPTS = 3
 # What comes within this time of the first message is handled with it: a transaction costs more than the messages in it.
 GATHER_S = 0.004
 # The same after a batch of more than so many.
-BUSY, GATHER_BUSY_S = 10, 0.02
+BUSY, GATHER_BUSY_S = 10, 0.05
 BATCH_PAUSES_S = (0.2, 1.0, 5.0)
 
 

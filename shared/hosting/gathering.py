@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 MOST = 20
 # After several at once a little more is waited for: a transaction costs more than the messages in it.
-GATHER_S = 0.015
+GATHER_S = 0.03
 # What waits for longer than this behind one batch is handled beside it; so many batches at most.
 BESIDE_S = 0.3
 BATCHES = 4
@@ -145,7 +145,7 @@ class OnEvents(OnEvent):
         if error is not None:
             return batch
         alone = {id(event) for event in left} if len(batch) > 1 else ()
-        self.receiver.settle_all(KombuMessage.ack, [message for event, _, message in batch if id(event) not in alone])
+        self.receiver.ack_all([message for event, _, message in batch if id(event) not in alone])
         return [item for item in batch if id(item[0]) in alone]
 
     def _done(self, events: list[EventMessage]) -> tuple[BaseException | None, Sequence[EventMessage]]:

@@ -28,7 +28,7 @@ _PAUSES_S = (0.1, 0.5, 1, 2, 5)
 class Sleepers(Protocol):
     """Whom the messages wake; ``gateway.live.Live`` is one."""
 
-    nouns: Sequence[str]
+    keys: Sequence[str]
 
     def heard(self, event: str, body: Any) -> None: ...
     def advanced(self, last_sequence: int) -> None: ...
@@ -115,7 +115,7 @@ class LiveFeeds:
 
     def __init__(self, uri: str, sleepers: Sleepers) -> None:
         self._uri, self._sleepers = uri, sleepers
-        bindings = [(PUBLIC, f"{noun}.*") for noun in sleepers.nouns]
+        bindings = [(PUBLIC, key) for key in sleepers.keys]
         self._lasting = LiveFeed(uri, [*bindings, (INTERNAL, LOG_ADVANCED), (INTERNAL, KEYS_REVOKED)], self._heard, sleepers.resumed)
         sleepers.use(self.open)
 

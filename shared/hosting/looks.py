@@ -81,9 +81,9 @@ def queues(broker: Broker) -> Sample:
     def read() -> Mapping[str, Values]:
         depths = broker.depths()
         # Retry queues have none on purpose: their messages leave by their age.
-        consumers = {(name,): float(broker.readers(name)) for name in (*depths, *rpc) if not name.startswith(RETRY)}
+        consumers = broker.readers([name for name in (*depths, *rpc) if not name.startswith(RETRY)])
         return {"edgemere_queue_messages": {(name,): float(depth) for name, depth in depths.items()},
-                "edgemere_queue_consumers": consumers}
+                "edgemere_queue_consumers": {(name,): float(count) for name, count in consumers.items()}}
 
     return Sample({
         "edgemere_queue_messages": (f"Messages that wait in each queue; those in {DEAD_QUEUE} are about to be put aside.", ("queue",)),

@@ -60,6 +60,8 @@ class Receiver(QueueConsumer):
     def __init__(self) -> None:
         super().__init__()
         self._in_flight = 0
+        self._channel: Any = None
+        self._held: set[int] = set()
         self._wire: Any = None
         self._telling = Semaphore(1)
         self.is_connected = False
@@ -90,6 +92,7 @@ class Receiver(QueueConsumer):
 
     def get_consumers(self, consumer_cls: Any, channel: Any) -> list[Consumer]:
         self._in_flight = 0
+        self._channel, self._held = channel, set()
         for provider in self._providers:
             declare(channel, provider.topology)
             consumer = Consumer(channel, queues=[provider.queue], auto_declare=provider.declares_queue,
@@ -122,31 +125,47 @@ class Receiver(QueueConsumer):
 
     def settle(self, settle: Callable[[KombuMessage], None], message: KombuMessage) -> None:
         """Ack, reject or requeue; on a connection that is gone the broker has taken the message back by itself."""
-        self._in_flight -= 1
-        try:
-            if message.channel is not None and message.channel.connection:
-                settle(message)
-        except Exception as error:
-            log.warning("a message could not be settled and will come again: %r", error)
-        if not self._consumers and self._in_flight <= 0:
-            self._wake()
+        self._settle(lambda: settle(message), [message])
 
-    def settle_all(self, settle: Callable[[KombuMessage], None], messages: Sequence[KombuMessage]) -> None:
-        """As ``settle``, of several: told to the broker in one piece, where it is one."""
-        if not messages:
-            return
-        connection = getattr(messages[0].channel, "connection", None)
-        if len(messages) == 1 or not isinstance(connection, amqp.Connection) or not connection.connected:
+    def ack_all(self, messages: Sequence[KombuMessage]) -> None:
+        """Ack several in one piece. Those before which nothing is still with a handler are acked in one word: to a quorum queue each word
+        is an entry of its log."""
+        held = self._held - {message.delivery_tag for message in messages}
+        first = min(held, default=None)
+        ready = [message for message in messages if first is None or message.delivery_tag < first]
+        if len(messages) == 1 or messages[0].channel is not self._channel:
+            ready = []
+        if ready:
+            self._settle(partial(max(ready, key=lambda message: message.delivery_tag).ack, multiple=True), ready)
+        self._settle_each([message for message in messages if message not in ready])
+
+    def _settle_each(self, messages: Sequence[KombuMessage]) -> None:
+        connection = getattr(messages[0].channel, "connection", None) if messages else None
+        if len(messages) < 2 or not isinstance(connection, amqp.Connection) or not connection.connected:
             for message in messages:
-                self.settle(settle, message)
+                self.settle(KombuMessage.ack, message)
             return
         with self._telling:
             try:
                 with in_one_piece(connection):
                     for message in messages:
-                        self.settle(settle, message)
+                        self.settle(KombuMessage.ack, message)
             except OSError as error:
                 log.warning("%d messages could not be settled and will come again: %r", len(messages), error)
+
+    def _settle(self, settle: Callable[[], None], messages: Sequence[KombuMessage]) -> None:
+        self._in_flight -= len(messages)
+        channel = messages[0].channel
+        try:
+            if channel is not None and channel.connection:
+                settle()
+                if channel is self._channel:
+                    # What could not be told stays held, so that nothing after it is acked together with it.
+                    self._held.difference_update(message.delivery_tag for message in messages)
+        except Exception as error:
+            log.warning("%d message(s) could not be settled and will come again: %r", len(messages), error)
+        if not self._consumers and self._in_flight <= 0:
+            self._wake()
 
     def _wake(self) -> None:
         interrupt = getattr(self._wire, "interrupt", None)
@@ -155,6 +174,7 @@ class Receiver(QueueConsumer):
 
     def _take(self, provider: Any, message: KombuMessage) -> None:
         self._in_flight += 1
+        self._held.add(message.delivery_tag)
         if provider.has_room():
             provider.handle(message)
         else:

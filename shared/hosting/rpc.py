@@ -240,7 +240,7 @@ class MeshClient:
             # A service that is gone leaves its queue behind; whoever waits for it should know early.
             if not asked and not self._is_there(service):
                 asked = True
-                if self._broker.readers(RPC_QUEUE_TEMPLATE.format(service)) == 0:
+                if not any(self._broker.readers([RPC_QUEUE_TEMPLATE.format(service)]).values()):
                     raise self._not_running(service)
         if call.error is not None:
             raise call.error

@@ -7,6 +7,7 @@ import time
 from shared.bus.encoding import encode
 from shared.bus.message import Message
 from shared.bus.topology import PUBLIC
+from shared.hosting.entrypoints import on_event
 from shared.hosting.gathering import on_events
 from shared.kernel.errors import NotFound
 from tests.interface.bus.stage import depth, until
@@ -133,3 +134,34 @@ def test_stopping_ends_what_is_being_handled_and_leaves_the_rest_for_the_next(st
     assert not stopping.is_alive() and done == ["m0"], "what had begun came to its end, and nothing else began"
     stage.run(Takes)
     until(lambda: sorted(done) == [f"m{n}" for n in range(5)])
+
+
+def test_what_is_still_being_handled_is_not_acked_with_what_came_after_it(stage):
+    tag, began, done, hold = stage.tag, [], [], threading.Event()
+
+    class Takes:
+        name = f"takes-{tag}"
+
+        @on_event("edgemere", f"{tag}.slow")
+        def slow(self, message):
+            began.append(message.obj)
+            if len(began) == 1:
+                hold.wait(20)
+
+        @on_events("edgemere", f"{tag}.said")
+        def said(self, messages):
+            done.append([message.obj for message in messages])
+
+    runner = stage.run(Takes)
+    stage.tell(f"{tag}.slow", "long")
+    until(lambda: began)
+    for batch in range(3):
+        stage.broker.publish_many([Message(PUBLIC, f"{tag}.said", encode({"obj": n}), id=f"{tag}-{batch}-{n}") for n in range(6)])
+        until(lambda: sum(map(len, done)) == 6 * (batch + 1))
+    time.sleep(0.2)
+    runner.kill()
+    stage.run(Takes)
+    until(lambda: began == ["long", "long"])
+    time.sleep(0.2)
+    hold.set()
+    assert sum(map(len, done)) == 18, "what was handled was acked"

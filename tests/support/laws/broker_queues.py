@@ -120,11 +120,11 @@ class QueueLaws(BrokerTrial):
     def test_the_broker_says_how_much_waits_and_who_reads(self, connect, broker, name):
         topology = event_queue(name, [(PUBLIC, name)], delays_s=())
         broker.declare(topology)
-        assert broker.is_reachable() and broker.readers(name) == 0 and broker.readers(f"{name}.none") == 0
+        assert broker.is_reachable() and broker.readers([name, f"{name}.none"]) == {name: 0, f"{name}.none": 0}
         broker.publish_many([Message(PUBLIC, name, b"1", id="1"), Message(PUBLIC, name, b"2", id="2")])
         until(lambda: broker.depths().get(name) == 2)
         Reader(connect(), name)
-        until(lambda: broker.readers(name) == 1)
+        until(lambda: broker.readers([f"{name}.none", name])[name] == 1)
 
     # --- cost --------------------------------------------------------------------------------------------------
 
