@@ -69,10 +69,12 @@ class Mesh:
             time.sleep(0.05)
 
     def rest(self) -> None:
-        """Wait until every request has ended and every message is in the log."""
+        """Wait until every request and every scan has ended and every message is in the log."""
         deadline, last, since = time.monotonic() + REST_LIMIT_S, -1, time.monotonic()
         while time.monotonic() < deadline:
             still = self.call(f"{DO}/datarequest/find?attr1=state:Init,Needed,Selected,Evaluated&limit=1")["total"]
+            # A scan whose scanner was killed is taken up when its lease has ended, seconds later.
+            still += sum((source["scan"] or {}).get("state") == "running" for source in self.call(f"{FMDM}/datasource/list")["items"])
             head = self.call(f"{DO}/event/list?sort=-sequence&limit=1")["items"]
             head = head[0]["sequence"] if head else 0
             if still or head != last:
