@@ -70,20 +70,26 @@ class Bench:
         ticks = sum(sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[11:13])) for pid in self.mover.pids())
         return sum(os.times()[:4]) + ticks / os.sysconf("SC_CLK_TCK")
 
-    def compare(self, what: str, floor_name: str, reach: float, floor: Callable[[int], Any], ours: Callable[[int], Any]) -> None:
-        floors, times, floors_cpu, cpu = [], [], [], []
+    def compare(self, what: str, floor_name: str, reach: float, floor: Callable[[int], Any], ours: Callable[[int], Any],
+                forced: Callable[[int], Any] | None = None) -> None:
+        """``forced`` is the floor with its bytes on the device, which the mover promises and the floor does not."""
+        floors, times, floors_cpu, cpu, forceds = [], [], [], [], []
         for number in range(self.options.rounds):
             began = self.processor()
             floors.append(timed(lambda: floor(number)))
+            floored = self.processor()
+            if forced is not None:
+                forceds.append(timed(lambda: forced(number)))
             between = self.processor()
             times.append(timed(lambda: ours(number)))
-            floors_cpu.append(between - began)
+            floors_cpu.append(floored - began)
             cpu.append(self.processor() - between)
         best_floor, best = min(floors), min(times)
         self.figures.append({
             "what": what, "floor": floor_name, "floor_s": round(best_floor, 3), "s": round(best, 3), "ratio": round(best / best_floor, 2),
             "ratio_of_medians": round(statistics.median(times) / statistics.median(floors), 2), "reach": reach,
             "floor_cpu_s": round(min(floors_cpu), 2), "cpu_s": round(min(cpu), 2),
+            **({"forced_s": round(min(forceds), 3), "ratio_to_forced": round(best / min(forceds), 2)} if forceds else {}),
             "floors_s": [round(one, 3) for one in floors], "all_s": [round(one, 3) for one in times]})
 
     def large(self) -> None:
@@ -96,7 +102,14 @@ class Bench:
         os.sync()
         self.compare(f"copy of {self.options.size_mib} MiB, verified", "cp", 3.0,
                      lambda n: subprocess.run(["cp", source / "a", self.folder / f"large-cp-{n}"], check=True),
-                     lambda n: self.copy(source, self.items(source, ["a"], f"large-{n}")))
+                     lambda n: self.copy(source, self.items(source, ["a"], f"large-{n}")),
+                     lambda n: self.forced(source / "a", self.folder / f"large-forced-{n}"))
+
+    @staticmethod
+    def forced(source: Path, copy: Path) -> None:
+        """``cp``, and then its copy forced to the device."""
+        subprocess.run(["cp", source, copy], check=True)
+        subprocess.run(["sync", copy], check=True)
 
     def small(self) -> None:
         source = self.folder / "small"

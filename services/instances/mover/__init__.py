@@ -55,7 +55,8 @@ Error codes of items: ``source.vanished``, ``source.changed`` (not what the cata
 
 What is promised of a copy
 - Under its final name there is the whole, verified file or nothing. Until then it has a temporary name
-  ``.edgemere-<hash of key>.part`` beside it, by which a later attempt under the same key goes on after a crash.
+  ``.edgemere-<hash of key>.part`` beside it, by which a later attempt under the same key goes on after a crash; a small file has no
+  name at all (``O_TMPFILE``), where the file system knows such files, and a crash leaves nothing of it.
 - It never replaces a file. A file that is there already under this key (extended attribute ``user.edgemere.key``) with
   the right content is the result; anything else is ``target.exists``.
 - An ok result is sent after the copy was read back and found equal to the source, forced to the device (``fsync`` or ``syncfs``, which

@@ -1,8 +1,10 @@
-"""Many small copies: written (by a few threads where the source is remote), forced to the device together, renamed, and only then called done.
+"""Many small copies: written (by a few threads where the source is remote), forced to the device together, named, and only then called done.
 
 One ``syncfs`` for a batch costs about what one ``fsync`` does; a batch of one uses ``fsync``. While the device takes one batch the
 next is written, so each ``syncfs`` forces out the files of one batch and the names of the one before. Nothing has its final name
-before its bytes are on the device, and no result is sent before its name is there as well.
+before its bytes are on the device, and no result is sent before its name is there as well. Until then it has none at all, where the
+file system knows files without one: making and naming it takes half of what making and renaming it does, and a folder is held for
+one call of each file, so that two processes hardly wait for each other.
 
 Each call counts here: of a file of 4 KiB, ``cp`` makes a copy in 17 µs. So whether a copy is there already is not asked before it
 is written, but when its name turns out to be taken, or it cannot be written.
@@ -17,12 +19,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from services.instances.mover.copying import LARGE, already_there, changed, finish, keep_time, keeps_time, unchanged
-from services.instances.mover.looking import as_known, read, same_checksum, source_of
-from services.instances.mover.target import Spot, mark, part_name, remove_empty, rename_new, sync_file_system, sync_folders, target_error
+from services.instances.mover.looking import as_known, read, same_checksum
+from services.instances.mover.target import Spot, mark, sync_file_system, sync_folders, target_error
+from services.instances.mover.unplaced import Copy, Way
 from services.instances.mover.work import Work
 from shared.kernel.errors import EdgemereError, Unavailable
-from shared.sources.beneath import Folder, Root, source_error
-from shared.sources.file import FileSource, stat_of
+from shared.sources.beneath import Root, source_error
+from shared.sources.file import stat_of
 from shared.sources.paths import to_bytes
 from shared.sources.port import Source, Stat
 
@@ -30,44 +33,6 @@ THREADS = 1  # Of local files: a second thread waits for the interpreter more th
 THREADS_REMOTE = 8
 BATCH = 1_000
 BATCH_BYTES = 64 << 20
-_CREATE = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-
-
-class _Way:
-    """From one folder to another, which stay open: most items of a batch share it. Source and target may be on this machine or not."""
-
-    __slots__ = ("source", "source_folder", "target", "root", "folder_path", "folder")
-
-    def __init__(self, work: Work, item: Mapping[str, Any]) -> None:
-        """
-        Raises:
-            EdgemereError: a place cannot be opened, or takes no copies.
-            OSError: of the target's folder, which is made.
-        """
-        self.source = source_of(work, item)
-        self.target = work.place(item, "target")
-        spot = Spot(self.target, item["key"], item["target_path"])
-        self.root, self.folder_path, self.folder = spot.root, spot.folder_path, spot.folder(create=True)
-        self.source_folder: Folder | None = None
-        if isinstance(self.source, FileSource):
-            try:
-                self.source_folder = self.source.root.folder(to_bytes(item["path"]).rpartition(b"/")[0])
-            except OSError as error:
-                raise source_error(error, item["path"]) from None
-
-    def again(self) -> None:
-        """Make the target's folder anew: it was empty, and somebody who removed the last copy in it took it away meanwhile."""
-        self.root.forget(self.folder_path)
-        self.folder = self.root.folder(self.folder_path, create=True)
-
-
-class _Copy:
-    """A copy under its temporary name ``part``."""
-
-    __slots__ = ("item", "way", "part", "name", "size", "checksum")
-
-    def __init__(self, item: Mapping[str, Any], way: _Way, part: bytes, name: bytes, size: int, checksum: str) -> None:
-        self.item, self.way, self.part, self.name, self.size, self.checksum = item, way, part, name, size, checksum
 
 
 def copy_small(work: Work, items: Sequence[Mapping[str, Any]]) -> None:
@@ -100,8 +65,8 @@ class _Line:
 
     def __init__(self, work: Work) -> None:
         self._work = work
-        self._written: list[_Copy] = []
-        self._placed: list[_Copy] = []
+        self._written: list[Copy] = []
+        self._placed: list[Copy] = []
         self._sync: _Sync | None = None
 
     def take(self, items: Sequence[Mapping[str, Any]], last: bool = False) -> None:
@@ -132,12 +97,12 @@ class _Line:
             failed = error
         for copy in placed:
             if failed is not None:
-                _give_up(self._work, copy, copy.name, target_error(failed, copy.item["target_path"]))
+                _give_up(self._work, copy, target_error(failed, copy.item["target_path"]), placed=True)
             else:
                 finish(self._work, copy.item, copy.size, copy.checksum, copy.size)
         for copy in written:
             if failed is not None:
-                _give_up(self._work, copy, copy.part, target_error(failed, copy.item["target_path"]))
+                _give_up(self._work, copy, target_error(failed, copy.item["target_path"]))
             elif _place(self._work, copy):
                 self._placed.append(copy)
 
@@ -164,14 +129,14 @@ class _Sync:
             raise self._error
 
 
-def _written(work: Work, items: Sequence[Mapping[str, Any]], alone: bool) -> list[_Copy]:
+def _written(work: Work, items: Sequence[Mapping[str, Any]], alone: bool) -> list[Copy]:
     """The copies of a batch under their temporary names; what cannot be copied has its result."""
-    written: list[_Copy] = []
+    written: list[Copy] = []
     remaining = iter(items)
     lock = threading.Lock()
 
     def serve() -> None:
-        ways: dict[Any, _Way] = {}
+        ways: dict[Any, Way] = {}
         while True:
             with lock:
                 some = list(itertools.islice(remaining, 8))
@@ -207,7 +172,7 @@ def _width(work: Work, items: Sequence[Mapping[str, Any]]) -> int:
     return THREADS_REMOTE if remote else THREADS
 
 
-def _write(work: Work, item: Mapping[str, Any], ways: dict[Any, _Way], alone: bool) -> _Copy | None:
+def _write(work: Work, item: Mapping[str, Any], ways: dict[Any, Way], alone: bool) -> Copy | None:
     """Read, write, read back, compare; None when an earlier attempt had put the copy in place (and its result is said)."""
     try:
         way = _way(work, item, ways)
@@ -216,27 +181,26 @@ def _write(work: Work, item: Mapping[str, Any], ways: dict[Any, _Way], alone: bo
             work.pace(item, len(content))
         checksum = "sha256:" + hashlib.sha256(content).hexdigest()
         same_checksum(item, checksum)
-        key = item["key"].encode()
-        part = part_name(key)
-        _write_part(item, way, (key, part), content, alone, before)
+        copy = Copy(item, way, to_bytes(item["target_path"]).rpartition(b"/")[2], len(content), checksum)
+        _write_part(copy, content, alone, before)
     except OSError as error:
         # Where there is no room left, that may be because the copy is there.
         if not _is_there(work, item):
             raise target_error(error, item["target_path"]) from None
         return None
-    return _Copy(item, way, part, to_bytes(item["target_path"]).rpartition(b"/")[2], len(content), checksum)
+    return copy
 
 
-def _way(work: Work, item: Mapping[str, Any], ways: dict[Any, _Way]) -> _Way:
+def _way(work: Work, item: Mapping[str, Any], ways: dict[Any, Way]) -> Way:
     """The item's way, which is kept (one at a time) for those that follow."""
     source, target = item.get("source"), item.get("target")
     if not isinstance(source, str) or not isinstance(target, str):
-        return _Way(work, item)  # An inline place has no name to know it by.
+        return Way(work, item)  # An inline place has no name to know it by.
     key = (source, item["path"].rpartition("/")[0], target, item["target_path"].rpartition("/")[0])
     way = ways.get(key)
     if way is None:
         ways.clear()
-        ways[key] = way = _Way(work, item)
+        ways[key] = way = Way(work, item)
     return way
 
 
@@ -265,7 +229,7 @@ def _content(item: Mapping[str, Any], source: Source) -> tuple[Stat, bytes]:
     return before, content
 
 
-def _content_of_file(item: Mapping[str, Any], way: _Way) -> tuple[os.stat_result, bytes]:
+def _content_of_file(item: Mapping[str, Any], way: Way) -> tuple[os.stat_result, bytes]:
     """The same of a local file with half the calls: the open file tells by its ctime whether anybody touched it."""
     path, source = item["path"], way.source
     fd, before = source.root.open_in(way.source_folder, path)
@@ -302,14 +266,10 @@ def _whole(stream: Any, expected: int, path: str) -> bytes:
     return content
 
 
-def _write_part(item: Mapping[str, Any], way: _Way, named: tuple[bytes, bytes], content: bytes, alone: bool,
-                before: Stat | os.stat_result) -> None:
-    key, part = named
-    try:
-        fd = os.open(part, _CREATE, 0o666, dir_fd=way.folder.fd)
-    except FileNotFoundError:
-        way.again()
-        fd = os.open(part, _CREATE, 0o666, dir_fd=way.folder.fd)
+def _write_part(copy: Copy, content: bytes, alone: bool, before: Stat | os.stat_result) -> None:
+    item = copy.item
+    key = item["key"].encode()
+    fd = copy.open(key)
     try:
         mark(fd, key)
         done = os.write(fd, content)
@@ -323,41 +283,40 @@ def _write_part(item: Mapping[str, Any], way: _Way, named: tuple[bytes, bytes], 
             raise Unavailable("checksum_mismatch", f"What was written to '{item['target_path']}' is not what is read back.",
                               next_step="Look at the target's disk.")
     except BaseException:
-        os.unlink(part, dir_fd=way.folder.fd)
-        remove_empty(way.root, way.folder_path)
+        copy.remove()
         raise
     finally:
-        os.close(fd)
+        if copy.part is not None:
+            os.close(fd)
 
 
-def _place(work: Work, copy: _Copy) -> bool:
+def _place(work: Work, copy: Copy) -> bool:
     """Give a copy its name; False where that was not possible, and its result is said."""
     try:
         work.check()
-        folder = copy.way.folder.fd
         try:
-            rename_new(folder, copy.part, folder, copy.name)
+            copy.place()
             return True
         except FileExistsError:
             if not _is_there(work, copy.item):
                 raise
+            copy.close()
     except OSError as error:
-        _give_up(work, copy, copy.part, target_error(error, copy.item["target_path"]))
+        _give_up(work, copy, target_error(error, copy.item["target_path"]))
     except EdgemereError as error:
-        _give_up(work, copy, copy.part, error)
+        _give_up(work, copy, error)
     return False
 
 
-def _give_up(work: Work, copy: _Copy, name: bytes, error: Exception) -> None:
+def _give_up(work: Work, copy: Copy, error: Exception, placed: bool = False) -> None:
     try:
-        os.unlink(name, dir_fd=copy.way.folder.fd)
-        remove_empty(copy.way.root, copy.way.folder_path)
+        copy.remove(placed)
     except OSError:
         pass
     work.failed(copy.item, error)
 
 
-def _sync_folders(placed: Sequence[_Copy]) -> None:
+def _sync_folders(placed: Sequence[Copy]) -> None:
     by_root: dict[Root, set[bytes]] = {}
     for copy in placed:
         by_root.setdefault(copy.way.root, set()).add(copy.way.folder_path)

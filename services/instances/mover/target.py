@@ -9,6 +9,7 @@ import errno
 import functools
 import hashlib
 import os
+import resource
 import stat
 from typing import Any
 
@@ -20,6 +21,9 @@ TRASH = b".edgemere-trash"
 FSYNCS = 8
 _PART = OWN_PREFIX.encode() + b"%b.part"
 _NOREPLACE = 1
+_UNNAMED = os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC
+_AT_FDCWD, _AT_SYMLINK_FOLLOW, _AT_EMPTY_PATH = -100, 0x400, 0x1000
+_OWN_FDS = b"/proc/self/fd/"
 
 
 class Spot:
@@ -98,6 +102,7 @@ def mark_of(fd: int) -> bytes | None:
 def _libc() -> Any:
     libc = ctypes.CDLL(None, use_errno=True)
     libc.renameat2.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
+    libc.linkat.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_int)
     return libc
 
 
@@ -110,6 +115,40 @@ def rename_new(from_folder: int, old: bytes, to_folder: int, new: bytes) -> None
         raise OSError(number, os.strerror(number))
     os.link(old, new, src_dir_fd=from_folder, dst_dir_fd=to_folder, follow_symlinks=False)
     os.unlink(old, dir_fd=from_folder)
+
+
+@functools.cache
+def _unnamed_below() -> int:
+    """Files without a name are opened up to this descriptor: half of those that the process may have."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2 if os.path.isdir(_OWN_FDS) else 0
+
+
+def open_unnamed(folder: int) -> int | None:
+    """A new file that is in no folder yet, so that no other process waits for the folder meanwhile, and nothing is left by a crash.
+
+    None where the file system of the folder does not know such files, or too many are open: then the file needs a temporary name.
+    """
+    try:
+        fd = os.open(b".", _UNNAMED, 0o666, dir_fd=folder)
+    except OSError:
+        return None  # Whatever it was, making the file under a name tells it.
+    if fd >= _unnamed_below():
+        os.close(fd)
+        return None
+    return fd
+
+
+def name_unnamed(fd: int, folder: int, name: bytes) -> None:
+    """Give a file of ``open_unnamed`` its name. Raises OSError: FileExistsError where it is taken, FileNotFoundError where the folder is gone."""
+    if _libc().linkat(fd, b"", folder, name, _AT_EMPTY_PATH) == 0:
+        return
+    number = ctypes.get_errno()
+    # Kernels before 6.10 allow the first to privileged processes only.
+    if number == errno.ENOENT:
+        if _libc().linkat(_AT_FDCWD, b"%b%d" % (_OWN_FDS, fd), folder, name, _AT_SYMLINK_FOLLOW) == 0:
+            return
+        number = ctypes.get_errno()
+    raise OSError(number, os.strerror(number))
 
 
 def sync_file_system(fd: int) -> None:

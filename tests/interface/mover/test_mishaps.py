@@ -160,3 +160,33 @@ def test_a_mover_without_a_parent_ends(bench: Bench) -> None:
     process = bench.pool._workers[0].process
     bench.pool.stop()
     assert process.returncode is not None
+
+
+def test_small_files_of_a_killed_copy_are_whole_or_not_there(bench: Bench) -> None:
+    items = [item(f"k:{number}", f"{number}") for number in range(6_000)]
+    for number in range(len(items)):
+        bench.file(f"{number}", b"%06d" % number * 100)
+    handle = bench.submit("copy", *items)
+    next(message for message in handle if message.get("results"))
+    os.kill(bench.pool.pids()[0], signal.SIGKILL)
+    with pytest.raises(Unavailable, match="worker.died"):
+        list(handle)
+    left = bench.left()
+    assert 0 < len(left) < len(items)
+    assert all((bench.target / name).read_bytes() == (bench.source / Path(name).name).read_bytes() for name in left)
+    results = bench.run("copy", *items)
+    assert all(result["ok"] for result in results.values()) and len(bench.left()) == len(items)
+
+
+def test_more_small_files_than_may_be_open_are_copied_all_the_same(bench: Bench) -> None:
+    bench.file("warm", b"")
+    bench.run("verify", item("w", "warm"))
+    resource.prlimit(bench.pool.pids()[0], resource.RLIMIT_NOFILE, (128, 128))
+    items = [item(f"k:{number}", f"{number}") for number in range(1_500)]
+    for number in range(len(items)):
+        bench.file(f"{number}", b"%06d" % number)
+    results = bench.run("copy", *items)
+    assert all(result["ok"] for result in results.values())
+    assert len(bench.left()) == len(items) and not any(".part" in name for name in bench.left())
+    assert (bench.target / "i/1499").read_bytes() == b"001499"
+
