@@ -45,11 +45,15 @@ def live_of_request(connection: Connection, request: str, limit: int, up_to: int
     ).order_by(table.c.id).limit(limit))
 
 
+def living() -> Any:
+    """That an instance lives, said so that the state is not looked up: of the many that live few are due, and their times are indexed."""
+    return func.coalesce(table.c.state, "").in_(LIVE)
+
+
 def _due(connection: Connection, ids: Sequence[str] | None, limit: int, *conditions: Any) -> list[Row]:
     if ids is not None:
         conditions = (*conditions, table.c.id.in_(list(ids)))
-    # Few are due of the many that live: the state is kept from being looked up, so that the index of the time is.
-    return _rows(connection, select(table).where(func.coalesce(table.c.state, "").in_(LIVE), *conditions).limit(limit))
+    return _rows(connection, select(table).where(living(), *conditions).limit(limit))
 
 
 def _free(now: str) -> Any:
