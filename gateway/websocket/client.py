@@ -14,6 +14,7 @@ from gateway.callers.caller import Caller
 from gateway.websocket.feed import Subscription
 from gateway.websocket.names import DROPPED
 from gateway.wire import dumps
+from shared.kernel.errors import EdgemereError
 
 LOOK_S = 0.02
 _STRIKES = 200
@@ -34,6 +35,8 @@ class Client:
         self._server, self._connection = server, connection
         # None until it has logged in, where that is needed and the handshake did not.
         self.caller = caller
+        # Why the handshake did not.
+        self.refused: EdgemereError | None = environ.get("edgemere.refused")
         self.address = server.doorkeeper.address(environ)
         self.came_at = self.asked_at = time.monotonic()
         self.abort = environ.get("edgemere.abort", bool)

@@ -153,12 +153,16 @@ class Sockets:
         return [_as_problem(said[0])] if said else said
 
     def _caller(self, environ: dict[str, Any]) -> Caller | None:
-        """Who connects, by the handshake; None for somebody who may still say so (a page cannot send a header with it)."""
+        """Who connects, by the handshake; None for somebody who may still say so (a page cannot send a header with it).
+
+        A browser does not let its page read why a handshake was refused: the session in its cookie is refused by socket.io.
+        """
         try:
             caller = self.doorkeeper.greet(environ, uuid.uuid4().hex)
         except Unauthenticated as error:
-            if error.code != "unauthenticated":
+            if error.code != "unauthenticated" and not environ.get("edgemere.cookie"):
                 raise
+            environ["edgemere.refused"] = error
             return None
         if environ.get("edgemere.cookie"):
             self._admission.check_own_page(environ)
@@ -194,6 +198,8 @@ class Sockets:
         given = next((data[name] for name in ("token", "key") if isinstance(data.get(name), str)), "") if isinstance(data, Mapping) else ""
         if not self.doorkeeper.required or client.caller is not None and not given:
             return None
+        if not given:
+            return client.refused
         try:
             client.caller = self.doorkeeper.believe(given, client.address, uuid.uuid4().hex)
         except EdgemereError as error:

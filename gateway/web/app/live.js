@@ -1,5 +1,7 @@
 // What happens, as it happens: one subscription for the whole page, resumed after a break by the client of /edgemere.js.
 import { edgemere } from "./api.js";
+import { inAgain } from "./login.js";
+import { useEffect, useState } from "./view.js";
 
 const KEPT = 300, AGAIN_MS = 3000;
 const state = { connected: false, everConnected: false, since: Date.now() };
@@ -8,12 +10,21 @@ const watchers = new Set();
 /** The newest messages, newest first. */
 export const recent = [];
 
-export function connection() { return state; }
-
 /** Be told when the connection comes and goes. */
 export function onConnection(watcher) {
   watchers.add(watcher);
   return () => watchers.delete(watcher);
+}
+
+/** The connection as it is now, in a component; what changes before its effects run is seen, too. */
+export function useConnection() {
+  const [now, setNow] = useState({ ...state });
+  useEffect(() => {
+    const look = () => setNow({ ...state });
+    look();
+    return onConnection(look);
+  }, []);
+  return now;
 }
 
 /** Be told of every message, each once and in order. */
@@ -43,6 +54,16 @@ export function start() {
 }
 
 function listen(after) {
-  // Refused is not gone: a page that stays open asks again, from where it was.
-  const subscription = edgemere.on("*", take, { after, onError: () => setTimeout(() => listen(subscription.position), AGAIN_MS) });
+  const subscription = edgemere.on("*", take, { after, onError: (error) => goOn(error, subscription.position) });
+}
+
+/** Refused is not gone: a page that stays open asks again, from where it was; where its login has ended, with the next one. */
+async function goOn(error, position) {
+  try {
+    if (error.status === 401) await inAgain(error.detail);
+    else throw error;
+  } catch {
+    await new Promise((done) => setTimeout(done, AGAIN_MS));
+  }
+  listen(position);
 }

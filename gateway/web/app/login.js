@@ -18,7 +18,7 @@ export async function session() {
 
 function say(who) {
   caller = who;
-  for (const watcher of watchers) watcher(caller);
+  for (const watcher of [...watchers]) watcher(caller);
 }
 
 /** Ask for a login, once however many calls need one. Resolves when somebody is in; rejects when it was put off. */
@@ -109,6 +109,20 @@ export async function loggedIn(work) {
   }
 }
 
+/** Resolves when somebody is in, whose login was asked for here or elsewhere; somebody who put it off is not asked twice. */
+export async function inAgain(why) {
+  const found = await session();
+  if (found.login === "none" || found.caller) return;
+  await login(why).catch(() => new Promise((resolve) => {
+    const watcher = (who) => {
+      if (!who) return;
+      watchers.delete(watcher);
+      resolve();
+    };
+    watchers.add(watcher);
+  }));
+}
+
 /** Before the first view: log in where that is needed, and go where the login was asked for. */
 export async function begin() {
   const found = await session();
@@ -121,7 +135,7 @@ export async function begin() {
 /** Who is logged in, and the way out; nothing where nobody has to. */
 export function Who() {
   const [who, setWho] = useState(caller);
-  useEffect(() => { watchers.add(setWho); return () => watchers.delete(setWho); }, []);
+  useEffect(() => { setWho(caller); watchers.add(setWho); return () => watchers.delete(setWho); }, []);
   if (!who) return null;
   return html`<p class="faint who"><span title=${(who.roles || []).join(", ") || "no role"}>${who.owner}</span> <button type="button" class="link" onClick=${logout}>Log out</button></p>`;
 }

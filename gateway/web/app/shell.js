@@ -1,7 +1,7 @@
 // The frame around every view: where one can go, whether the page is connected, and the view of the present address.
 import { html, useEffect, useState, Empty, Refusal } from "./parts.js";
 import { Component } from "./view.js";
-import { onConnection, connection } from "./live.js";
+import { useConnection } from "./live.js";
 import { here, onChange, to } from "./router.js";
 import { Who } from "./login.js";
 import { readiness } from "./api.js";
@@ -73,9 +73,8 @@ class Safe extends Component {
 }
 
 function Status() {
-  const [state, setState] = useState({ ...connection() });
+  const state = useConnection();
   const [ready, setReady] = useState(null);
-  useEffect(() => onConnection((now) => setState({ ...now })), []);
   useEffect(() => {
     let timer, over = false;
     const look = async () => {

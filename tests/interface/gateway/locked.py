@@ -136,11 +136,17 @@ def eventually(ask: Any, holds: Any, seconds: float = 10) -> Any:
     return found
 
 
-def connected(server: EdgemereServer, header: list[str] | None = None, origin: str | None = None) -> websocket.WebSocket:
-    """A WebSocket of socket.io, in the namespace where the handshake has logged in."""
+def shaken_hands(server: EdgemereServer, header: list[str] | None = None, origin: str | None = None) -> websocket.WebSocket:
+    """A WebSocket of engine.io, in no namespace of socket.io yet."""
     url = f"{server.url.replace('http', 'ws')}/web/socket.io/?EIO=4&transport=websocket"
     sock = websocket.create_connection(url, header=header or [], timeout=20, suppress_origin=origin is None, origin=origin)
     assert heard(sock, "0")
+    return sock
+
+
+def connected(server: EdgemereServer, header: list[str] | None = None, origin: str | None = None) -> websocket.WebSocket:
+    """A WebSocket of socket.io, in the namespace where the handshake has logged in."""
+    sock = shaken_hands(server, header, origin)
     if header:
         sock.send("40")
         assert heard(sock, "40")

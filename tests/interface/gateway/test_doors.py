@@ -10,7 +10,7 @@ import time
 import pytest
 import websocket
 
-from tests.interface.gateway.locked import CREATE, DO, LIST, WHO, connected, heard, refused, token
+from tests.interface.gateway.locked import CREATE, DO, LIST, WHO, connected, heard, refused, shaken_hands, token
 from tests.support.servers import ROOT, project_environment
 
 pytestmark = pytest.mark.usefixtures("its_own_address")
@@ -117,6 +117,10 @@ def test_a_login_on_the_page_is_a_cookie_that_no_script_reads_and_no_other_site_
         connected(server, header=[f"Cookie: {session['Cookie']}"], origin="https://evil.example")
     assert connected(server, header=[f"Cookie: {session['Cookie']}"], origin=server.url)
     assert server.ask("/web/session", None, "DELETE", headers={**session, **page}).json()["closed"]
+    # A browser shows its page nothing of a refused handshake: the page hears why from socket.io.
+    ended = shaken_hands(server, header=[f"Cookie: {session['Cookie']}"], origin=server.url)
+    ended.send("40")
+    assert json.loads(heard(ended, "44")[2:])["data"]["code"] == "key.revoked"
     refused(server.ask(LIST, None, headers=session), "key.revoked")
 
 

@@ -1,13 +1,13 @@
 // Health: whether every service answers, whether the page hears of what happens, and the figures of the gateway.
 import { html, useEffect, useState, State, Loading, Command } from "../parts.js";
 import { readiness, theTable } from "../api.js";
-import { connection, onConnection } from "../live.js";
+import { useConnection } from "../live.js";
 
 const EVERY_MS = 5000;
 
 export default function Health() {
-  const [ready, setReady] = useState(null), [live, setLive] = useState({ ...connection() }), [figures, setFigures] = useState("");
-  useEffect(() => onConnection((state) => setLive({ ...state })), []);
+  const [ready, setReady] = useState(null), [figures, setFigures] = useState("");
+  const live = useConnection();
   useEffect(() => {
     let timer, over = false;
     const look = async () => {

@@ -72,7 +72,9 @@ function Feed() {
   const [heard, setHeard] = useState(recent.slice(0, FED));
   useEffect(() => {
     let frame = 0;
-    const end = onMessage(() => { frame ||= requestAnimationFrame(() => { frame = 0; setHeard(recent.slice(0, FED)); }); });
+    const show = () => { frame = 0; setHeard(recent.slice(0, FED)); };
+    const end = onMessage(() => { frame ||= requestAnimationFrame(show); });
+    show();
     return () => { end(); cancelAnimationFrame(frame); };
   }, []);
   const first = heard.at(-1)?.sequence ?? Infinity;
