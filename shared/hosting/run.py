@@ -46,6 +46,7 @@ GATEWAY = "gateway"
 # The server gives up a statement by itself; this is for one that cannot say so.
 GRACE_S = 5.0
 WAIT_S = (0.2, 0.5, 1.0, 2.0)
+READY_LOOK_S, SAY_EVERY_S = 0.02, 10.0
 
 
 class Mesh:
@@ -127,6 +128,24 @@ class Mesh:
     def wait(self) -> None:
         self.runner.wait()
 
+    def when_ready(self, tell: Callable[[], None]) -> None:
+        """Call ``tell()`` as soon as ``/health/ready`` answers 200; what that waits for is said now and then. Returns at once."""
+        eventlet.spawn(self._watch_for_readiness, tell)
+
+    def _watch_for_readiness(self, tell: Callable[[], None]) -> None:
+        said_at = time.monotonic()
+        while not self._stopping.is_set():
+            wrong = [answer["detail"] for ok, answer in (vitals.ready() for vitals in self.vitals.values()) if not ok]
+            if not wrong:
+                return tell()
+            if time.monotonic() - said_at > SAY_EVERY_S:
+                log.warning("not ready: %s", " ".join(dict.fromkeys(wrong)))
+                said_at = time.monotonic()
+            self._stopping.wait(READY_LOOK_S)
+            for vitals in self.vitals.values():
+                vitals.look_again()
+        return None
+
     def _compose(self, name: str) -> None:
         vitals = self.vitals[name]
         service = self._until(lambda: compose(self.config, name, self.broker, self.settings["PACE"], vitals, self.figures,
@@ -189,9 +208,9 @@ def up(config: Config, gateway: type | None = None) -> int:
     config = resolved(config)
     with DataFolder.open(config.data_dir):
         mesh = Mesh(config, SERVICES, gateway)
-        return _run(mesh, lambda: print(
+        return _run(mesh, lambda: mesh.when_ready(lambda: print(
             f"Ready: http://{shown_host(config.web.host)}:{mesh.settings.get('GATEWAY_PORT', config.web.port)}/web"
-            f"  (data in {config.data_dir}; Ctrl-C stops)", flush=True))
+            f"  (data in {config.data_dir}; Ctrl-C stops)", flush=True)))
 
 
 def serve(config: Config, name: str, gateway: type | None = None) -> int:
@@ -218,7 +237,7 @@ def serve(config: Config, name: str, gateway: type | None = None) -> int:
         mesh.prepare()
         address = _listening(mesh, config)
         if tether is None:
-            return _run(mesh, lambda: print(f"Ready: {name}  (health at {address}/health/ready)", flush=True))
+            return _run(mesh, lambda: mesh.when_ready(lambda: print(f"Ready: {name}  (health at {address}/health/ready)", flush=True)))
         tether.say({"health": address})
         return _run(mesh, lambda: tether.say({"running": True}))
     except EdgemereError as error:
@@ -261,7 +280,7 @@ def shown_host(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _run(mesh: Mesh, tell_ready: Callable[[], None]) -> int:
+def _run(mesh: Mesh, tell_started: Callable[[], None]) -> int:
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) is not signal.SIG_IGN:
@@ -276,7 +295,7 @@ def _run(mesh: Mesh, tell_ready: Callable[[], None]) -> int:
             gc.collect()
             gc.freeze()
             gc.set_threshold(20_000, 20, 50)
-            tell_ready()
+            tell_started()
             _sleep_until(stopping, mesh)
     except Exception:
         _bounded(mesh)

@@ -92,6 +92,13 @@ class Vitals:
         self._look()
         self.phase = None
 
+    def look_again(self) -> None:
+        """Look at what is wrong now, without waiting for its turn."""
+        for part in tuple(self._parts.values()):
+            if part.fault:
+                part.due = 0.0
+                part.see()
+
     def stop(self) -> None:
         self.phase = "It is stopping."
         self._over.set()

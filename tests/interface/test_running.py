@@ -1,6 +1,8 @@
 """Starting and stopping the real program: one server at a time on a folder, a clean end, nothing lost by ``kill -9``."""
 from __future__ import annotations
 
+import time
+
 from tests.support.servers import EdgemereServer, run_edgemere
 
 
@@ -11,6 +13,18 @@ def test_it_stops_cleanly_and_starts_again_on_the_same_folder(edgemere_server):
     server.kill9()
     server.restart()
     assert server.is_ready()
+
+
+def test_the_line_that_says_ready_is_true(edgemere_server):
+    server = edgemere_server()
+    for _ in range(3):
+        server.terminate()
+        server.log_path.unlink()
+        server.start(wait=False)
+        while "Ready: " not in server.log_tail():
+            assert server.process.poll() is None, server.log_tail()
+            time.sleep(0.005)
+        assert server.is_ready()
 
 
 def test_a_second_server_or_a_migration_on_the_folder_is_refused_with_the_pid(edgemere_server, tmp_path):
