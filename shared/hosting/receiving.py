@@ -133,7 +133,7 @@ class Receiver(QueueConsumer):
         held = self._held - {message.delivery_tag for message in messages}
         first = min(held, default=None)
         ready = [message for message in messages if first is None or message.delivery_tag < first]
-        if len(messages) == 1 or messages[0].channel is not self._channel:
+        if len(messages) < 2 or messages[0].channel is not self._channel:
             ready = []
         if ready:
             self._settle(partial(max(ready, key=lambda message: message.delivery_tag).ack, multiple=True), ready)
