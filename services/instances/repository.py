@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, or_, select, update
+from sqlalchemy import Connection, and_, func, not_, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from services.instances.models import INSTANCE, METADATA, access_table as access, instance_table as table, made_table, undoing_table
@@ -24,14 +24,23 @@ MOST_ENTRIES = 1_000_000
 LIVE = ("Provisioning", "Ready", "Broken")
 
 
-def held_by(connection: Connection, owner: str) -> dict[str, int]:
-    """What an owner has now: ``{instances, bytes}``, bytes being those of copies that are there or under way."""
-    mine = (table.c.owner == owner, table.c.state.in_(LIVE), table.c.destroyed_at.is_(None))
+def held_by(connection: Connection, owner: str, promised: Sequence[Sequence[Any]] = ()) -> dict[str, Any]:
+    """What an owner has now: ``{instances, bytes, made}``, bytes being those of copies that are there or under way.
+
+    Of the attempts ``promised`` (``[request, attempt]`` each) those are ``made`` whose instances are all written; they are counted,
+    the instances of the others are not.
+    """
+    # Who is made is asked first: an attempt whose instances come between the two looks is left out, not counted in part.
+    made = {tuple(row) for row in connection.execute(select(made_table.c.request_id, made_table.c.attempt).where(
+        tuple_(made_table.c.request_id, made_table.c.attempt).in_([tuple(one) for one in promised])))} if promised else set()
+    unmade = [tuple(one) for one in promised if tuple(one) not in made]
+    mine = (table.c.owner == owner, table.c.state.in_(LIVE), table.c.destroyed_at.is_(None),
+            *((not_(tuple_(table.c.request_id, table.c.attempt).in_(unmade)),) if unmade else ()))
     instances = connection.execute(select(func.count()).select_from(table).where(*mine)).scalar_one()
     copied = connection.execute(select(func.coalesce(func.sum(access.c.size), 0)).select_from(
         access.join(table, table.c.id == access.c.instance_id)).where(
         *mine, access.c.action.in_(("copy", "move")), access.c.state.in_(("pending", "ready")))).scalar_one()
-    return {"instances": instances, "bytes": int(copied)}
+    return {"instances": instances, "bytes": int(copied), "made": [list(one) for one in made]}
 
 
 def _rows(connection: Connection, statement: Any) -> list[Row]:

@@ -70,9 +70,9 @@ class Instances:
             return repository.refs(connection, 1_000_000, **of)
 
     @rpc
-    def held_by(self, owner):
+    def held_by(self, owner, promised=()):
         with self.uses.db.reading() as connection:
-            return repository.held_by(connection, owner)
+            return repository.held_by(connection, owner, promised)
 
     @rpc
     def live_data(self, request):

@@ -6,9 +6,8 @@ from typing import Any
 
 from sqlalchemy.exc import IntegrityError
 
-from services.requests import attempts, groups, locks, repository, rules, waiting
+from services.requests import attempts, groups, locks, quota, repository, rules, waiting
 from services.requests.models import REFERENCE, REFS_KEPT, REQUEST, render_request, request_table
-from shared.hosting import quotas
 from shared.hosting.uses import Uses
 from shared.kernel import clock
 from shared.kernel.errors import Conflict, Invalid, NotFound, located
@@ -41,7 +40,7 @@ def create(uses: Uses, parameters: Parameters) -> dict[str, Any]:
                     of = references.take_or_create(uses, uow, parameters["data_reference"])
                 mine = request_row(uses, parameters, of)
             name_request(uow, mine, parameters.get("name"), of, hopes=hopes)
-            remaining = check_quota(uses, uow)
+            remaining = quota.check(uses, uow)
             made, = uow.create(REQUEST, [mine], *(("fulfill",) if parameters["fulfill"] else ()))
         return made, remaining
     try:
@@ -53,20 +52,6 @@ def create(uses: Uses, parameters: Parameters) -> dict[str, Any]:
         except IntegrityError:
             raise name_taken(parameters.get("name") or "") from None
     return {**shown(uses, made), **({"quota": remaining} if remaining else {})}
-
-
-def check_quota(uses: Uses, uow: UnitOfWork) -> dict[str, Any]:
-    """What remains of the owner's quota of requests when one more is made; empty where there is none.
-
-    Raises:
-        TooMany: ``quota.exceeded``.
-    """
-    quota = quotas.quota_of(uses.config, uses.context.owner)
-    if "requests" not in quota:
-        return {}
-    used = repository.count_open(uow, uses.context.owner)
-    quotas.check(quota, {"requests": used}, {"requests": 1})
-    return quotas.standing(quota, {"requests": used + 1})
 
 
 def request_row(uses: Uses, given: Mapping[str, Any], reference: Row | None, granularity: str = "data",

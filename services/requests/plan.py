@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from services.requests import handlers, hints, locks, references, repository, rules
+from services.requests import handlers, hints, locks, quota, references, repository, rules
 from services.requests.models import render_request, request_table
 from shared.hosting.uses import Uses
 from shared.kernel import clock
@@ -57,6 +57,7 @@ def _row(uses: Uses, parameters: dict[str, Any]) -> Row:
         name = parameters.get("name")
         if name and repository.name_is_taken(connection, request_table, row["owner"], name):
             raise handlers.name_taken(name)
+        quota.judged(uses, lambda owner: repository.open_of(connection, owner))
     handlers.check_target(uses, row)
     now = clock.stamp()
     return {**{column.name: None for column in request_table.c}, "version": 1, "created_at": now, "updated_at": now, "state": "Needed",

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy.exc import IntegrityError
 
-from services.requests import handlers, repository, rules, swapping
+from services.requests import handlers, quota, repository, rules, swapping
 from services.requests.models import REFERENCE, REQUEST, reference_table, render_reference
 from shared.contracts.action import invalid, schema_of
 from shared.contracts.requests import ReferenceParameters
@@ -153,7 +153,7 @@ def begin(uses: Uses, uow: UnitOfWork, reference: Row) -> tuple[Row, Row]:
     """Start a request that provisions a reference, in the same transaction as the move of the reference."""
     row = handlers.request_row(uses, {}, reference, granularity="source")
     handlers.name_request(uow, row, None, reference)
-    handlers.check_quota(uses, uow)
+    quota.check(uses, uow)
     request, = uow.create(REQUEST, [row], "fulfill")
     moved, = uow.move(REFERENCE, [reference], "provision", changes={
         "request_id": request["id"], "request_name": request["name"], "reason": None})

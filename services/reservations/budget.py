@@ -62,7 +62,7 @@ def claim(uses: Uses, request: Mapping[str, Any], amounts: Mapping[str, float]) 
 
     def work() -> Refusal | None:
         with uses.db.transaction(uses.context) as uow:
-            _hold(uow, owner)
+            hold(uow, owner)
             rows = [row for row in _charges(uow.connection, owner, limits["period_s"])
                     if (row.request_id, row.attempt) != (request["id"], request["attempt"])]
             asked = _asked(amounts, _free(limits, rows))
@@ -143,7 +143,7 @@ def release(uses: Uses, request: str, owner: str, *, attempt: int | None = None,
 
     def work() -> int:
         with uses.db.transaction(uses.context) as uow:
-            _hold(uow, owner)
+            hold(uow, owner)
             count = uow.connection.execute(delete(table).where(mine)).rowcount
             waiting_line.leave(uow.connection, waiting_table, request)
             if limits:
@@ -198,14 +198,14 @@ def forget(uses: Uses) -> None:
             waiting_line.forget(uow.connection, waiting_table)
 
 
-# --- inside ----------------------------------------------------------------------------------------------------------
-
-def _hold(uow: UnitOfWork, owner: str) -> None:
-    """Lock the budget of an owner until the end of the transaction."""
+def hold(uow: UnitOfWork, owner: str) -> None:
+    """Lock what an owner may spend and have until the end of the transaction."""
     dialect = postgresql if uow.connection.dialect.name == "postgresql" else sqlite
     uow.connection.execute(dialect.insert(budget_table).values(owner=owner).on_conflict_do_nothing())
     uow.connection.execute(select(budget_table.c.owner).where(budget_table.c.owner == owner).with_for_update())
 
+
+# --- inside ----------------------------------------------------------------------------------------------------------
 
 def _charge(uow: UnitOfWork, request: Mapping[str, Any], amounts: Mapping[str, float]) -> None:
     dialect = postgresql if uow.connection.dialect.name == "postgresql" else sqlite

@@ -5,14 +5,13 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from services.reservations import budget, freeing, keeping, repository, rules
+from services.reservations import budget, freeing, keeping, promises, repository, rules
 from services.reservations.arrival import seconds_until_ready
 from services.reservations.asking import asking, sources
 from services.reservations.models import RESERVATION
 from services.reservations.policy.deciding import Asking, Decided, Decider
 from services.reservations.policy.selecting import Refusal, select
 from services.reservations.reserving import CHUNK, CannotGoOn, claim, refuse
-from shared.hosting import quotas
 from shared.hosting.uses import Uses
 from shared.kernel.errors import Conflict, VersionConflict
 from shared.storage.record import Row
@@ -30,8 +29,9 @@ class Evaluation:
         # Of a group the member that is refused; and of each part what was asked, its reservations and its groups of replicas.
         self.member: str | None = None
         self.parts: list[tuple[Asking, list[str], list[list[Decided]]]] = []
-        # What it would spend, and about how long it takes until everything is there.
+        # What it would spend and make, and about how long it takes until everything is there.
         self.spends: dict[str, float] = {}
+        self.makes: dict[str, int] = {}
         self.ready_in_s = 0.0
 
     def with_status(self, status: str) -> Iterator[tuple[str, Decided]]:
@@ -49,6 +49,7 @@ def evaluate(uses: Uses, request: Mapping[str, Any]) -> None:
         if why.code != "over_budget":
             # Nothing is charged while it waits for something else.
             budget.release(uses, request["id"], request["owner"], attempt=request["attempt"])
+        promises.release(uses, request["id"], request["owner"], attempt=request["attempt"])
         refuse(uses, request, why)
         return
     _write(uses, request, evaluation)
@@ -115,6 +116,10 @@ def judged(uses: Uses, request: Mapping[str, Any], pages: Iterable[Sequence[Mapp
     chosen = [one for _, one in evaluation.with_status("chosen")]
     terms = evaluation.asked.terms
     evaluation.spends = budget.wanted(((one.action, one.size, one.parts) for one in chosen), terms.weights)
+    instances = len(chosen) if request.get("granularity") == "data" else len({
+        (part, evaluation.by_id[row_id].source_id) for part, (_, mine, _) in enumerate(evaluation.parts) for row_id in mine
+        if evaluation.by_id[row_id].status == "chosen"})
+    evaluation.makes = {"instances": instances, "bytes": int(evaluation.spends["bytes"])}
     facts = {**{target["id"]: target for target in evaluation.asked.targets.values()}, **places}
     evaluation.ready_in_s = seconds_until_ready(((one.action, one.size, one.source_id, one.target_id) for one in chosen), facts,
                                                 uses.config.requests.assumed_mib_per_s)
@@ -151,20 +156,12 @@ def object_to(evaluation: Evaluation) -> None:
 def _charge(uses: Uses, request: Mapping[str, Any], evaluation: Evaluation) -> None:
     """Charge the budget of the request's owner, if he may have so much more at all.
 
-    Two of his requests that are evaluated in one moment are judged by the same figures: together they may be over his
-    quota by what one of them makes.
-
     Raises:
         CannotGoOn: ``over_quota`` or ``over_budget``, with what remains.
     """
-    quota = quotas.quota_of(uses.config, request["owner"])
-    if quota.keys() & {"instances", "bytes"}:
-        chosen = [one for _, one in evaluation.with_status("chosen")]
-        count = len(chosen) if request.get("granularity") == "data" else len({one.source_id for one in chosen})
-        over = quotas.lacking(quota, uses.mesh.call("instances", "held_by", owner=request["owner"]),
-                              {"instances": count, "bytes": int(evaluation.spends["bytes"])})
-        if over:
-            raise CannotGoOn("over_quota", over, can_wait=True)
+    over = promises.claim(uses, request, evaluation.makes)
+    if over:
+        raise CannotGoOn("over_quota", over, can_wait=True)
     refusal = budget.claim(uses, request, evaluation.spends)
     if refusal:
         raise CannotGoOn("over_budget", refusal.detail, can_wait=refusal.can_wait, waits_for=refusal.waits_for)
@@ -236,6 +233,7 @@ def _tell(uses: Uses, request: Mapping[str, Any], ready_in_s: float) -> None:
         if error.code != "datarequest.not_needed":
             raise
         budget.release(uses, request["id"], request["owner"], up_to=request["attempt"])
+        promises.release(uses, request["id"], request["owner"], up_to=request["attempt"])
         freeing.free_all(uses, request["id"], {"code": "cancelled"}, up_to=request["attempt"])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from services.reservations import budget, evaluating, freeing, keeping, repository, reserving, standing_by, together
+from services.reservations import budget, evaluating, freeing, keeping, promises, repository, reserving, standing_by, together
 from services.reservations.models import RESERVATION, render
 from services.reservations.policy.rules_file import Policies
 from shared.contracts.action import known_members
@@ -146,6 +146,7 @@ def on_ended(uses: Uses, message: Any) -> None:
     if obj["state"] == "Failed":
         # What a completed request was charged is spent.
         budget.release(uses, obj["id"], obj["owner"], up_to=obj["attempt"])
+    promises.release(uses, obj["id"], obj["owner"], up_to=obj["attempt"])
     try:
         current = uses.itself.call("requests", "plain", request=obj["id"])
     except NotFound:

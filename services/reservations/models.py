@@ -82,6 +82,17 @@ charge_table = Table(
     Index("charge_by_time", "at"),
 )
 
+# What an attempt of a request will make, until its instances are written; of owners with a quota.
+promise_table = Table(
+    "promise", METADATA,
+    Column("request_id", Id, primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("owner", Word, nullable=False),
+    Column("instances", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Index("promise_of_owner", "owner"),
+)
+
 
 def render(row: Mapping[str, Any]) -> dict[str, Any]:
     return {

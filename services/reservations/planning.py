@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from services.reservations import budget, evaluating, reserving, rules
+from services.reservations import budget, evaluating, promises, reserving, rules
 from services.reservations.policy.deciding import Decided
 from services.reservations.policy.records import Composer, group
 from services.reservations.reserving import CannotGoOn, Intention
@@ -31,6 +31,9 @@ def plan_part(uses: Uses, request: Mapping[str, Any], after: int = 0, limit: int
         _look(uses, request, intention.claims, rooms)
         evaluation, groups = evaluating.judged(uses, request, [intention.rows], truncated=bool(intention.found.get("truncated")))
         evaluating.object_to(evaluation)
+        beyond = promises.would_refuse(uses, request, evaluation.makes)
+        if beyond:
+            raise CannotGoOn("over_quota", beyond, can_wait=True)
         over = budget.would_refuse(uses, request, evaluation.spends)
         if over:
             raise CannotGoOn("over_budget", over.detail, can_wait=over.can_wait, waits_for=over.waits_for)

@@ -1,6 +1,8 @@
 """Rates and quotas: how much one may ask, how much one may have, and that every answer says what remains."""
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from tests.interface.gateway.locked import CREATE, DO, WHO, eventually, locked, refused
@@ -15,7 +17,7 @@ def bounded(tmp_path_factory):
     for number in range(4):
         (lab / f"{number}.dat").write_bytes(b"x" * 1000)
     running = locked(folder, limits={"owner": "100/minute", "address": "1000/minute"}, quotas={
-        "ann": {"requests": 2}, "ben": {"instances": 3}, "cat": {"bytes": "2500"}})
+        "ann": {"requests": 2}, "ben": {"instances": 3}, "cat": {"bytes": "2500"}, "eve": {"instances": 5}})
     with running:
         for name, place, more in (("lab", lab, {}), ("target", target, {"writable": True})):
             made = running.ask("/edgemere/diml/dml/fmdm/datasource/create", method="POST", headers={"Prefer": "wait=20"}, json={
@@ -61,6 +63,39 @@ def test_an_owner_has_no_more_instances_and_bytes_than_his_quota(bounded, keys):
     made = asked(bounded, keys["cat"], query="name:*.dat", action="copy", target="target", name="copies").json()
     failed = eventually(lambda: state(keys["cat"], made), lambda found: found["state"] == "Failed")
     assert failed["reason"]["code"] == "over_quota" and "4000 bytes in copies, of 2500" in failed["message"]
+
+
+def test_a_plan_says_what_the_quotas_then_do(bounded, keys):
+    def plan(owner, **parameters):
+        return bounded.ask(f"{DO}/datarequest/plan", keys[owner], "POST", json=parameters)
+
+    for owner, more in (("ben", {"query": "name:*.dat"}), ("cat", {"query": "name:*.dat", "action": "copy", "target": "target"})):
+        said = plan(owner, **more).json()
+        made = asked(bounded, keys[owner], **more).json()
+        happened = eventually(lambda: bounded.ask(f"{DO}/datarequest/show", keys[owner], params={"id": made["id"]}).json(),
+                              lambda found: found["state"] == "Failed")
+        assert said["outcome"] == "Failed" and said["refusal"]["code"] == happened["reason"]["code"] == "over_quota"
+        assert happened["message"].startswith(said["refusal"]["message"])
+        assert plan(owner, **more, wait=True).json()["outcome"] == "Needed"
+    open_requests = bounded.ask(WHO, keys["ann"]).json()["quota"]["requests"]["remaining"]
+    for _ in range(open_requests):
+        asked(bounded, keys["ann"], query="name:none.dat", wait=True)
+    refused(plan("ann", query="name:none.dat"), "quota.exceeded", 429)
+
+
+def test_requests_made_at_once_never_have_more_instances_together_than_the_quota(bounded, keys):
+    key = bounded.make_key("of-eve", owner="eve", roles=["DataScientist", "ApplicationDeveloper"])["key"]
+    made = []
+    threads = [threading.Thread(target=lambda: made.append(asked(bounded, key, query="name:1.dat OR name:2.dat").json())) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    ended = [eventually(lambda one=one: bounded.ask(f"{DO}/datarequest/show", key, params={"id": one["id"]}).json(),
+                        lambda found: found["state"] in ("Satisfied", "Failed")) for one in made]
+    assert sorted(one["state"] for one in ended) == ["Failed"] * 6 + ["Satisfied"] * 2, "five instances there may be, of two each"
+    assert {one["reason"]["code"] for one in ended if one["state"] == "Failed"} == {"over_quota"}
+    assert bounded.ask(WHO, key).json()["quota"]["instances"] == {"limit": 5, "used": 4, "remaining": 1}
 
 
 def test_every_answer_says_what_remains_of_the_rate_and_the_end_of_it_is_429_with_the_time(bounded, keys):
