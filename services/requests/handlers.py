@@ -2,11 +2,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy.exc import IntegrityError
 
 from services.requests import attempts, groups, locks, quota, repository, rules, waiting
+from services.requests.creating import Wanted
 from services.requests.models import REFERENCE, REFS_KEPT, REQUEST, render_request, request_table
 from shared.hosting.uses import Uses
 from shared.kernel import clock
@@ -27,30 +29,25 @@ def create(uses: Uses, parameters: Parameters) -> dict[str, Any]:
 
     rules.said_twice(parameters)
     locked = locks.read(uses, parameters.get("lock"))
-    with uses.db.reading() as connection:
-        with located("/data_reference"):
-            reference = references.named_or_none(uses, connection, parameters.get("data_reference"))
+    with located("/data_reference"):
+        reference = references.named_or_none(uses, parameters.get("data_reference"))
     row = request_row(uses, parameters, reference, locked=locked)
     check_target(uses, row)
-    def work(hopes: bool) -> tuple[Row, dict[str, Any]]:
+    if parameters.get("name") is None and not isinstance(parameters.get("data_reference"), dict) and not quota.is_bounded(uses):
+        # A number has almost never been given as a name: it is only looked for where it has.
+        with suppress(IntegrityError):
+            return shown(uses, uses.parts["numbered"].do(Wanted(uses.context, row, parameters["fulfill"])))
+    try:
         with uses.db.transaction(uses.context) as uow:
-            mine, of = row, reference
             if isinstance(parameters.get("data_reference"), dict):
                 with located("/data_reference"):
-                    of = references.take_or_create(uses, uow, parameters["data_reference"])
-                mine = request_row(uses, parameters, of)
-            name_request(uow, mine, parameters.get("name"), of, hopes=hopes)
+                    reference = references.take_or_create(uses, uow, parameters["data_reference"])
+                row = request_row(uses, parameters, reference)
+            name_request(uow, row, parameters.get("name"), reference)
             remaining = quota.check(uses, uow)
-            made, = uow.create(REQUEST, [mine], *(("fulfill",) if parameters["fulfill"] else ()))
-        return made, remaining
-    try:
-        # A number has almost never been given as a name: it is only looked for where it has.
-        made, remaining = work(True)
+            made, = uow.create(REQUEST, [row], *(("fulfill",) if parameters["fulfill"] else ()))
     except IntegrityError:
-        try:
-            made, remaining = work(False)
-        except IntegrityError:
-            raise name_taken(parameters.get("name") or "") from None
+        raise name_taken(parameters.get("name") or "") from None
     return {**shown(uses, made), **({"quota": remaining} if remaining else {})}
 
 
@@ -119,21 +116,18 @@ def check_target(uses: Uses, row: Row) -> None:
         row["target"] = source["name"]
 
 
-def name_request(uow: UnitOfWork, row: Row, name: str | None, reference: Row | None, *, hopes: bool = False) -> None:
-    """Give a new request its name and extended name. Who ``hopes`` takes the next number without a look whether somebody is called so.
+def name_request(uow: UnitOfWork, row: Row, name: str | None, reference: Row | None) -> None:
+    """Give a new request its name and extended name.
 
     Raises:
         Conflict: ``datarequest.name_taken``.
     """
-    if name is None and hopes:
-        name = f"datarequest-{repository.next_number(uow, row['owner'], 'datarequest')}"
-    elif name is None:
+    if name is None:
         while name is None or repository.name_is_taken(uow.connection, request_table, row["owner"], name):
-            name = f"datarequest-{repository.next_number(uow, row['owner'], 'datarequest')}"
+            name = rules.numbered(repository.next_number(uow, row["owner"], "datarequest"))
     elif repository.name_is_taken(uow.connection, request_table, row["owner"], name):
         raise name_taken(name)
-    row["name"] = name
-    row["ename"] = f"{reference['name']}.{name}" if reference else name
+    row.update(rules.names_of(name, row["reference_name"]))
 
 
 def name_taken(name: str) -> Conflict:

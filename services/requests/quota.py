@@ -10,6 +10,11 @@ from shared.hosting.uses import Uses
 from shared.storage.unit_of_work import UnitOfWork
 
 
+def is_bounded(uses: Uses) -> bool:
+    """Whether the caller's requests have to be counted before one more is made."""
+    return "requests" in quotas.quota_of(uses.config, uses.context.owner)
+
+
 def check(uses: Uses, uow: UnitOfWork) -> dict[str, Any]:
     """What remains of the owner's quota of requests when one more is made; empty where there is none.
 
@@ -21,9 +26,8 @@ def check(uses: Uses, uow: UnitOfWork) -> dict[str, Any]:
 
 def judged(uses: Uses, count: Callable[[str], int]) -> dict[str, Any]:
     """The same, where ``count`` says how many requests of the owner are open."""
-    quota = quotas.quota_of(uses.config, uses.context.owner)
-    if "requests" not in quota:
+    if not is_bounded(uses):
         return {}
-    used = count(uses.context.owner)
+    quota, used = quotas.quota_of(uses.config, uses.context.owner), count(uses.context.owner)
     quotas.check(quota, {"requests": used}, {"requests": 1})
     return quotas.standing(quota, {"requests": used + 1})

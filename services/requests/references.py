@@ -71,9 +71,12 @@ def named(uses: Uses, connection: Any, ref: str) -> Row:
     return repository.references.named(connection, ref, uses.context)
 
 
-def named_or_none(uses: Uses, connection: Any, given: Any) -> Row | None:
+def named_or_none(uses: Uses, given: Any) -> Row | None:
     """The reference that a parameter names; None when it is not given or given inline."""
-    return named(uses, connection, given) if isinstance(given, str) else None
+    if not isinstance(given, str):
+        return None
+    with uses.db.reading() as connection:
+        return named(uses, connection, given)
 
 
 def inline(given: Parameters) -> Parameters:
@@ -120,7 +123,7 @@ def _check_same(parameters: Parameters, there: Row) -> None:
 def meant(uses: Uses, connection: Any, given: Any) -> Row | None:
     """The reference that a parameter names, or the one that it would make; it is not made."""
     if not isinstance(given, dict):
-        return named_or_none(uses, connection, given)
+        return named(uses, connection, given) if isinstance(given, str) else None
     parameters = inline(given)
     there = repository.live_reference(connection, uses.context.owner, parameters["name"])
     if there is not None:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, or_, select, text
@@ -127,11 +127,17 @@ def arrived(connection: Connection, quiet_since: str, at_latest: str) -> list[st
 
 def next_number(uow: UnitOfWork, owner: str, noun: str) -> int:
     """The next number for an unnamed object; a number is given once."""
+    return next_numbers(uow, {owner: 1}, noun)[owner]
+
+
+def next_numbers(uow: UnitOfWork, wanted: Mapping[str, int], noun: str) -> dict[str, int]:
+    """For each owner the first of so many numbers for unnamed objects; in one order everywhere, so that nobody waits in a circle."""
     dialect = postgresql if uow.connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(counter_table).values(name=f"{owner}|{noun}", used=1)
+    statement = dialect.insert(counter_table)
     statement = statement.on_conflict_do_update(
-        index_elements=["name"], set_={"used": counter_table.c.used + 1}).returning(counter_table.c.used)
-    return uow.connection.execute(statement).scalar_one()
+        index_elements=["name"], set_={"used": counter_table.c.used + statement.excluded.used}).returning(counter_table.c.used)
+    return {owner: uow.connection.execute(statement, {"name": f"{owner}|{noun}", "used": count}).scalar_one() - count + 1
+            for owner, count in sorted(wanted.items())}
 
 
 def name_is_taken(connection: Connection, table: Any, owner: str, name: str) -> bool:

@@ -17,6 +17,16 @@ DEFAULTS_ALLOWED = ("target", "action", "granularity", "select", "wait", "deadli
                     "labels")
 
 
+def numbered(number: int) -> str:
+    """The name of a request that was given none."""
+    return f"datarequest-{number}"
+
+
+def names_of(name: str, reference: str | None) -> dict[str, str]:
+    """A request's name, and its extended name, which begins with that of its reference."""
+    return {"name": name, "ename": f"{reference}.{name}" if reference else name}
+
+
 def said_twice(given: Mapping[str, Any]) -> None:
     """Refuse a request that says in two ways what data it needs.
 

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from sqlalchemy import delete
@@ -30,6 +31,7 @@ from shared.hosting.vitals import Vitals
 from shared.hosting.workers import WorkerPool
 from shared.kernel.trace import NO_TRACER
 from shared.storage.database import Database, make_engine
+from shared.storage.group_commit import GroupCommit
 from shared.storage.migrate import migrate
 from shared.storage.outbox import Outbox
 from shared.storage.retention import Retention
@@ -124,6 +126,11 @@ def _worker(module: str) -> list[str]:
     return [sys.executable, "-m", module]
 
 
+def _requests(service: Service, config: Config, broker: Any, seal: Seal) -> None:
+    creating = importlib.import_module("services.requests.creating")
+    service.uses = replace(service.uses, parts={"numbered": GroupCommit(partial(creating.create, service.uses.db))})
+
+
 def _instances(service: Service, config: Config, broker: Any, seal: Seal) -> None:
     content = importlib.import_module("services.instances.content")
     moving = importlib.import_module("services.instances.moving")
@@ -164,7 +171,7 @@ def _events(service: Service, config: Config, broker: Any, seal: Seal) -> None:
 
 
 PARTS: dict[str, Callable[[Service, Config, Any, Seal], None]] = {
-    "instances": _instances, "catalog": _catalog, "reservations": _reservations, "events": _events,
+    "requests": _requests, "instances": _instances, "catalog": _catalog, "reservations": _reservations, "events": _events,
 }
 
 

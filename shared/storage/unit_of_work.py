@@ -44,8 +44,8 @@ class UnitOfWork:
         self._history: list[dict[str, Any]] = []
         self._updated: dict[str, tuple[Record, Row, dict[str, None]]] = {}
         self._made: set[str] = set()
-        self._touched: dict[str, None] = {}
-        self._remembered = not context.idempotency_key
+        self._touched: dict[Context, dict[str, None]] = {}
+        self._remembered = {""}
         self._unmatched = context.if_match
 
     # --- reading -----------------------------------------------------------------------------------------------
@@ -94,7 +94,8 @@ class UnitOfWork:
             self._made.add(row["id"])
             names = [f"{record.noun}.create", *(f"{record.noun}.{to.lower()}" for _, _, to in states)]
             self._say(record, row, names, [], [record.net.initial, *(to for _, _, to in states)] if record.net else [])
-        self.remember(record.noun, made[0]["id"])
+        for row in made if self.causes else made[:1]:
+            self.remember(record.noun, row["id"])
         return made
 
     def move(self, record: Record, rows: Sequence[Row], *events: str, changes: Changes = None,
@@ -180,8 +181,11 @@ class UnitOfWork:
 
         Nothing is noted for work that no action of a logged-in caller began, such as that of a message.
         """
-        if self.context.action:
-            self._touched.update(dict.fromkeys(object_ids))
+        if not self.causes:
+            self._touch(self.context, object_ids)
+        else:
+            for object_id in object_ids:
+                self._touch(self._cause_of(object_id), (object_id,))
 
     def first_times(self, consumer: str, message_ids: Iterable[str]) -> set[str]:
         """Those of these messages that ``consumer`` has not handled yet; remembers them with this transaction."""
@@ -206,21 +210,24 @@ class UnitOfWork:
             if changed := record.changed(columns):
                 self._append(f"{record.noun}.updated", row["id"], orjson.dumps(record.render(row)).decode(), changed, record.whose(row))
         self._updated.clear()
-        if self._touched:
-            self._say_audited()
+        for context, touched in self._touched.items():
+            self._say_audited(context, list(touched))
+        self._touched.clear()
         insert_together(self.connection, [(self._table("history"), self._history), (self._table("outbox"), self._messages)])
         self.said += len(self._messages)
         self._history, self._messages = [], []
 
     # --- inside ------------------------------------------------------------------------------------------------
 
-    def _say_audited(self) -> None:
-        touched, context = list(self._touched), self.context
-        self._touched.clear()
+    def _touch(self, context: Context, object_ids: Sequence[str]) -> None:
+        if context.action:
+            self._touched.setdefault(context, {}).update(dict.fromkeys(object_ids))
+
+    def _say_audited(self, context: Context, touched: Sequence[str]) -> None:
         line = {"owner": context.owner, "credential": context.credential, "address": context.address, "action": context.action,
                 "outcome": "ok", "objects": touched[:AUDITED], "count": len(touched), "correlation_id": context.correlation_id,
                 "time": self._now or clock.stamp()}
-        self._append("audit.changed", touched[0], orjson.dumps(line).decode(), [], self.context.owner)
+        self._append("audit.changed", touched[0], orjson.dumps(line).decode(), [], context.owner)
 
     def _cause_of(self, object_id: str) -> Context:
         return self.causes.get(object_id, self.context)
@@ -281,12 +288,13 @@ class UnitOfWork:
 
     def remember(self, noun: str, object_id: str) -> None:
         """Tie the key of a repeated call to what the call is answered with; changes of such rows do so by themselves."""
-        if self._remembered or self.context.answers not in ("", noun):
+        context = self._cause_of(object_id)
+        if context.idempotency_key in self._remembered or context.answers not in ("", noun):
             return
-        self._remembered = True
+        self._remembered.add(context.idempotency_key)
         table = self._table("idempotency")
         statement = self._insert(table).values(
-            key=self.context.idempotency_key, fingerprint=self.context.fingerprint, noun=noun,
+            key=context.idempotency_key, fingerprint=context.fingerprint, noun=noun,
             object_id=object_id, at=clock.stamp())
         if self.connection.execute(statement.on_conflict_do_nothing()).rowcount != 1:
             raise Conflict("idempotency.in_progress", "The same call is being carried out right now.")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from sqlalchemy import delete, select
 
 from services.catalog import intake, models, rules
 from services.catalog.service import Catalog
+from services.requests import creating
 from services.requests.service import Requests
 from services.reservations.policy.live import PolicyFile
 from services.reservations.service import Reservations
@@ -24,6 +26,7 @@ from shared.kernel.context import Context
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import new_id
 from shared.storage.database import Database, make_engine
+from shared.storage.group_commit import GroupCommit
 from shared.storage.migrate import migrate
 
 KINDS = {"catalog": Catalog, "reservations": Reservations, "requests": Requests}
@@ -45,6 +48,7 @@ class House:
             migrate(name, engine)
             module = __import__(f"services.{name}.models", fromlist=["METADATA"])
             self.databases[name] = Database(engine, module.METADATA)
+        self.numbered = GroupCommit(partial(creating.create, self.databases["requests"]))
 
     def close(self) -> None:
         self.policies.stop()
@@ -68,7 +72,7 @@ class House:
     def service(self, name: str) -> Any:
         """A service as one call has it."""
         made = KINDS[name]()
-        parts = {"reservations": {"policies": self.policies}}.get(name, {})
+        parts = {"reservations": {"policies": self.policies}, "requests": {"numbered": self.numbered}}.get(name, {})
         made.uses = Uses(name, self.databases[name], self.config, self.context, self, parts)
         return made
 
