@@ -132,9 +132,8 @@ class Receiver(QueueConsumer):
         is an entry of its log."""
         held = self._held - {message.delivery_tag for message in messages}
         first = min(held, default=None)
-        ready = [message for message in messages if first is None or message.delivery_tag < first]
-        if len(messages) < 2 or messages[0].channel is not self._channel:
-            ready = []
+        ready = [message for message in messages
+                 if message.channel is self._channel and (first is None or message.delivery_tag < first)]
         if ready:
             self._settle(partial(max(ready, key=lambda message: message.delivery_tag).ack, multiple=True), ready)
         self._settle_each([message for message in messages if message not in ready])
