@@ -121,13 +121,14 @@ class Bytes:
     """The bytes of one answer, in chunks; asks for them at once, so that a refusal is still a problem document."""
 
     def __init__(self, url: str, span: tuple[int, int] | None, expected: int | None, timeout_s: float) -> None:
-        self._left = expected
         parts = urlsplit(url)
         self._connection = HTTPConnection(parts.hostname or "", parts.port, timeout=timeout_s)
         headers = {"Range": f"bytes={span[0]}-{span[1]}"} if span else {}
         try:
             self._connection.request("GET", f"{parts.path}?{parts.query}" if parts.query else parts.path, headers=headers)
             self._answer = self._connection.getresponse()
+            # What the catalogue has no size for, like a folder that is packed on the way, the other side may know one for.
+            self._left = self._answer.length if expected is None else expected
         except (OSError, HTTPException) as error:
             self.close()
             raise Unavailable("unavailable", "The service that has the bytes does not answer.",

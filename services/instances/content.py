@@ -19,6 +19,9 @@ from werkzeug.wrappers import Request, Response
 
 from services.instances.far import NEAR, FarItem
 from shared.kernel.errors import Denied, EdgemereError
+from shared.sources import folder_archive
+from shared.sources.folder_archive import FolderArchive
+from shared.sources.folders import MEDIA_TYPE as FOLDER
 from shared.sources.port import SourcePolicy
 from shared.sources.registry import open_source
 
@@ -35,14 +38,16 @@ class ByteServer:
         self._key = os.urandom(32)
 
     def ticket(self, source: Mapping[str, Any], path: str, entry: Mapping[str, Any]) -> dict[str, Any]:
-        """Where to read one file: ``{url, size, media_type, name, checksum, etag}``."""
-        claim = orjson.dumps({"a": source["adaptor"], "p": source["parameters"], "f": path, "t": int(time.time()) + TICKET_S})
+        """Where to read one file: ``{url, size, media_type, name, checksum, etag}``; of a folder that is one Data, its archive."""
+        packed = entry["media_type"] == FOLDER
+        claim = orjson.dumps({"a": source["adaptor"], "p": source["parameters"], "f": path, "d": packed, "t": int(time.time()) + TICKET_S})
         token = base64.urlsafe_b64encode(self._sign(claim) + claim).decode()
         seen = [entry.get("checksum"), entry.get("size"), entry.get("modified_at"), entry["instance_id"], entry["data_id"]]
-        return {
-            "url": f"{self.address}/content?ticket={token}", "size": entry["size"], "media_type": entry["media_type"],
-            "name": entry["name"], "checksum": entry["checksum"], "etag": hashlib.sha256(orjson.dumps(seen)).hexdigest()[:32],
-        }
+        # Size and checksum of a folder are those of its files, not of the archive.
+        described = {"size": None, "media_type": folder_archive.MEDIA_TYPE, "name": entry["name"] + folder_archive.SUFFIX, "checksum": None} \
+            if packed else {name: entry[name] for name in ("size", "media_type", "name", "checksum")}
+        return {"url": f"{self.address}/content?ticket={token}", **described,
+                "etag": hashlib.sha256(orjson.dumps(seen)).hexdigest()[:32]}
 
     def _sign(self, claim: bytes) -> bytes:
         return hmac.new(self._key, claim, hashlib.sha256).digest()
@@ -93,7 +98,8 @@ class ByteServer:
 
     def _item(self, wanted: Mapping[str, Any]) -> _NearItem | FarItem:
         if wanted["a"] in NEAR:
-            return _NearItem(open_source(wanted["a"], wanted["p"], self._policy), wanted["f"])
+            source = open_source(wanted["a"], wanted["p"], self._policy)
+            return (_PackedFolder if wanted["d"] else _NearItem)(source, wanted["f"])
         return FarItem(self._movers, {"adaptor": wanted["a"], "parameters": wanted["p"]}, wanted["f"], self._policy.as_json())
 
 
@@ -114,6 +120,25 @@ class _NearItem:
     def chunks(self, first: int, count: int | None) -> Iterator[bytes]:
         """The bytes from ``first`` on, ``count`` of them or all. Raises at once where it cannot be opened."""
         return _chunks(self._source, self._source.open(self._path, first), count)
+
+
+class _PackedFolder:
+    """The archive of a folder, made in this process."""
+
+    def __init__(self, source: Any, path: str) -> None:
+        self._source, self._path = source, path
+        try:
+            self.size = FolderArchive(source.root, path).size
+        except BaseException:
+            source.close()
+            raise
+
+    def close(self) -> None:
+        self._source.close()
+
+    def chunks(self, first: int, count: int | None) -> Iterator[bytes]:
+        """As of ``_NearItem``."""
+        return _chunks(self._source, FolderArchive(self._source.root, self._path, first), count)
 
 
 def _chunks(source: Any, stream: Any, count: int | None) -> Iterator[bytes]:

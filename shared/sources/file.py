@@ -5,7 +5,8 @@ Parameters
   ``deletable`` (as ``writable``): whether a move may delete there what it has moved.
 - ``include``, ``exclude``: patterns; one without a slash is compared with the name, one with a slash with the whole path, and one that
   ends in a slash with folders, which are then not entered. ``*`` stands for anything, slashes too.
-- ``folders_as_data``: patterns of folders that are one item each, of type ``dir``, with all that is below them (``folders.py``).
+- ``folders_as_data``: patterns of folders that are one item each, of type ``dir``, with all that is below them (``folders.py``);
+  a row of a listing with ``type: dir`` names one, too.
 - ``hidden`` (true): whether names that begin with a dot count.
 - ``listing``: a path below the root, or a mapping or list itself, in place of the files ``datasource.yaml|yml|json|csv|parquet`` at the root.
 
@@ -88,23 +89,38 @@ class FileSource:
         self.root = Root(parameters["rootdir"], policy.follow_links)
         self._folders = meets(parameters.get("folders_as_data"))
 
+    @functools.cached_property
+    def _has_listing(self) -> bool:
+        return self.parameters.get("listing") is not None or any(
+            os.access(f"datasource.{suffix}", os.F_OK, dir_fd=self.root.device()) for suffix in SUFFIXES)
+
+    @functools.cached_property
+    def _listed_folders(self) -> set[str]:
+        """The folders that a listing says are one item each."""
+        try:
+            return {path for path, row in self._listed([])[0].items() if row.fields.get("type") == "dir"}
+        except EdgemereError:
+            return set()  # A scan says what is wrong with the listing.
+
     def close(self) -> None:
         self.root.close()
 
     def is_folder(self, path: str) -> bool:
-        """Whether there is a folder at this path that is one item."""
-        return self.keeps_folder(path) and self._is_directory(path)
+        """Whether there is a folder at this path that is one item. A listing is read for a folder alone, never for a file."""
+        if self._folders is not None and self._folders(path, path.rpartition("/")[2]):
+            return self._is_directory(path)
+        return self._has_listing and self._is_directory(path) and path in self._listed_folders
 
     def keeps_folder(self, path: str) -> bool:
         """Whether a folder at this path would be one item."""
-        return self._folders is not None and self._folders(path, path.rpartition("/")[2])
+        return self._folders is not None and self._folders(path, path.rpartition("/")[2]) or self._has_listing and path in self._listed_folders
 
     def _is_directory(self, path: str) -> bool:
+        parent, _, name = to_bytes(path).rpartition(b"/")
         try:
-            self.root.folder(to_bytes(path))
+            return modes.S_ISDIR(os.stat(name, dir_fd=self.root.folder(parent).fd, follow_symlinks=False).st_mode)
         except OSError:
             return False
-        return True
 
     def stat(self, path: str) -> Stat:
         native = to_bytes(path)
@@ -123,9 +139,9 @@ class FileSource:
         return stat_of(found)
 
     def open(self, path: str, offset: int = 0) -> BinaryIO:
-        if self._folders is not None and self.is_folder(path):
+        if self.is_folder(path):
             raise Conflict("source.is_folder", f"'{path}' is a folder that is one data; it has no bytes of its own.",
-                           next_step="Copy or mount it, and open the files in it.")
+                           next_step="Copy or mount it and open the files in it, or read its archive: edgemere do datainstance content.")
         fd, found = self.root.open_file(path)
         stream = OpenFile(fd, "rb", closefd=True)
         stream.stat = stat_of(found)

@@ -12,7 +12,7 @@ from typing import Any
 
 from shared.sources.beneath import Root
 from shared.sources.documents import SIDECAR_BYTES, BadDocument, read_bounded, read_yaml
-from shared.sources.folders import files_of, is_marked, weight_of
+from shared.sources.folders import MEDIA_TYPE, files_of, is_marked, weight_of
 from shared.sources.listing import Described
 from shared.sources.media import media_type
 from shared.sources.paths import OWN_PREFIX, file_uri, from_bytes, to_bytes
@@ -80,7 +80,7 @@ class Walk:
                     if item.is_dir(follow_symlinks=False):
                         if any(folders and match(path, name) for match, folders in self._exclude) or self._receives and is_marked(opened.fd, raw):
                             continue
-                        if self._folders is not None and self._folders(path, name):
+                        if self._is_one(path, name):
                             unseen.discard(path)
                             yield from self._folder_entry(native + b"/" + raw if native else raw, path, opened.fd, sidecars.pop(raw, None))
                         else:
@@ -107,6 +107,12 @@ class Walk:
                 missing = prefix + from_bytes(raw)
                 yield Problem(missing, "source.bad_sidecar", f"A side-car describes '{missing}', which is not an item of the source.")
 
+    def _is_one(self, path: str, name: str) -> bool:
+        if self._folders is not None and self._folders(path, name):
+            return True
+        row = self._listed.get(path)
+        return row is not None and row.fields.get("type") == "dir"
+
     def folder_entry(self, native: bytes, path: str, fd: int) -> Iterator[Entry | Problem]:
         """What the walk would say of a folder that is one item, in an open folder."""
         return self._folder_entry(native, path, fd, self._sidecars(fd).get(native.rpartition(b"/")[2]))
@@ -115,7 +121,7 @@ class Walk:
         size, newest, seen = weight_of(files_of(self._root, native))
         for one in self._described(path, path.rpartition("/")[2], "dir", (size, newest), folder_tags(path.rpartition("/")[0]), fd, sidecars):
             if isinstance(one, Entry):
-                one.type, one.media_type = "dir", "inode/directory"
+                one.type, one.media_type = "dir", MEDIA_TYPE
                 one.fingerprint = f"{one.fingerprint}-{seen}"
             yield one
 

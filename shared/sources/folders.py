@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from shared.sources.beneath import Root
 from shared.sources.paths import COPY_MARK, OWN_PREFIX
 
+MEDIA_TYPE = "inode/directory"
 _OWN = OWN_PREFIX.encode()
 
 

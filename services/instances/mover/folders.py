@@ -40,7 +40,8 @@ def copy_folder(work: Work, item: Mapping[str, Any]) -> None:
     source, target = source_of(work, item), work.place(item, "target")
     if not isinstance(target, FileSource):
         raise Conflict("target.not_writable", f"'{item['path']}' is a folder that is one data; the target does not take those.",
-                       next_step="Name a folder of this machine as the target, or leave or mount the data.")
+                       next_step="Name a folder of this machine as the target, leave or mount the data, or store its archive: "
+                                 "edgemere do datainstance content.")
     spot = Spot(target, item["key"], item["target_path"])
     if item.get("moves") and not target.keeps_folder(item["target_path"]):
         raise Conflict("target.not_writable", f"The target would not keep '{item['target_path']}' as one: its folders_as_data do not name it.",

@@ -145,3 +145,21 @@ def test_an_object_store_takes_no_folder_as_one_and_says_so(world: Bench) -> Non
         "endpoint_url": "http://127.0.0.1:9"}}}
     error = world.one("copy", item("k", "day.zarr"))["error"]
     assert error["code"] == "target.not_writable" and "folder of this machine" in error["next_step"]
+
+
+def test_a_row_of_a_listing_makes_a_folder_one_data_too(world: Bench) -> None:
+    world.sources["s"]["parameters"]["folders_as_data"] = []
+    world.file("runs/7/a", b"a" * 5)
+    world.file("runs/7/b/c", b"c" * 6)
+    world.file("datasource.yaml", b"runs/7: {type: dir, owner: mara}\nbeside.txt: {owner: ann}\n")
+    source = open_source(world.sources["s"]["parameters"], SourcePolicy())
+    found = {one.path: one for one in source.scan() if isinstance(one, Entry)}
+    assert [one.path for one in source.scan() if not isinstance(one, Entry)] == []
+    source.close()
+    one = found.pop("runs/7")
+    assert (one.type, one.size, one.media_type, one.tags["owner"]) == ("dir", 11, "inode/directory", "mara")
+    assert not any(path.startswith("runs/") for path in found) and found["beside.txt"].type == "file"
+    result = world.one("copy", item("k", "runs/7", size=11, modified_at=one.modified_at))
+    assert result["ok"] and result["checksum"] == manifest(world.source / "runs/7") == manifest(world.target / "i/runs/7"), result
+    error = world.one("copy", item("d", "day.zarr"))["error"]
+    assert error["code"] == "source.bad_path", "a folder that nothing names is none"

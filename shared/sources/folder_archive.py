@@ -1,0 +1,106 @@
+"""A folder that is one Data as one stream of bytes: a tar archive that is made while it is read.
+
+The same files with the same times give the same archive, so its size is known beforehand, and it can be read from anywhere on. Its members
+lie below the folder's own name. Nothing of it is stored.
+"""
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from bisect import bisect_right
+from collections.abc import Iterator
+from itertools import accumulate
+from typing import Any
+
+from shared.kernel.errors import Conflict
+from shared.sources.beneath import Root, source_error
+from shared.sources.folders import files_of
+from shared.sources.paths import from_bytes, to_bytes
+
+MEDIA_TYPE, SUFFIX = "application/x-tar", ".tar"
+
+
+class FolderArchive(io.RawIOBase):
+    """The archive of the folder at ``path`` of a root, read from ``offset`` on; ``size`` is that of the whole, in bytes."""
+
+    def __init__(self, root: Root, path: str, offset: int = 0) -> None:
+        """
+        Raises:
+            EdgemereError: ``source.vanished``, ``source.unreadable``.
+        """
+        self._root, self._path = root, path
+        native = to_bytes(path)
+        self._top = native.rpartition(b"/")[2]
+        try:
+            self._files = files_of(root, native)
+        except OSError as error:
+            raise source_error(error, path) from None
+        lengths = [len(self._header(inside, found)) + _padded(found.st_size) for inside, found in self._files]
+        self._starts = list(accumulate(lengths, initial=0))
+        end = self._starts[-1] + 2 * tarfile.BLOCKSIZE
+        self.size = end + -end % tarfile.RECORDSIZE
+        self._pieces = self._from(min(offset, self.size))
+        self._piece = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """The next bytes. Raises ``source.changed_during_copy`` where a file is not what it was when the archive was begun."""
+        while not self._piece:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return 0
+            self._piece = memoryview(piece)
+        count = min(len(buffer), len(self._piece))
+        buffer[:count] = self._piece[:count]
+        self._piece = self._piece[count:]
+        return count
+
+    def close(self) -> None:
+        if not self.closed:
+            self._pieces.close()
+        super().close()
+
+    def _header(self, inside: bytes, found: os.stat_result) -> bytes:
+        member = tarfile.TarInfo((self._top + b"/" + inside).decode("utf-8", "surrogateescape"))
+        member.size, member.mtime, member.mode = found.st_size, int(found.st_mtime), found.st_mode & 0o777
+        return member.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+
+    def _from(self, offset: int) -> Iterator[bytes]:
+        first = bisect_right(self._starts, offset) - 1
+        skip = offset - self._starts[first]
+        for inside, found in self._files[first:]:
+            header = self._header(inside, found)
+            yield header[skip:]
+            yield from self._content(inside, found, max(0, skip - len(header)))
+            skip = 0
+        yield bytes(self.size - self._starts[-1] - skip)
+
+    def _content(self, inside: bytes, known: os.stat_result, skip: int) -> Iterator[bytes]:
+        path = f"{self._path}/{from_bytes(inside)}"
+        fd, found = self._root.open_file(path)
+        with os.fdopen(fd, "rb", buffering=0) as stream:
+            if (found.st_size, found.st_mtime_ns) != (known.st_size, known.st_mtime_ns):
+                raise _changed(path)
+            stream.seek(min(skip, known.st_size))
+            left = known.st_size - stream.tell()
+            while left:
+                try:
+                    piece = stream.read(min(left, 1 << 18))
+                except OSError as error:
+                    raise source_error(error, path) from None
+                if not piece:
+                    raise _changed(path)
+                left -= len(piece)
+                yield piece
+        yield bytes(_padded(known.st_size) - max(known.st_size, skip))
+
+
+def _padded(size: int) -> int:
+    return size + -size % tarfile.BLOCKSIZE
+
+
+def _changed(path: str) -> Conflict:
+    return Conflict("source.changed_during_copy", f"'{path}' changed while its folder was read.", next_step="Ask again when nobody writes to it.")
