@@ -9,7 +9,7 @@ from sqlalchemy import Boolean, Column, Float, Index, Integer, MetaData, Table, 
 from shared.kernel.secrets import redacted
 from shared.nets import DATAREFERENCE, DATAREQUEST
 from shared.storage.record import Record
-from shared.storage.schema import Id, Json, Stamp, Word, live_name_index, object_columns, service_tables
+from shared.storage.schema import Id, Json, OrderedJson, Stamp, Word, live_name_index, object_columns, service_tables
 
 METADATA = MetaData()
 service_tables(METADATA)
@@ -19,7 +19,8 @@ reference_table = Table(
     Column("name", Word, nullable=False),
     Column("short_name", Word),
     Column("state", Word, nullable=False),
-    Column("query", Json),
+    Column("query", OrderedJson),
+    Column("query_as_given", Text),
     Column("connection", Json),
     Column("defaults", Json),
     Column("request_id", Id),
@@ -41,7 +42,8 @@ request_table = Table(
     Column("name", Word, nullable=False),
     Column("ename", Word, nullable=False),
     Column("state", Word, nullable=False),
-    Column("query", Json),
+    Column("query", OrderedJson),
+    Column("query_as_given", Text),
     Column("message", Text),
     Column("reason", Json),
     Column("blocked_by", Json),
@@ -77,7 +79,8 @@ request_table = Table(
     Column("expected_at", Stamp),
     Column("warnings", Json),
     # Several queries in one: {member: {"query", "select"}}; all of them or none.
-    Column("group", Json),
+    Column("group", OrderedJson),
+    Column("group_as_given", Text),
     Column("standing", Boolean),
     # Of a request made for what came later: the one that stands for it.
     Column("parent_id", Id),

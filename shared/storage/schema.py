@@ -1,13 +1,32 @@
 """The tables that every service has beside its own: outbox, inbox, history, idempotency keys, leases."""
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
-    JSON, BigInteger, Column, Index, Integer, MetaData, String, Table, Text, text,
+    JSON, BigInteger, Column, Index, Integer, MetaData, String, Table, Text, case, cast, text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.types import TypeDecorator
+
+AS_GIVEN = "_as_given"
+
+
+class _ReadAsGiven(TypeDecorator[Any]):
+    """JSONB, which sorts the keys of its objects, read with the keys in the order of the text beside it, while that says the same."""
+
+    impl = JSONB(none_as_null=True)
+    cache_ok = True
+
+    def column_expression(self, column: Any) -> Any:
+        given = column.table.c[column.name + AS_GIVEN]
+        return case((cast(given, JSONB) == cast(column, JSONB), cast(given, JSON)), else_=cast(column, JSON))
+
 
 # JSON is JSONB where the database has it, text elsewhere; None is NULL, never the JSON literal null.
 Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+# The same, for what people wrote in an order that means something to them: a column NAME of it has a column NAME_as_given (Text) beside it.
+OrderedJson = JSON(none_as_null=True).with_variant(_ReadAsGiven(), "postgresql")
 # SQLite counts up only an INTEGER PRIMARY KEY.
 Serial = BigInteger().with_variant(Integer, "sqlite")
 # Text that sorts by code point on both databases, as the query language compares it.

@@ -19,7 +19,7 @@ from shared.kernel.errors import Conflict, PreconditionFailed, VersionConflict
 from shared.kernel.ids import new_id
 from shared.storage.bulk import insert_rows, insert_together, insert_unless_there, update_rows
 from shared.storage.record import Record, Row
-from shared.storage.schema import INTERNAL_SHARDS, SHARDS
+from shared.storage.schema import AS_GIVEN, INTERNAL_SHARDS, SHARDS
 
 # So many ids of what one transaction changed are in its line of the audit log; the number of all is there, too.
 AUDITED = 20
@@ -76,8 +76,10 @@ class UnitOfWork:
         states = self._path(record, record.net.initial, events) if record.net else []
         made = []
         columns = {str(column.key): None for column in record.table.columns}
+        ordered = [name for name in columns if name + AS_GIVEN in columns]
         for row in rows:
             full = {**columns, **row, "version": 1, "created_at": row.get("created_at") or now, "updated_at": now}
+            full |= {name + AS_GIVEN: orjson.dumps(full[name]).decode() for name in ordered if full[name] is not None}
             if record.net:
                 full["state"] = states[-1][2] if states else record.net.initial
             made.append(full)
