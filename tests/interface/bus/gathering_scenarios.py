@@ -61,34 +61,6 @@ def test_one_that_fails_takes_none_of_the_others_along(stage):
     until(lambda: sorted(set(done)) == [0, 1, 2, 4, 5])
 
 
-def test_those_that_are_given_back_are_handled_alone_all_of_a_batch_too(stage):
-    tag, together, alone, hold = stage.tag, [], [], threading.Event()
-
-    class Takes:
-        name = f"takes-{tag}"
-
-        @on_events("edgemere", f"{tag}.said")
-        def said(self, messages):
-            hold.wait(10)
-            if len(messages) > 1:
-                together.append(len(messages))
-                return messages
-            alone.extend(message.obj for message in messages)
-            return ()
-
-    stage.run(Takes)
-    for n in range(6):
-        stage.tell(f"{tag}.said", n, id=f"{tag}-{n}")
-    time.sleep(0.2)
-    hold.set()
-    until(lambda: sorted(alone) == list(range(6)))
-    assert together
-    until(lambda: depth(stage, f"takes-{tag}.{tag}.said") == 0)
-    # And the service goes on.
-    stage.tell(f"{tag}.said", 6, id=f"{tag}-6")
-    until(lambda: 6 in alone)
-
-
 def test_what_takes_long_does_not_keep_the_others_waiting(stage):
     tag, done, hold = stage.tag, [], threading.Event()
 
