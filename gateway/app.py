@@ -21,7 +21,7 @@ from gateway.callers import sessions
 from gateway.callers.caller import Caller
 from gateway.callers.credentials import IN_URL, check_address
 from gateway.callers.doorkeeper import Doorkeeper
-from gateway.dispatch import Dispatcher, Outcome, Patience, check, checked_key, reply_of
+from gateway.dispatch import Dispatcher, Outcome, Patience, check, check_caller, checked_key, reply_of
 from gateway.documents import Documents
 from gateway.health import Health
 from gateway.live import Live
@@ -164,6 +164,7 @@ class App:
         if row.changes and environ.get("edgemere.cookie"):
             self._admission.check_own_page(environ)
         context = environ["edgemere.context"] = self._context(row, environ, request_id, caller)
+        check_caller(row, context)
         environ["edgemere.caller"] = caller
         parameters = read_parameters(row, environ, self._settings)
         return self._kinds.get(row.answer, self._plain)(row, parameters, context, environ)

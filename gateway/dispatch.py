@@ -15,6 +15,7 @@ from shared.contracts.table import ACTIONS
 from shared.kernel import ids
 from shared.kernel.context import Context
 from shared.kernel.errors import EdgemereError, Invalid, NotYet
+from shared.kernel.rights import check_role
 from shared.kernel.trace import NO_TRACER, UNDER_WAY, Span, Tracer, trace_id_of
 
 KEY_LENGTH = 255
@@ -175,6 +176,15 @@ class Dispatcher:
                 told, obj = watch.sleep(max(0.0, min(end, look_at, now + _GLANCE_S) - now))
                 if told and (obj is None or member(obj, wait.field) in (None, *wait.until)):
                     look_at = 0.0
+
+
+def check_caller(row: Action, context: Context) -> None:
+    """Refuse whom the row is not for, as its service would, before anything of the call is read.
+
+    Raises:
+        Denied: ``denied``.
+    """
+    check_role(context, row.roles, " ".join(row.path))
 
 
 def check(row: Action, parameters: Mapping[str, Any]) -> None:

@@ -4,22 +4,26 @@ from __future__ import annotations
 from typing import Any
 
 
+from gateway.callers.credentials import COOKIE, SECURE_COOKIE
 from gateway.clients.samples import LABELS, samples
 from gateway.problems import DOCUMENTED, MEDIA_TYPE
 from gateway.schemas import ANY_OBJECT, field_schema, object_schemas, status_of
 from shared.contracts.action import Action, schema_of
+from shared.contracts.identities import ERRORS as IDENTITY_ERRORS
 from shared.contracts.objects import OBJECTS
 from shared.contracts.table import ACTIONS
 
 _LANGUAGES = {"curl": "Shell", "cli": "Shell", "js": "JavaScript", "python": "Python"}
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _ANYWHERE = {
-    400: ("malformed",), 403: ("host_not_allowed", "denied"), 413: ("too_large",),
+    400: ("malformed", "credential.in_url"), 401: (
+        "unauthenticated", *(code for code in IDENTITY_ERRORS if code.startswith(("key.", "token."))), "credential.malformed", "credential.too_large"),
+    403: ("host_not_allowed", "denied"), 413: ("too_large",),
     422: ("parameter.unknown", "parameter.missing", "parameter.invalid"),
-    500: ("internal",), 503: ("unavailable",), 504: ("deadline_exceeded",),
+    429: ("rate.exceeded", "credential.too_many_wrong"), 500: ("internal",), 503: ("unavailable", "credential.unavailable"), 504: ("deadline_exceeded",),
 }
 _ON_CHANGE = {
-    403: ("origin_not_allowed",), 409: ("version_conflict",), 412: ("precondition_failed",),
+    403: ("origin_not_allowed", "session.cross_site"), 409: ("version_conflict",), 412: ("precondition_failed",),
     422: ("idempotency.mismatch", "idempotency.invalid"),
 }
 _HEADERS = {
@@ -39,15 +43,22 @@ def document(version: str) -> dict[str, Any]:
                            "with one meaning. Errors are RFC 9457 problem documents with a stable `code`. Lists come in "
                            "pages: `next` is the `cursor` of the page after. What takes long answers 202 with the "
                            "`Location` of an operation; `Prefer: wait=N` says how many seconds to wait for the end. "
-                           "No credentials are needed on the loopback interface.",
+                           "A server that listens on more than the loopback interface wants a key or a token: "
+                           "`Authorization: Bearer …`.",
         },
         "servers": [{"url": "/", "description": "This server."}],
         "tags": [{"name": name} for name in dict.fromkeys(_tag(row) for row in ACTIONS.values())],
-        "security": [],
+        # One of them, or none where nobody has to log in.
+        "security": [{"bearer": []}, {"session": []}, {}],
         "paths": {row.address: _path(row) for row in ACTIONS.values()} | _OWN_PATHS,
         "components": {
             "schemas": _component_schemas(),
             "headers": _HEADERS,
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "description": "A key (`edk_…`), or a token of the identity provider."},
+                "session": {"type": "apiKey", "in": "cookie", "name": COOKIE,
+                            "description": f"The page's own session; behind TLS the cookie is `{SECURE_COOKIE}`."},
+            },
             "parameters": _component_parameters(),
         },
     }
@@ -142,7 +153,9 @@ def _responses(row: Action) -> dict[str, Any]:
     if row.changes:
         for status, known in _ON_CHANGE.items():
             codes.setdefault(status, []).extend(known)
-    for code in row.errors:
+    # A name that is looked for may be that of several owners' objects, to whom those are there.
+    ambiguous = (code.replace(".not_found", ".ambiguous") for code in row.errors if code.endswith(".not_found"))
+    for code in (*row.errors, *(code for code in ambiguous if code in DOCUMENTED)):
         found_codes = codes.setdefault(status_of(code), [])
         if code not in found_codes:
             found_codes.append(code)
@@ -233,10 +246,10 @@ def _component_parameters() -> dict[str, Any]:
     }
 
 
-def _plain(summary: str, kind: str, *statuses: tuple[str, str]) -> dict[str, Any]:
+def _plain(summary: str, kind: str, *statuses: tuple[str, str], **more: Any) -> dict[str, Any]:
     return {"get": {
         "operationId": summary.lower().rstrip(".").replace(" ", "-"), "summary": summary, "tags": ["server"],
-        "responses": {status: {"description": about, "content": {kind: {"schema": {}}}} for status, about in statuses},
+        "responses": {status: {"description": about, "content": {kind: {"schema": {}}}} for status, about in statuses} | more,
     }}
 
 
@@ -244,5 +257,6 @@ _OWN_PATHS = {
     "/health/live": _plain("Whether the process answers.", "application/json", ("200", "It does.")),
     "/health/ready": _plain("Whether all services answer.", "application/json", ("200", "They do."),
                             ("503", "One does not; it is named.")),
-    "/metrics": _plain("Figures for Prometheus.", "text/plain", ("200", "The figures.")),
+    "/metrics": _plain("Figures for Prometheus.", "text/plain", ("200", "The figures."),
+                       **{str(status): _problems(status, _ANYWHERE[status]) for status in (400, 401, 429)}),
 }

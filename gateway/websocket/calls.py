@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 from gateway.callers.doorkeeper import Doorkeeper
 from gateway.content import open_content
-from gateway.dispatch import Dispatcher, Patience, check, checked_key, reply_of
+from gateway.dispatch import Dispatcher, Patience, check, check_caller, checked_key, reply_of
 from gateway.metrics import Metrics
 from gateway.problems import problem, unexpected
 from gateway.rest import take_parameters
@@ -95,6 +95,7 @@ class Calls:
             known = (*ROWS, *HANDLED, *streams)
             raise NotFound("not_found", f"No action or handled message is called '{name[:100]}'.{did_you_mean(name[:100], known)}",
                            next_step="All of them are at /docs and /asyncapi.json.")
+        check_caller(row, context)
         if given is None:
             given = {}
         if not isinstance(given, Mapping):

@@ -86,7 +86,7 @@ UNTIL_SATISFIED = Wait("datarequest", "id", "state", REQUEST_ENDS | {"Init"}, ("
 _DO = {"tree": "do", "service": "requests"}
 _QUERY_ERRORS = ("query.syntax", "query.unknown_operator", "query.unknown_field", "query.bad_operand")
 _CREATE_ERRORS = (*_QUERY_ERRORS, "query.empty", "group.invalid", "lock.malformed", "lock.altered", "lock.other_catalogue", "lock.gone",
-                  "datarequest.name_taken", "idempotency.mismatch")
+                  "datarequest.name_taken", "datareference.not_found", "idempotency.mismatch")
 
 ACTIONS = (
     Action(path=("datarequest", "create"), method="create", roles=USERS, kind="command", parameters=RequestParameters,

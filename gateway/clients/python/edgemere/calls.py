@@ -76,6 +76,7 @@ class DoDatarequestCalls:
             Invalid: ``lock.gone``: Data of the lock is gone, and nothing has the same bytes; `errors` names each with what is nearest to
                 it.
             Conflict: ``datarequest.name_taken``: There is a request of this name already.
+            NotFound: ``datareference.not_found``: There is no such reference.
             Invalid: ``idempotency.mismatch``: The Idempotency-Key was used before for something else.
         """
         return self._server.call(
@@ -293,6 +294,7 @@ class DoDatarequestCalls:
             Invalid: ``lock.gone``: Data of the lock is gone, and nothing has the same bytes; `errors` names each with what is nearest to
                 it.
             Conflict: ``datarequest.name_taken``: There is a request of this name already.
+            NotFound: ``datareference.not_found``: There is no such reference.
             Invalid: ``cursor.invalid``: The cursor is not one of this list.
         """
         return self._server.call(
