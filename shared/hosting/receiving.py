@@ -83,7 +83,7 @@ class Receiver(QueueConsumer):
             with super().consumer_context(**more) as consuming:
                 yield consuming
         finally:
-            self.is_connected = False
+            self._wire, self.is_connected = None, False
 
     def setup(self) -> None:
         port.prepare(self.amqp_uri)
@@ -109,6 +109,9 @@ class Receiver(QueueConsumer):
         super().on_consume_ready(connection, channel, consumers, **more)
 
     def on_iteration(self) -> None:
+        if not getattr(self._wire, "connected", True):
+            # Told by somebody who wrote to it, an ack for example. kombu would quietly connect anew and wait there, without our consumers.
+            raise ConnectionResetError("the connection to the broker was found broken")
         self._cancel_consumers_if_requested()
         if not self._consumers and self._in_flight <= 0:
             self.should_stop = True

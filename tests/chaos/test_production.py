@@ -105,6 +105,27 @@ def test_a_callee_that_never_answers_is_told_of_in_time_and_costs_nothing(storm)
 
 
 @pytest.mark.timeout(300)
+def test_a_service_that_stood_still_until_the_broker_left_it_comes_back_by_itself(storm):
+    stopped = storm.mesh.of("requests")
+    before = [member.process.pid for member in stopped]
+    for member in stopped:
+        member.freeze()
+    try:
+        # What lies in their sockets is answered and acked to a broker that has left them.
+        for _ in range(2 * len(stopped)):
+            storm.once("datarequest find", limit_s=0.5, name="nobody")
+        until(lambda: not storm.witness.readers("rpc-requests"), 60)
+    finally:
+        for member in stopped:
+            member.thaw()
+    until(lambda: storm.witness.readers("rpc-requests") == len(stopped), 60)
+    assert [member.process.pid for member in stopped if member.is_running] == before, "nobody started them again"
+    made = storm.request("after-standing-still", query="source:archive")
+    until(lambda: storm.ask("datarequest show", id=made)["state"] == "Satisfied", 60)
+    storm.rest()
+
+
+@pytest.mark.timeout(300)
 def test_two_replicas_that_get_one_message_do_its_work_once(storm):
     message_id = f"foreign-both-{time.monotonic_ns()}"
     storm.sent.append(message_id)

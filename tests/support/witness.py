@@ -66,6 +66,11 @@ class Witness:
                     found[name] = 0
         return found
 
+    def readers(self, name: str) -> int:
+        """How many consumers a queue has."""
+        with Connection(self._uri, connect_timeout=10) as connection:
+            return connection.channel().queue_declare(queue=name, passive=True).consumer_count
+
 
 def again(witness: Witness, place: int) -> None:
     """Publish once more what was heard at this place, exactly as it came."""

@@ -165,28 +165,3 @@ def test_what_is_still_being_handled_is_not_acked_with_what_came_after_it(stage)
     time.sleep(0.2)
     hold.set()
     assert sum(map(len, done)) == 18, "what was handled was acked"
-
-
-def test_when_all_are_given_back_each_is_handled_alone(stage):
-    tag, got, hold = stage.tag, [], threading.Event()
-
-    class Takes:
-        name = f"takes-{tag}"
-
-        @on_events("edgemere", f"{tag}.said")
-        def said(self, messages):
-            got.append([message.obj for message in messages])
-            hold.wait(10)
-            return messages
-
-    stage.run(Takes)
-    stage.tell(f"{tag}.said", "first")
-    until(lambda: got)
-    stage.broker.publish_many([Message(PUBLIC, f"{tag}.said", encode({"obj": n}), id=f"{tag}-{n}") for n in range(4)])
-    time.sleep(0.2)
-    hold.set()
-    until(lambda: len(got) == 6)
-    assert got[1] == [0, 1, 2, 3] and sorted(got[2:]) == [[0], [1], [2], [3]]
-    until(lambda: depth(stage, f"takes-{tag}.{tag}.said") == 0)
-    stage.tell(f"{tag}.said", "afterwards")
-    until(lambda: ["afterwards"] in got)
