@@ -79,7 +79,12 @@ def _decided(request: Mapping[str, Any], intention: Intention, evaluation: evalu
     else:
         pairs = list(zip(intention.candidates, intention.outcome.decided, strict=True))
     rank = {status: place for place, status in enumerate(STATUSES)}
-    return sorted(pairs, key=lambda pair: rank[pair[1].status])
+    # Of a group several members may match one data: it is what the one that takes it makes of it, and is there once.
+    once: dict[str, tuple[Mapping[str, Any], Decided]] = {}
+    for data, one in pairs:
+        if one.data_id not in once or rank[one.status] < rank[once[one.data_id][1].status]:
+            once[one.data_id] = (data, one)
+    return sorted(once.values(), key=lambda pair: rank[pair[1].status])
 
 
 def _summed(decided: Iterable[tuple[Any, Decided]]) -> dict[str, Any]:

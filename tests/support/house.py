@@ -38,8 +38,8 @@ class House:
     def __init__(self, url: Callable[[str], str], folder: Path, **settings: Any) -> None:
         self.policy_file = folder / "policies.yaml"
         self.policy_file.write_text("[]", "utf-8")
-        self.config = load_config("dev", overrides={
-            "data_dir": str(folder), "policies": {"file": str(self.policy_file)}, **settings}, variables={})
+        self._settings = {"data_dir": str(folder), "policies": {"file": str(self.policy_file)}, **settings}
+        self.configured()
         self.policies = PolicyFile(str(self.policy_file))
         self.context = Context(owner="ada", roles=("DataScientist", "DataEngineer"))
         self.databases: dict[str, Database] = {}
@@ -49,6 +49,10 @@ class House:
             module = __import__(f"services.{name}.models", fromlist=["METADATA"])
             self.databases[name] = Database(engine, module.METADATA)
         self.numbered = GroupCommit(partial(creating.create, self.databases["requests"]))
+
+    def configured(self, **more: Any) -> None:
+        """Other settings from now on, beside those that the house was made with."""
+        self.config = load_config("dev", overrides={**self._settings, **more}, variables={})
 
     def close(self) -> None:
         self.policies.stop()

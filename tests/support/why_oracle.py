@@ -1,4 +1,4 @@
-"""What funnel, hints, why-not and plan have to say, written as plainly as possible and with nothing of the product.
+"""What funnel, hints, why-not and plan have to say, also of groups and within a budget, written as plainly as possible and with nothing of the product.
 
 Works on lists of documents in memory: each Data as the catalogue shows it. A query is a list of ``(field, operator, operand)``
 with fields that differ, a rule ``{name, when, action}`` with ``when`` a list of ``(field, operator, operand)`` over the dotted names
@@ -145,21 +145,25 @@ def _rule_holds(rule: dict[str, Any], data: dict[str, Any], source: dict[str, An
 
 def cost(action: str, size: int, source: dict[str, Any], target: dict[str, Any]) -> float:
     """Money, and seconds at ``SECOND`` each, for one read in thirty days."""
+    money, seconds = price(action, size, source, target)
+    return money + SECOND * seconds
+
+
+def price(action: str, size: int, source: dict[str, Any], target: dict[str, Any]) -> tuple[float, float]:
+    """Money, and seconds."""
     here, there = source["cost"], target["cost"]
     gib, mib = size / GIB, size / MIB
     if action in ("leave", "mount"):
         money = here.get("per_request", 0) + gib * here.get("per_gib_out", 0)
-        seconds = here.get("latency_ms", 0) / 1000 + (mib / here["mib_per_s"] if here.get("mib_per_s") else 0)
-        return money + SECOND * seconds
+        return money, here.get("latency_ms", 0) / 1000 + (mib / here["mib_per_s"] if here.get("mib_per_s") else 0)
     speeds = [one["mib_per_s"] for one in (here, there) if one.get("mib_per_s")]
     month = there.get("per_gib_month", 0)
     if action == "move":
         month = max(0, month - here.get("per_gib_month", 0))
     money = (2 if action == "move" else 1) * here.get("per_request", 0) + 2 * there.get("per_request", 0) + gib * (
         here.get("per_gib_out", 0) + there.get("per_gib_in", 0) + there.get("per_gib_out", 0) + month)
-    seconds = here.get("latency_ms", 0) / 1000 + 2 * there.get("latency_ms", 0) / 1000 + (mib / min(speeds) if speeds else 0) \
+    return money, here.get("latency_ms", 0) / 1000 + 2 * there.get("latency_ms", 0) / 1000 + (mib / min(speeds) if speeds else 0) \
         + (mib / there["mib_per_s"] if there.get("mib_per_s") else 0)
-    return money + SECOND * seconds
 
 
 def _cheapest(data: dict[str, Any], source: dict[str, Any], target: dict[str, Any]) -> str:
@@ -194,13 +198,45 @@ def decisions(candidates: list[dict[str, Any]], sources: dict[str, dict[str, Any
     return decided
 
 
-def plan(candidates: list[dict[str, Any]], sources: dict[str, dict[str, Any]], rules: list[dict[str, Any]], wish: str | None,
-         select: dict[str, Any], target: str) -> dict[str, Any]:
-    """``{"refusal": code or None, "statuses": {id: status}, "decisions", "cost"}``; candidates are in the catalogue's order.
+Parts = dict[str | None, tuple[list[dict[str, Any]], dict[str, Any]]]
+"""By the member of a group (None: the request is no group): its candidates in the catalogue's order, and its ``select``."""
 
-    Sources have prices that differ, so that no two replicas cost the same.
+
+def plan(parts: Parts, sources: dict[str, dict[str, Any]], rules: list[dict[str, Any]], wish: str | None, target: str,
+         left: dict[str, float] | None = None) -> dict[str, Any]:
+    """``{"refusal": code or None, "member", "statuses": {id: status}, "decisions", "cost", "spends": {"bytes", "money"}}``.
+
+    ``left`` is what remains of the owner's budget, by kind; a kind that is not in it has no bound. Sources have prices that differ,
+    so that no two replicas cost the same.
     """
-    decided = decisions(candidates, sources, rules, wish, target)
+    left = left or {}
+    whole: dict[str, Any] = {"refusal": None, "member": None, "statuses": {}, "decisions": {}, "cost": 0.0, "spends": {"bytes": 0, "money": 0.0}}
+    if wish in ("copy", "move") and left.get("bytes", 1) <= 0:
+        return {**whole, "refusal": "over_budget"}
+    taken: set[str] = set()
+    chosen: list[dict[str, Any]] = []
+    late: list[str | None] = []
+    for member, (candidates, select) in parts.items():
+        free = [data for data in candidates if data["id"] not in taken]
+        decided = decisions(free, sources, rules, wish, target)
+        refusal, statuses, own = _selected(decided, select, sources)
+        whole["decisions"] |= decided
+        # Who is left out by one member may be another's.
+        whole["statuses"] |= {key: status for key, status in statuses.items() if status != "left_out" or key not in whole["statuses"]}
+        if not free or refusal not in (None, "rejected_by_policy"):
+            return {**whole, "refusal": "no_match" if not free else refusal, "member": member}
+        late += [member] if refusal else []
+        chosen += own
+        taken |= {key for key, status in statuses.items() if status in ("chosen", "standby")} | _kept_though_rejected(statuses, select, refusal)
+    spends = {"bytes": sum(one["data"]["size"] for one in chosen if one["action"] in ("copy", "move")),
+              "money": sum(price(one["action"], one["data"]["size"], sources[one["source"]], sources[target])[0] for one in chosen)}
+    refusal, member = _refusal(chosen, late, spends, sources, target, left)
+    return {**whole, "refusal": refusal, "member": member, "cost": sum(one["cost"] for one in chosen), "spends": spends}
+
+
+def _selected(decided: dict[str, dict[str, Any]], select: dict[str, Any],
+              sources: dict[str, dict[str, Any]]) -> tuple[str | None, dict[str, str], list[dict[str, Any]]]:
+    """Why the selection cannot be made, the status of each candidate, and what is chosen."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for one in decided.values():
         if one["action"] != "reject":
@@ -209,30 +245,53 @@ def plan(candidates: list[dict[str, Any]], sources: dict[str, dict[str, Any]], r
     if select.get("mode") == "best":
         items.sort(key=lambda members: members[0]["cost"])
     most = select.get("count") or (1 if select.get("mode") in ("best", "first") else len(items))
+    least = select.get("minimum", 1)
+    refusal = None
+    if select.get("together") and items:
+        bounded = select.get("count") or select.get("mode") in ("best", "first")
+        needed = least if bounded else min(least, len(items)) if "minimum" in select else len(items)
+        items = _in_one_place(items, select["together"], most, sources)
+        refusal = "selection_impossible" if len(items) < needed else None
     taken = items[:most]
+    rejected = any(one["action"] == "reject" for one in decided.values())
+    if refusal is None and len(taken) < least:
+        refusal = "rejected_by_policy" if rejected else "no_match"
     statuses = {key: "rejected" if one["action"] == "reject" else "left_out" for key, one in decided.items()}
     for members in taken:
         for at, one in enumerate(members):
             statuses[one["data"]["id"]] = "chosen" if at == 0 else "standby"
-    chosen = [members[0] for members in taken]
-    return {"refusal": _refusal(candidates, decided, chosen, select.get("minimum", 1), sources, target), "statuses": statuses,
-            "decisions": decided, "cost": sum(one["cost"] for one in chosen)}
+    return refusal, statuses, [members[0] for members in taken]
 
 
-def _refusal(candidates: list[dict[str, Any]], decided: dict[str, dict[str, Any]], chosen: list[dict[str, Any]], least: int,
-             sources: dict[str, dict[str, Any]], target: str) -> str | None:
-    if not candidates:
-        return "no_match"
-    rejected = any(one["action"] == "reject" for one in decided.values())
-    if len(chosen) < least and not rejected:
-        return "no_match"
+def _in_one_place(items: list[list[dict[str, Any]]], by: Any, most: int, sources: dict[str, dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """The items as the best place has them: most of what is wanted, then the least cost."""
+    def place(one: dict[str, Any]) -> str:
+        return one["source"] if by in (True, "source") else sources[one["source"]]["location"]
+
+    there = {name: [here for members in items if (here := [one for one in members if place(one) == name])]
+             for name in {place(one) for members in items for one in members}}
+    return min(there.values(), key=lambda own: (-min(len(own), most), sum(members[0]["cost"] for members in own[:most])))
+
+
+def _kept_though_rejected(statuses: dict[str, str], select: dict[str, Any], refusal: str | None) -> set[str]:
+    """Those whose rejection is kept on record, and who are no other member's."""
+    rejected = [key for key, status in statuses.items() if status == "rejected"]
+    if "count" not in select and select.get("mode", "all") == "all":
+        return set(rejected)
+    return set(rejected[:select.get("count", 1)]) if refusal == "rejected_by_policy" else set()
+
+
+def _refusal(chosen: list[dict[str, Any]], late: list[str | None], spends: dict[str, float], sources: dict[str, dict[str, Any]], target: str,
+             left: dict[str, float]) -> tuple[str | None, str | None]:
+    """What is in the way of all that is chosen, and the member that it is about."""
     readers: dict[str, int] = {}
     for one in chosen:
         readers[one["source"]] = readers.get(one["source"], 0) + 1
-    # Readers are claimed before the policies are asked for good.
+    # Readers are claimed before the policies are asked for good, and bytes after the budget.
     if any(count > sources[name]["capacity"].get("readers", count) for name, count in readers.items()):
-        return "no_capacity"
-    if len(chosen) < least:
-        return "rejected_by_policy"
-    size = sum(one["data"]["size"] for one in chosen if one["action"] in ("copy", "move"))
-    return "no_capacity" if size > sources[target]["capacity"].get("bytes", size) else None
+        return "no_capacity", None
+    if late:
+        return "rejected_by_policy", late[0]
+    if any(spends[kind] > 1e-9 and spends[kind] > remains + 1e-9 for kind, remains in left.items()):
+        return "over_budget", None
+    return ("no_capacity" if spends["bytes"] > sources[target]["capacity"].get("bytes", spends["bytes"]) else None), None

@@ -17,7 +17,8 @@ REQUESTS = 5
 OWNERS = ["darren", "daren", "zoe", "zoé", "Darren", "max", "maxim"]
 KINDS = ["scan", "scans", "table", "label", None]
 SELECTS: list[dict[str, Any]] = [{}, {}, {"mode": "first"}, {"mode": "best"}, {"mode": "best", "count": 2}, {"count": 3}, {"minimum": 2},
-                                 {"mode": "first", "minimum": 1}, {"count": 2, "minimum": 2}]
+                                 {"mode": "first", "minimum": 1}, {"count": 2, "minimum": 2}, {"together": True}, {"together": "location"},
+                                 {"together": True, "minimum": 2}, {"mode": "best", "count": 2, "together": True}]
 
 
 @pytest.fixture
@@ -53,14 +54,33 @@ def test_five_hundred_random_cases_on_each_database_agree_with_the_oracle(house:
 def _catalogue(house: House, seed: int) -> None:
     dice = random.Random(seed)
     house.emptied()
+    budget = {kind: amount for kind, amount in (("bytes", dice.randrange(1, 4000)), ("money", round(dice.random() * 60, 2))) if dice.random() < 0.4}
+    house.configured(budgets={"ada": {"period": "30d", **budget}} if budget else {})
     sources, documents = _filled(house, dice)
     for number in range(REQUESTS):
         rules, query = _loaded(house, dice), _query(dice)
-        asked = {"query": oracle.expression(query), "all": True, "select": dice.choice(SELECTS),
-                 **({"action": wish} if (wish := dice.choice([None, None, "leave", "mount", "copy", "auto"])) else {}), "target": "scratch"}
-        place = f"seed {seed}, request {number}: {json.dumps(asked)} {json.dumps(rules)}"
+        asked = {"all": True, "target": "scratch", "select": dice.choice(SELECTS),
+                 **({"action": wish} if (wish := dice.choice([None, None, "leave", "mount", "copy", "auto"])) else {})}
+        group = {name: (_query(dice), dice.choice([None, *SELECTS])) for name in ("scans", "labels", "b")[:dice.randrange(2, 4)]} \
+            if dice.random() < 0.3 else None
+        if group:
+            asked["group"] = {name: {"query": oracle.expression(own), "all": True, **({"select": select} if select else {})}
+                              for name, (own, select) in group.items()}
+        else:
+            asked["query"] = oracle.expression(query)
+        place = f"seed {seed}, request {number}: {json.dumps(asked)} {json.dumps(rules)} {json.dumps(budget)}"
         _compare_query(house, query, documents, place)
-        _compare_plan(house, query, documents, sources, rules, asked, place)
+        parts = {name: (oracle.matching(own, documents), select or asked["select"]) for name, (own, select) in group.items()} \
+            if group else {None: (oracle.matching(query, documents), asked["select"])}
+        expected = oracle.plan(parts, sources, rules, asked.get("action"), "scratch", budget)
+        plan = _compare_plan(house, expected, asked, place)
+        made = _compare_deed(house, expected, asked, plan, place)
+        if not group:
+            _compare_why_not(house, query, documents, expected, made, place)
+        # What it holds is given back, as the messages of its end would: the next one finds the catalogue as it was. What it was charged is spent.
+        house.call("catalog", "release", holder=made)
+        if expected["refusal"] is None:
+            budget = {kind: left - expected["spends"][kind] for kind, left in budget.items()}
 
 
 def _loaded(house: House, dice: random.Random) -> list[dict[str, Any]]:
@@ -131,10 +151,7 @@ def _compare_query(house: House, query: oracle.Query, documents: list[dict[str, 
         assert [(one["kind"], one["query"], one["matches"]) for one in found["hints"]] == oracle.hints(query, documents, wanted), place
 
 
-def _compare_plan(house: House, query: oracle.Query, documents: list[dict[str, Any]], sources: dict[str, dict[str, Any]],
-                  rules: list[dict[str, Any]], asked: dict[str, Any], place: str) -> None:
-    candidates = oracle.matching(query, documents)
-    expected = oracle.plan(candidates, sources, rules, asked.get("action"), asked["select"], "scratch")
+def _compare_plan(house: House, expected: dict[str, Any], asked: dict[str, Any], place: str) -> dict[str, Any]:
     plan = house.call("requests", "plan", **asked, limit=200)
     assert (plan["refusal"] or {}).get("code") == expected["refusal"], place
     for item in plan["items"]:
@@ -143,13 +160,14 @@ def _compare_plan(house: House, query: oracle.Query, documents: list[dict[str, A
         assert item["cost"] == pytest.approx(one["cost"], abs=1e-6), place
     if expected["refusal"] is None:
         assert plan["cost"] == pytest.approx(expected["cost"], abs=1e-6), place
-        assert {item["data"]["id"]: item["status"] for item in plan["items"]} == expected["statuses"], place
-    _compare_why_not(house, query, documents, expected, asked, plan, place)
+        assert sorted((item["data"]["id"], item["status"]) for item in plan["items"]) == sorted(expected["statuses"].items()), place
+        if plan["budget"]:
+            assert plan["budget"]["wanted"] == pytest.approx(expected["spends"], abs=1e-6), place
+    return plan
 
 
-def _compare_why_not(house: House, query: oracle.Query, documents: list[dict[str, Any]], expected: dict[str, Any], asked: dict[str, Any],
-                     plan: dict[str, Any], place: str) -> None:
-    """The request is made: it does what was planned, and each Data is answered for."""
+def _compare_deed(house: House, expected: dict[str, Any], asked: dict[str, Any], plan: dict[str, Any], place: str) -> str:
+    """The request is made and does what was planned; its id."""
     made = house.call("requests", "create", **asked)
     try:
         house.call("reservations", "evaluate", request=made["id"])
@@ -158,16 +176,24 @@ def _compare_why_not(house: House, query: oracle.Query, documents: list[dict[str
     shown = house.call("requests", "show", id=made["id"])
     assert (shown["reason"] or {}).get("code") == expected["refusal"] and shown["state"] == (
         "Failed" if expected["refusal"] else "Evaluated"), place
+    assert (shown["reason"] or {}).get("member") == expected["member"], place
+    if "group" in asked:
+        assert list(shown["group"]) == list(asked["group"]), place
+    else:
+        assert list(shown["query"]) == list(asked["query"]), place
     if expected["refusal"] is None:
         assert shown["cost"] == pytest.approx(plan["cost"], abs=1e-6), place
+    return made["id"]
+
+
+def _compare_why_not(house: House, query: oracle.Query, documents: list[dict[str, Any]], expected: dict[str, Any], made: str, place: str) -> None:
+    """Each Data is answered for."""
     answers = {"chosen": {"used"}, "standby": {"standby"}, "rejected": {"rule"}, "left_out": {"selection", "replica"}}
     for document in random.Random(place).sample(documents, min(len(documents), 5)):
-        why = house.call("reservations", "why_not", request=made["id"], data=document["id"], query=oracle.expression(query))
+        why = house.call("reservations", "why_not", request=made, data=document["id"], query=oracle.expression(query))
         held = [oracle._holds(clause, document) for clause in query]
         assert [clause["holds"] for clause in why["clauses"]] == held, place
         if not all(held):
             assert why["answer"] == "clause", place
         elif expected["refusal"] is None:
             assert why["answer"] in answers[expected["statuses"][document["id"]]], f"{place} {document['name']} {why['sentence']}"
-    # What it holds is given back, as the messages of its end would: the next one finds the catalogue as it was.
-    house.call("catalog", "release", holder=made["id"])
