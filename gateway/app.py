@@ -31,7 +31,7 @@ from gateway.problems import unexpected
 from gateway.rest import read_parameters
 from gateway.settings import Settings
 from gateway.wanted import wanted_by
-from gateway.web import assets, table
+from gateway.web import assets, lines, table
 from shared.contracts.action import Action, load_parameters
 from shared.contracts.table import BY_ADDRESS
 from shared.kernel.context import Context
@@ -93,7 +93,7 @@ class App:
         self._sockets = make_sockets(parts) if make_sockets else None
         self._pages: dict[str, Callable[[dict[str, Any]], Answer]] = {
             "/": self._start, "/metrics": self._figures, "/health/live": self._alive, "/health/ready": self._ready,
-            **Documents(settings.version).pages,
+            **Documents(settings.version, settings.max_body_bytes).pages,
         }
         self._assets = assets.Assets({"/web/table.json": lambda: table.document(settings.version)})
         self._kinds: dict[str, Callable[..., Answer]] = {
@@ -221,8 +221,10 @@ class App:
                 "not_found", f"There is nothing at {shown!r}.{did_you_mean(path[:200], (*BY_ADDRESS, *self._pages))}",
                 next_step="All addresses are at /docs and /openapi.json.",
             )
-        if method not in ("GET", "HEAD"):
-            return other_method(method, path, ("GET", "HEAD"))
+        # What it asks about may be longer than any address.
+        allowed = ("POST",) if path == lines.ADDRESS else ("GET", "HEAD")
+        if method not in allowed:
+            return other_method(method, path, allowed)
         if self._doorkeeper.required and page != self._web and path not in _OPEN:
             try:
                 self._doorkeeper.greet(environ, request_id)

@@ -11,6 +11,7 @@ from typing import Any
 from gateway import asyncapi, openapi, pages
 from gateway.answers import NO_STORE, Answer, accepts_gzip
 from gateway.clients import js
+from gateway.rest import json_of
 from gateway.web import lines
 from gateway.wire import dumps
 
@@ -18,8 +19,8 @@ from gateway.wire import dumps
 class Documents:
     """``pages`` maps each address to what answers a request for it."""
 
-    def __init__(self, version: str) -> None:
-        self._version = version
+    def __init__(self, version: str, max_body_bytes: int) -> None:
+        self._version, self._max_body_bytes = version, max_body_bytes
         self._made: dict[str, bytes] = {}
         self.pages: dict[str, Callable[[dict[str, Any]], Answer]] = {
             "/docs": self._docs, "/openapi.json": self._openapi, "/docs/try": self._try, "/docs/start.js": self._started,
@@ -67,7 +68,9 @@ class Documents:
         return Answer(200, [("Content-Type", "application/json"), ("Cache-Control", "no-cache")], self._made["openapi"])
 
     def _lines(self, environ: dict[str, Any]) -> Answer:
-        return Answer(200, [("Content-Type", "application/json"), NO_STORE], lines.document(environ.get("QUERY_STRING", "")))
+        # Whether a cookie came is looked at where a login is needed, and only there.
+        found = lines.document(json_of(environ, self._max_body_bytes), logged_in="edgemere.cookie" in environ)
+        return Answer(200, [("Content-Type", "application/json"), NO_STORE], found)
 
     def _module(self, environ: dict[str, Any]) -> Answer:
         return self._text("/edgemere.js", "text/javascript; charset=utf-8", js.module)

@@ -39,7 +39,7 @@ def read_parameters(row: Action, environ: dict[str, Any], settings: Settings) ->
     if query:
         for name, value in _urlencoded(query, "query string"):
             merged.add(name, value)
-    body = _body(environ, settings.max_body_bytes)
+    body = body_of(environ, settings.max_body_bytes)
     if body:
         for name, value in _fields_of(body, environ.get("CONTENT_TYPE") or ""):
             merged.add(name, value)
@@ -110,7 +110,13 @@ def _urlencoded(text: str, where: str) -> Iterator[tuple[str, str]]:
                        next_step="Put large values into one JSON body.") from None
 
 
-def _body(environ: dict[str, Any], limit: int) -> bytes:
+def json_of(environ: dict[str, Any], limit: int) -> dict[str, Any]:
+    """The JSON object in the body of a request that is no action's. Raises as ``read_parameters``."""
+    return dict(_json_object(body_of(environ, limit) or b"{}"))
+
+
+def body_of(environ: dict[str, Any], limit: int) -> bytes:
+    """The bytes of a request's body. Raises ``too_large`` and ``malformed`` as ``read_parameters``."""
     length = environ.get("CONTENT_LENGTH")
     chunked = environ.get("HTTP_TRANSFER_ENCODING", "").lower() == "chunked"
     if not chunked and (not length or length == "0"):

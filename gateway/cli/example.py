@@ -10,11 +10,14 @@ from urllib.parse import parse_qsl, urlsplit
 from marshmallow import fields
 
 from gateway.cli.client import prefer, request_of
+from gateway.cli.values import STRUCTURED
 from shared.contracts.action import TREES, Action, schema_of
 from shared.contracts.fields import TextOrObject
 
 RENAMED = {"wait": "may-wait"}
 """Parameters whose name the command line itself needs for something else."""
+# Characters of up to four bytes: Linux takes no single argument of 128 KiB.
+LONG_ARGUMENT = 30_000
 
 
 def option_of(name: str) -> str:
@@ -31,16 +34,26 @@ def command_of(row: Action, parameters: Mapping[str, Any], short: bool = False) 
     """The command line that calls an action with these parameters, quoted for a shell."""
     words = ["edgemere", *(short_words(row).split() if short else row.words)]
     before = ""
+    given = schema_of(row.parameters).fields
     for name, value in parameters.items():
-        field = schema_of(row.parameters).fields[name]
+        field, text = given[name], value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         if isinstance(field, fields.Boolean):
             words.append(option_of(name) if value else option_of(name).replace("--", "--no-", 1))
-        elif isinstance(field, TextOrObject) and isinstance(value, str):
-            before = f"printf %s {shlex.quote(value)} | "
+        elif isinstance(field, TextOrObject) and text is value:
+            before = _piped(text)
+            words += [option_of(name), "-"]
+        elif isinstance(field, STRUCTURED) and len(text) > LONG_ARGUMENT and not before:
+            # As JSON, whatever it is: of another text it would be guessed what it means.
+            before = _piped(json.dumps(value, ensure_ascii=False))
             words += [option_of(name), "-"]
         else:
-            words += [option_of(name), shlex.quote(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))]
+            words += [option_of(name), shlex.quote(text)]
     return before + " ".join(words)
+
+
+def _piped(text: str) -> str:
+    """What gives a program a text that is too long for an argument; the shell's own printf takes any."""
+    return f"printf %s {shlex.quote(text)} | "
 
 
 def curl_of(row: Action, url: str, parameters: Mapping[str, Any], wait_s: float | None = None, logged_in: bool = False) -> str:
@@ -54,8 +67,9 @@ def curl_of(row: Action, url: str, parameters: Mapping[str, Any], wait_s: float 
     if wait_s is not None:
         words += ["-H", shlex.quote(f"Prefer: {prefer(wait_s)}")]
     if body is not None:
-        return " ".join([*words, "-X", method, shlex.quote(url + address), "-H", "'Content-Type: application/json'",
-                         "-d", shlex.quote(json.dumps(parameters, ensure_ascii=False))])
+        text = json.dumps(parameters, ensure_ascii=False)
+        before, data = (_piped(text), "@-") if len(text) > LONG_ARGUMENT else ("", shlex.quote(text))
+        return before + " ".join([*words, "-X", method, shlex.quote(url + address), "-H", "'Content-Type: application/json'", "-d", data])
     query = urlsplit(address).query
     if query:
         words.append("-G")

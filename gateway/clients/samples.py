@@ -16,14 +16,14 @@ LABELS = {"curl": "curl", "cli": "Command line", "js": "JavaScript", "python": "
 _WORD = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*", re.ASCII)
 
 
-def samples(row: Action, parameters: Mapping[str, Any], url: str = URL) -> dict[str, str]:
+def samples(row: Action, parameters: Mapping[str, Any], url: str = URL, logged_in: bool = False) -> dict[str, str]:
     """The call of an action with these parameters on each of ``FACES``.
 
     The JavaScript is inside an async function or module, where ``edgemere`` is the module's; the Python where ``edgemere``
-    was imported from ``edgemere``.
+    was imported from ``edgemere``. Where one has to be ``logged_in``, curl takes the key from EDGEMERE_KEY, as the others do by themselves.
     """
     return {
-        "curl": curl_of(row, url, parameters), "cli": command_of(row, parameters, short=True), "js": javascript_of(row, parameters),
+        "curl": curl_of(row, url, parameters, logged_in=logged_in), "cli": command_of(row, parameters, short=True), "js": javascript_of(row, parameters),
         "python": python_of(row, parameters),
     }
 

@@ -39,8 +39,8 @@ def _action(row: Action) -> dict[str, Any]:
         "name": row.name, "tree": row.tree, "path": list(row.path), "address": row.address, "words": list(row.words),
         "changes": row.changes, "summary": row.summary, "noun": row.noun, "answer": row.answer, "built": row.built,
         "confirm": row.confirm, "positional": row.positional, "example": dict(row.example), "waits": row.wait is not None,
-        # Which of these a caller needs one of: a form can say beforehand why it would be refused.
-        "roles": list(row.roles), "needs": f"Needs the role {row.needs}." if row.restricted else "",
+        # Which of these a caller needs one of, and the same as a part of a sentence: a button says beforehand why it would be refused.
+        "roles": list(row.roles), "needs": row.needs if row.restricted else "",
         "move": row.move, "parameters": [_parameter(name, field) for name, field in schema_of(row.parameters).fields.items()],
     }
 

@@ -30,6 +30,7 @@ def page(browser):
     context.close()
 
 
+FMDM = "/edgemere/diml/dml/fmdm"
 SOON_MS = 5_000
 
 
@@ -115,6 +116,35 @@ def test_a_page_that_is_slow_to_draw_itself_still_says_that_it_is_live(server, p
     """)
     page.goto(f"{server.url}/web/actions")
     is_live(page)
+
+
+@pytest.mark.parametrize(("role", "may", "may_not", "form"), [
+    ("DataScientist", ("instances/asked-0", "renew"), ("sources/lab", "scan"), "sources?new=1"),
+    ("DataEngineer", ("sources/lab", "audit"), ("instances/asked-0", "renew"), "new?q=name:a.csv")])
+def test_what_a_role_may_not_do_is_shown_disabled_with_the_reason(server, page, role, may, may_not, form):
+    scientist = server.make_key(f"asks-for-{role}", owner="ann", roles=["DataScientist"])["key"]
+    server.ask(f"{FMDM}/datasource/simulate", method="POST", json={"name": "lab", "listing": {"a.csv": {"size": 1}}})
+    server.ask(f"{DO}/datarequest/create", scientist, "POST", json={"name": "asked", "query": "name:a.csv"})
+    page.goto(f"{server.url}/web/{may[0]}")
+    log_in(page, server.make_key(f"is-{role}", owner="ann" if role == "DataScientist" else "eve", roles=[role])["key"])
+    allowed = page.locator(".actions").get_by_role("button", name=may[1], exact=True)
+    allowed.wait_for()
+    assert allowed.get_attribute("aria-disabled") is None
+    page.goto(f"{server.url}/web/{may_not[0]}")
+    refused = page.locator(".actions").get_by_role("button", name=may_not[1], exact=True)
+    refused.wait_for()
+    assert refused.get_attribute("aria-disabled") == "true"
+    refused.click(force=True)
+    said = page.locator(".actions .refusal").inner_text()
+    assert said.startswith(f"'{may_not[1]}' needs the role ") and said.endswith(f"; yours is {role}."), said
+    page.goto(f"{server.url}/web/{form}")
+    page.get_by_text(f"; yours is {role}.").wait_for()
+    asked = []
+    page.on("request", lambda one: asked.append(one.url) if one.url.endswith("/create") else None)
+    send = page.locator("form [type=submit]")
+    assert send.get_attribute("aria-disabled") == "true"
+    send.click(force=True)
+    assert Axe().run(page).response["violations"] == [] and asked == []
 
 
 def test_the_documents_lead_to_the_login_and_back(server, page):

@@ -171,6 +171,23 @@ def test_the_line_for_the_terminal_does_what_the_form_does(visit, world):
     page.get_by_text('"temperatures.csv"').wait_for()
 
 
+def test_there_are_lines_to_copy_however_long_the_question_is(visit, world):
+    names = ",".join(f"{number:06}.csv" for number in range(5500))
+    page = visit("actions/fmdm.data.find")
+    page.get_by_label("attr1").fill(f"name:temperatures.csv,{names}")
+    page.get_by_text("Copy as curl, CLI, JS or Python").click()
+    lines = page.locator(".lines .command")
+    lines.nth(3).wait_for()
+    texts = [line.inner_text() for line in lines.locator("code").all()]
+    assert len(texts) == 4 and all(text.count(".csv") == 5501 for text in texts)
+    run = subprocess.run(["sh", "-c", texts[1]], capture_output=True, text=True, timeout=60)
+    assert '"temperatures.csv"' in run.stdout, (texts[1][:200], run.stderr[-500:], run.stdout[:500])
+    script = texts[0].replace("edgemere ", f"{sys.executable} -m gateway ", 1) + " -o json"
+    run = subprocess.run(["sh", "-c", script], capture_output=True, text=True, cwd=ROOT, timeout=60,
+                         env=project_environment(EDGEMERE_URL=world.server.url))
+    assert '"temperatures.csv"' in run.stdout, (texts[0][:200], run.stderr[-500:])
+
+
 def test_a_form_puts_the_refusal_beside_the_field_it_names(visit):
     page = visit("sources?new=1", expected=("422", "404", "403"))
     dialog = page.get_by_role("dialog")

@@ -1,5 +1,5 @@
 // Calls of the action table for every view, by the client that programs use, too (/edgemere.js). Knows no action by name.
-import { connect, Unreachable } from "/edgemere.js";
+import { connect, errorOf, Unreachable } from "/edgemere.js";
 import { setClock } from "./format.js";
 import { loggedIn } from "./login.js";
 
@@ -59,10 +59,11 @@ async function send(name, parameters, { signal, wait, key, tries = 2 }) {
 /** {curl, cli, js, python}: the lines that do the same elsewhere, as the documents have them. */
 export async function linesOf(name, parameters, signal) {
   const asked = Object.fromEntries(Object.entries(parameters).filter(([, value]) => given(value)));
-  const query = new URLSearchParams({ action: name, parameters: JSON.stringify(asked), url: location.origin });
-  const answer = await timed(`/web/lines.json?${query}`, { signal });
+  const answer = await timed("/web/lines.json", {
+    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ action: name, parameters: asked, url: location.origin }), signal,
+  });
   const body = await answer.json();
-  if (!answer.ok) throw new Error(body.detail);
+  if (!answer.ok) throw errorOf(body);
   return body;
 }
 

@@ -2,6 +2,7 @@
 import { html, useState, useRef, useEffect, useSettled, Refusal, Copy } from "./parts.js";
 import { action, call, linesOf, theTable } from "./api.js";
 import { QueryBox } from "./query.js";
+import { useRoles } from "./login.js";
 
 /** What is typed, as the parameter it means; undefined when nothing is. Throws a SyntaxError for broken JSON. */
 export function meant(field, typed) {
@@ -79,6 +80,7 @@ export function ActionForm({ name, fixed = {}, start = {}, first, submit, done, 
   useEffect(() => changed?.(JSON.parse(meanings)), [meanings]);
   const send = async (event) => {
     event.preventDefault();
+    if (lacking) return;
     const faults = {};
     for (const field of fields) {
       try { meant(field, typed[field.name]); } catch (fault) { faults[field.name] = `Not valid JSON: ${fault.message}`; }
@@ -90,6 +92,7 @@ export function ActionForm({ name, fixed = {}, start = {}, first, submit, done, 
     begun?.();
     try { done?.(await call(name, parameters, { wait })); } catch (refused) { setError(refused); } finally { setBusy(false); }
   };
+  const lacking = lacks(row, useRoles());
   const required = fields.filter((field) => field.required).length;
   const isFirst = (field) => (first ? first.includes(field.name) : required && fields.length > 4 ? field.required : fields.indexOf(field) < 5);
   const one = (field) => html`<${Field} key=${field.name} field=${field} id=${`form-${number.current}-${field.name}`} value=${typed[field.name] ?? ""} error=${wrong[field.name]}
@@ -98,8 +101,8 @@ export function ActionForm({ name, fixed = {}, start = {}, first, submit, done, 
   return html`<form onSubmit=${send} novalidate>
     ${fields.filter(isFirst).map(one)}
     ${others.length ? html`<details open=${others.some((field) => wrong[field.name])}><summary>More (${others.length})</summary>${others.map(one)}</details>` : null}
-    <${Refusal} error=${error} />
-    <div class="buttons"><button type="submit" aria-busy=${busy ? "true" : "false"} disabled=${busy}>${submit || row.path.at(-1)}</button>
+    <${Refusal} error=${error} />${lacking ? html`<p class="refusal calm" id=${`form-${number.current}-lacks`}>${lacking}</p>` : null}
+    <div class="buttons"><button type="submit" aria-disabled=${lacking ? "true" : undefined} aria-describedby=${lacking ? `form-${number.current}-lacks` : undefined} aria-busy=${busy ? "true" : "false"} disabled=${busy}>${submit || row.path.at(-1)}</button>
       ${cancel ? html`<button type="button" class="secondary" onClick=${cancel}>Cancel</button>` : null}</div>
     <${Lines} row=${row} parameters=${parameters} />
   </form>`;
@@ -120,7 +123,7 @@ export function Dialog({ title, close, children }) {
 /** What an object can be told, as buttons: what its state does not allow says why not. */
 export function Buttons({ noun, object, net, after, except = [] }) {
   const [asking, setAsking] = useState(null), [error, setError] = useState(null), [busy, setBusy] = useState("");
-  const rows = actionsOn(noun).filter((row) => !except.includes(row.path.at(-1)));
+  const rows = actionsOn(noun).filter((row) => !except.includes(row.path.at(-1))), roles = useRoles();
   const press = async (row) => {
     if (row.confirm || row.parameters.some((field) => field.required && field.name !== row.positional)) { setAsking(row); return; }
     setBusy(row.name);
@@ -129,7 +132,7 @@ export function Buttons({ noun, object, net, after, except = [] }) {
   };
   return html`<div class="actions">
     ${rows.map((row) => {
-      const why = whyNot(row, object, net);
+      const why = lacks(row, roles) || whyNot(row, object, net);
       const label = row.path.at(-1);
       return html`<button type="button" class=${row.confirm ? "secondary small danger" : "secondary small"} aria-disabled=${why ? "true" : undefined} aria-busy=${busy === row.name ? "true" : undefined}
         title=${why || row.summary} onClick=${() => (why ? setError(new Error(why)) : press(row))}>${label}</button>`;
@@ -154,6 +157,12 @@ function LinesOf({ rows, object }) {
 
 function actionsOn(noun) {
   return theTable().actions.filter((row) => row.path[0] === noun && row.changes && row.positional && row.path.at(-1) !== "create" && row.built);
+}
+
+/** Why the role of who uses the page does not do for an action; null where it does, or is not known. */
+export function lacks(row, roles) {
+  if (!row.needs || !roles || row.roles.some((role) => roles.includes(role))) return null;
+  return `'${row.path.at(-1)}' needs the role ${row.needs}; ${roles.length ? `yours is ${roles.join(", ")}` : "you have none"}.`;
 }
 
 /** Why an action is not possible in the object's present state; null when it is. */

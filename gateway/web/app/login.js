@@ -5,6 +5,7 @@ import { html, useEffect, useState } from "./view.js";
 const ADDRESS = "/web/session";
 const watchers = new Set();
 let caller = null;
+let roles = null;
 let asking = null;
 
 /** Who is logged in: {owner, roles, kind, ends}, null where nobody has to or nobody is. */
@@ -12,12 +13,13 @@ export async function session() {
   const answer = await fetch(ADDRESS, { headers: { Accept: "application/json" }, signal: AbortSignal.timeout(8000) });
   const body = await answer.json();
   if (!answer.ok) throw new Error(body.detail);
-  say(body.login === "none" ? null : body.caller);
+  say(body);
   return body;
 }
 
-function say(who) {
-  caller = who;
+function say(body) {
+  caller = body.login === "none" ? null : body.caller;
+  roles = body.caller?.roles ?? null;
   for (const watcher of [...watchers]) watcher(caller);
 }
 
@@ -55,7 +57,7 @@ function ask(why) {
       button.setAttribute("aria-busy", "true");
       try {
         const body = await open(input.value.trim());
-        say(body.caller);
+        say(body);
         close(resolve, body.caller);
       } catch (error) {
         refusal.textContent = error.message;
@@ -132,10 +134,23 @@ export async function begin() {
   if (next && /^\/[^/\\]/.test(next)) { location.replace(next); await new Promise(() => {}); }
 }
 
+function useCaller() {
+  const [now, setNow] = useState({ caller, roles });
+  useEffect(() => {
+    const look = () => setNow({ caller, roles });
+    look();
+    watchers.add(look);
+    return () => watchers.delete(look);
+  }, []);
+  return now;
+}
+
+/** The roles of who uses the page, in a component; null while that is not known. */
+export function useRoles() { return useCaller().roles; }
+
 /** Who is logged in, and the way out; nothing where nobody has to. */
 export function Who() {
-  const [who, setWho] = useState(caller);
-  useEffect(() => { setWho(caller); watchers.add(setWho); return () => watchers.delete(setWho); }, []);
+  const { caller: who } = useCaller();
   if (!who) return null;
   return html`<p class="faint who"><span title=${(who.roles || []).join(", ") || "no role"}>${who.owner}</span> <button type="button" class="link" onClick=${logout}>Log out</button></p>`;
 }

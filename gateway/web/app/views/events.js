@@ -3,7 +3,8 @@ import { html, useEffect, useState, useAnswer, Refusal, Empty, Ref, State, When,
 import { useRows, Rows } from "../list.js";
 import { call, theTable, action } from "../api.js";
 import { onMessage } from "../live.js";
-import { Lines } from "../forms.js";
+import { Lines, lacks } from "../forms.js";
+import { useRoles } from "../login.js";
 import { clock } from "../format.js";
 import { keep } from "../router.js";
 
@@ -44,9 +45,10 @@ function Log({ query }) {
 
 function Dead() {
   const dead = useAnswer("do.event.dead.list", { limit: 100 });
-  const [error, setError] = useState(null), [said, setSaid] = useState("");
+  const [error, setError] = useState(null), [said, setSaid] = useState(""), lacking = lacks(action("do.event.dead.replay"), useRoles());
   const replay = async (id) => {
-    setError(null);
+    setError(lacking ? new Error(lacking) : null);
+    if (lacking) return;
     try { await call("do.event.dead.replay", { id }); setSaid("It was sent again."); dead.reload(); } catch (refused) { setError(refused); }
   };
   return html`<div class="title"><h1>Dead letters</h1><a href="/web/events">Events</a></div>
@@ -56,6 +58,6 @@ function Dead() {
       <p><code>${item.event}</code> for <code>${item.queue}</code> <${When} at=${item.time} /> <span class="faint">after ${item.attempts} tries</span></p>
       <p><code>${item.code}</code> ${(item.reason || "").replace(/^\w+: [\w.]+: /, "")}</p>
       <details><summary>Message</summary><pre class="scroll" tabindex="0">${JSON.stringify(item.body, null, 2)}</pre></details>
-      <p class="buttons"><button type="button" class="small secondary" onClick=${() => replay(item.id)}>Replay</button>${item.replayed_at ? html` <span class="faint">replayed <${When} at=${item.replayed_at} /></span>` : null}</p></li>`)}</ul>`
+      <p class="buttons"><button type="button" class="small secondary" aria-disabled=${lacking ? "true" : undefined} title=${lacking || undefined} onClick=${() => replay(item.id)}>Replay</button>${item.replayed_at ? html` <span class="faint">replayed <${When} at=${item.replayed_at} /></span>` : null}</p></li>`)}</ul>`
       : html`<${Empty} title="None"><p>Every message was handled.</p></${Empty}>` : dead.error ? null : html`<${Loading} />`}`;
 }
