@@ -148,8 +148,9 @@ def _decisions(items: Sequence[Body], following: Any, terminal: Terminal) -> lis
 
 
 def _scores(decision: Body, chosen: Any) -> list[str]:
-    rows = [(action, f"{one['cost']:g}" if one.get("possible") else "-", ("chosen" if action == chosen else _parts(one.get("parts") or {}).strip())
-             if one.get("possible") else clean(str(one.get("why_not", "")))) for action, one in (decision.get("scores") or {}).items()]
+    rows = [(f"{action} ({one['via']})" if one.get("via") else action, f"{one['cost']:g}" if one.get("possible") else "-",
+             ("chosen" if action == chosen else _parts(one.get("parts") or {}).strip()) if one.get("possible") else clean(str(one.get("why_not", ""))))
+            for action, one in (decision.get("scores") or {}).items()]
     if decision.get("margin") is not None:
         rows.append(("margin", f"{decision['margin']:g}", f"before {clean(str(decision.get('runner_up')))}"))
     return _table(rows, indent="    ")

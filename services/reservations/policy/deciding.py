@@ -19,7 +19,7 @@ import orjson
 
 from services.reservations.policy import selecting
 from services.reservations.policy.cost import ACTIONS, Tariff, tariff, total
-from services.reservations.policy.possible import WhyNot, free_bytes, is_same, why_not, why_not_this
+from services.reservations.policy.possible import WhyNot, free_bytes, is_same, mounted_by, why_not, why_not_this
 from services.reservations.policy.rules_file import Policies, Rule
 from shared.query import parse
 from shared.query.decision_fields import DECISION_FIELDS
@@ -302,14 +302,18 @@ def cheapest(lane: Lane, wanted: str | None, data: Facts) -> _Way:
 
 
 def scores(lane: Lane, wanted: str | None, data: Facts) -> dict[str, dict[str, Any]]:
-    """What each action would cost for this data, or why it cannot be: ``{action: {possible, cost, parts | why_not}}``."""
+    """What each action would cost for this data, or why it cannot be: ``{action: {possible, cost, parts | why_not}}``.
+
+    Of a mount also ``via``, how it is mounted.
+    """
     answer: dict[str, dict[str, Any]] = {}
     for action in ACTIONS:
         way = lane.way(action, wanted)
         why = way.refused(data)
         parts = way.tariff.parts(data.get("size"))
         if why is None:
-            answer[action] = {"possible": True, "cost": total(parts), "parts": parts}
+            via = {"via": mounted_by(lane.source)} if action == "mount" else {}
+            answer[action] = {"possible": True, "cost": total(parts), "parts": parts, **via}
         else:
             answer[action] = {"possible": False, "why_not": why}
     return answer

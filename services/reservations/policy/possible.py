@@ -20,6 +20,11 @@ class WhyNot:
     can_wait: bool = False
 
 
+def mounted_by(source: Facts) -> str:
+    """How data of a source is mounted: by a ``link`` to where it lies on this machine, else ``read_through`` this server; nothing by FUSE."""
+    return "link" if source.get("adaptor") == "file" else "read_through"
+
+
 def why_not(action: str, source: Facts, target: Facts | None, wanted: str | None) -> WhyNot | None:
     """Why ``action`` cannot be done with any data of ``source``, or None. ``wanted`` is the name of the target asked for."""
     if action == "leave":

@@ -119,6 +119,10 @@ def test_a_plan_is_paged_and_each_candidate_has_its_decision_record(filled: Hous
     copied = next(item for item in items if item["action"] == "copy")
     assert [(tried["rule"], tried["matched"]) for tried in copied["decision"]["tried"]] == [("secret", False), ("near", True)]
     assert set(copied["decision"]["scores"]) == {"leave", "mount", "copy", "move"}
+    assert copied["decision"]["scores"]["mount"]["via"] == "link"
+    filled.source("web", {"a.csv": {"tags": {"kind": "remote"}}}, adaptor="http")
+    item, = filled.call("requests", "plan", query="kind:remote")["items"]
+    assert item["decision"]["scores"]["mount"]["via"] == "read_through", "said before anything is asked for"
 
 
 @pytest.mark.parametrize(("asked", "kind", "code"), [
