@@ -39,7 +39,7 @@ class ByteServer:
 
     def ticket(self, source: Mapping[str, Any], path: str, entry: Mapping[str, Any]) -> dict[str, Any]:
         """Where to read one file: ``{url, size, media_type, name, checksum, etag}``; of a folder that is one Data, its archive."""
-        packed = entry["media_type"] == FOLDER
+        packed = entry["media_type"] == FOLDER and source["adaptor"] == "file"
         claim = orjson.dumps({"a": source["adaptor"], "p": source["parameters"], "f": path, "d": packed, "t": int(time.time()) + TICKET_S})
         token = base64.urlsafe_b64encode(self._sign(claim) + claim).decode()
         seen = [entry.get("checksum"), entry.get("size"), entry.get("modified_at"), entry["instance_id"], entry["data_id"]]
@@ -126,19 +126,21 @@ class _PackedFolder:
     """The archive of a folder, made in this process."""
 
     def __init__(self, source: Any, path: str) -> None:
-        self._source, self._path = source, path
+        self._source = source
         try:
-            self.size = FolderArchive(source.root, path).size
+            self._archive = FolderArchive(source.root, path)
         except BaseException:
             source.close()
             raise
+        self.size = self._archive.size
 
     def close(self) -> None:
         self._source.close()
 
     def chunks(self, first: int, count: int | None) -> Iterator[bytes]:
         """As of ``_NearItem``."""
-        return _chunks(self._source, FolderArchive(self._source.root, self._path, first), count)
+        self._archive.seek(first)
+        return _chunks(self._source, self._archive, count)
 
 
 def _chunks(source: Any, stream: Any, count: int | None) -> Iterator[bytes]:

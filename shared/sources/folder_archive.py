@@ -22,9 +22,9 @@ MEDIA_TYPE, SUFFIX = "application/x-tar", ".tar"
 
 
 class FolderArchive(io.RawIOBase):
-    """The archive of the folder at ``path`` of a root, read from ``offset`` on; ``size`` is that of the whole, in bytes."""
+    """The archive of the folder at ``path`` of a root; ``size`` is that of the whole, in bytes. Lists the folder once."""
 
-    def __init__(self, root: Root, path: str, offset: int = 0) -> None:
+    def __init__(self, root: Root, path: str) -> None:
         """
         Raises:
             EdgemereError: ``source.vanished``, ``source.unreadable``.
@@ -40,11 +40,20 @@ class FolderArchive(io.RawIOBase):
         self._starts = list(accumulate(lengths, initial=0))
         end = self._starts[-1] + 2 * tarfile.BLOCKSIZE
         self.size = end + -end % tarfile.RECORDSIZE
-        self._pieces = self._from(min(offset, self.size))
-        self._piece = memoryview(b"")
+        self.seek(0)
 
     def readable(self) -> bool:
         return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go on from ``offset`` of the whole."""
+        if whence != io.SEEK_SET:
+            raise io.UnsupportedOperation("an archive is read from a place in it on")
+        self._pieces, self._piece = self._from(min(offset, self.size)), memoryview(b"")
+        return offset
 
     def readinto(self, buffer: Any) -> int:
         """The next bytes. Raises ``source.changed_during_copy`` where a file is not what it was when the archive was begun."""

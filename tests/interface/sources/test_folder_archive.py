@@ -28,7 +28,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def whole(root: Root, offset: int = 0) -> bytes:
-    with FolderArchive(root, "day.zarr", offset) as stream:
+    with FolderArchive(root, "day.zarr") as stream:
+        stream.seek(offset)
         return stream.read()
 
 
