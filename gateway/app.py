@@ -187,7 +187,14 @@ class App:
     def _plain(self, row: Action, parameters: dict[str, Any], context: Context, environ: dict[str, Any]) -> Answer:
         patience = _patience(environ.get("HTTP_PREFER", ""))
         connected = environ.get("edgemere.connected", lambda: True)
-        outcome = self._dispatcher.perform(row, parameters, context, patience, connected)
+        may_stay = self._may_stay(environ["edgemere.caller"])
+
+        def waits_on() -> bool:
+            if may_stay is not None and (error := may_stay()) is not None:
+                raise error
+            return connected()
+
+        outcome = self._dispatcher.perform(row, parameters, context, patience, waits_on)
         return _from_outcome(row, outcome, patience, environ)
 
     def _stream(self, row: Action, parameters: dict[str, Any], context: Context, environ: dict[str, Any]) -> Answer:
@@ -209,7 +216,29 @@ class App:
         check(row, parameters)
         place = self._dispatcher.ask(row, parameters, context)
         found = content.open_content(place, environ, self._settings.socket_timeout_s)
-        return Answer(found.status, found.headers, b"" if found.body is None else found.body)
+        if found.body is None:
+            return Answer(found.status, found.headers, b"")
+        may_read_on = self._may_read_on(row, parameters, context, environ["edgemere.caller"])
+        return Answer(found.status, found.headers, content.WhileAllowed(found.body, may_read_on))
+
+    def _may_read_on(self, row: Action, parameters: dict[str, Any], context: Context, caller: Caller) -> Callable[[], EdgemereError | None]:
+        """Why a reader of bytes may not go on: his login is over, or the service would not give him the bytes now."""
+        asked_at = time.monotonic()
+
+        def why_not() -> EdgemereError | None:
+            nonlocal asked_at
+            error = self._doorkeeper.still(caller)
+            if error is not None or time.monotonic() - asked_at < content.ANEW_S:
+                return error
+            asked_at = time.monotonic()
+            try:
+                self._dispatcher.ask(row, parameters, context)
+            except EdgemereError as refusal:
+                # What nobody can say now is no reason.
+                return None if refusal.retryable else refusal
+            return None
+
+        return why_not
 
     def _own_page(self, path: str, method: str, environ: dict[str, Any], request_id: str) -> Answer:
         page = self._pages.get(path)

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from typing import Any
@@ -16,6 +17,9 @@ from gateway.problems import RangeNotSatisfiable
 from shared.kernel.errors import EdgemereError, NotFound, Unavailable, from_payload
 
 CHUNK_BYTES = 256 * 1024
+# How long the bytes may flow on after a login is over; and after the service would not give them any more.
+GLANCE_S = 1.0
+ANEW_S = 5.0
 _RANGE = re.compile(r"^\s*bytes\s*=\s*(\d{0,18})\s*-\s*(\d{0,18})\s*$", re.ASCII)
 _MEDIA_TYPE = re.compile(r"^[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+(;\s*[a-z-]+=[A-Za-z0-9_.-]+)*$")
 
@@ -26,7 +30,7 @@ class Content:
 
     status: int
     headers: list[tuple[str, str]]
-    body: Iterator[bytes] | None
+    body: Bytes | None
 
 
 def open_content(place: dict[str, Any], environ: dict[str, Any], timeout_s: float) -> Content:
@@ -170,6 +174,29 @@ class Bytes:
     def close(self) -> None:
         """Give the connection back, however far the reading came."""
         self._connection.close()
+
+
+class WhileAllowed:
+    """The bytes of one answer, for as long as their reader may have them: ``why_not`` is asked every ``GLANCE_S`` between two chunks.
+
+    What he may not have any more breaks the connection, since the answer said how many bytes it has.
+    """
+
+    def __init__(self, body: Bytes, why_not: Callable[[], EdgemereError | None]) -> None:
+        self._body, self._why_not = body, why_not
+
+    def __iter__(self) -> Iterator[bytes]:
+        due = time.monotonic() + GLANCE_S
+        for chunk in self._body:
+            if time.monotonic() >= due:
+                if (error := self._why_not()) is not None:
+                    raise PermissionError(f"the reader may not have the rest: {error.code}")
+                due = time.monotonic() + GLANCE_S
+            yield chunk
+
+    def close(self) -> None:
+        """Give the connection back, however far the reading came."""
+        self._body.close()
 
 
 def _refusal(answer: HTTPResponse) -> EdgemereError:

@@ -5,14 +5,9 @@ headers are those of draft-ietf-httpapi-ratelimit-headers-10.
 """
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from math import ceil
 
-from limits import RateLimitItem, parse
-from limits.storage import MemoryStorage
-from limits.strategies import SlidingWindowCounterRateLimiter
-
+from gateway.callers.windows import Window
 from shared.kernel.errors import TooMany
 
 Headers = list[tuple[str, str]]
@@ -22,17 +17,14 @@ class Rates:
     """The bounds of one gateway: rates such as ``100/second``, of ``owner``, ``address`` and ``wrong`` credentials."""
 
     def __init__(self, owner: Sequence[str] = (), address: Sequence[str] = (), wrong: Sequence[str] = ()) -> None:
-        self._bounds: dict[str, list[RateLimitItem]] = {
-            "owner": [parse(text) for text in owner], "address": [parse(text) for text in address],
-            "wrong": [parse(text) for text in wrong]}
-        self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage()) if any(self._bounds.values()) else None
+        self._owner, self._address, self._wrong = ([Window(rate) for rate in rates] for rates in (owner, address, wrong))
         self.bounds_requests = bool(owner or address)
-        self._policy = ", ".join(f'"{kind}-{at}";q={item.amount};w={item.get_expiry()}'
-                                 for kind in ("owner", "address") for at, item in enumerate(self._bounds[kind]))
+        self._policy = ", ".join(f'"{kind}-{at}";q={window.amount};w={window.seconds}'
+                                 for kind, windows in (("owner", self._owner), ("address", self._address)) for at, window in enumerate(windows))
 
     def check_address(self, address: str) -> Headers:
         """Count a request from an address. Raises as ``check_owner``."""
-        return self._check("address", address)
+        return _check("address", self._address, address, "This address has")
 
     def check_owner(self, owner: str) -> Headers:
         """Count a request of an owner: the headers that say what remains.
@@ -40,12 +32,12 @@ class Rates:
         Raises:
             TooMany: ``rate.exceeded``; ``retry_after_s`` says when there is room again.
         """
-        return self._check("owner", owner)
+        return _check("owner", self._owner, owner, f"The owner '{owner[:100]}' has")
 
     def wrong(self, address: str) -> None:
         """Count a wrong credential from an address."""
-        for item in self._bounds["wrong"] if self._limiter else ():
-            self._limiter.hit(item, "wrong", address)
+        for window in self._wrong:
+            window.hit(address)
 
     def check_wrong(self, address: str) -> None:
         """Refuse an address from which too many wrong credentials came.
@@ -53,9 +45,9 @@ class Rates:
         Raises:
             TooMany: ``credential.too_many_wrong``.
         """
-        for item in self._bounds["wrong"] if self._limiter else ():
-            if not self._limiter.test(item, "wrong", address):
-                seconds = self._seconds(item, "wrong", address)
+        for window in self._wrong:
+            if not window.has_room(address):
+                _, seconds = window.remains(address)
                 raise TooMany("credential.too_many_wrong", "Too many wrong credentials came from this address.",
                               next_step=f"Try again in {seconds} s, with the right one.", retry_after_s=seconds)
 
@@ -64,19 +56,14 @@ class Rates:
         said = ", ".join(value for _, value in remaining)
         return [("RateLimit-Policy", self._policy), *([("RateLimit", said)] if said else [])] if self._policy else []
 
-    def _check(self, kind: str, whose: str) -> Headers:
-        found: Headers = []
-        for at, item in enumerate(self._bounds[kind] if self._limiter else ()):
-            if not self._limiter.hit(item, kind, whose):
-                seconds = self._seconds(item, kind, whose)
-                what = f"The owner '{whose[:100]}' has" if kind == "owner" else "This address has"
-                raise TooMany("rate.exceeded", f"{what} made {item.amount} requests in {item.get_expiry()} s, as many as are allowed.",
-                              next_step=f"Try again in {seconds} s.", retry_after_s=seconds,
-                              policy=f"{kind}-{at}", remaining=0)
-            reset, remaining = self._limiter.get_window_stats(item, kind, whose)
-            found.append(("RateLimit", f'"{kind}-{at}";r={remaining};t={max(0, ceil(reset - time.time()))}'))
-        return found
 
-    def _seconds(self, item: RateLimitItem, kind: str, whose: str) -> int:
-        reset, _ = self._limiter.get_window_stats(item, kind, whose)
-        return max(1, ceil(reset - time.time()))
+def _check(kind: str, windows: Sequence[Window], whose: str, who: str) -> Headers:
+    found: Headers = []
+    for at, window in enumerate(windows):
+        counted = window.hit(whose)
+        left, seconds = window.remains(whose)
+        if not counted:
+            raise TooMany("rate.exceeded", f"{who} made {window.amount} requests in {window.seconds} s, as many as are allowed.",
+                          next_step=f"Try again in {seconds} s.", retry_after_s=seconds, policy=f"{kind}-{at}", remaining=0)
+        found.append(("RateLimit", f'"{kind}-{at}";r={left};t={seconds}'))
+    return found

@@ -32,7 +32,7 @@ PING_TIMEOUT_S = 30
 # How long a gateway that stops waits for its clients to hear it.
 _CLOSING_S = 1.0
 # How often it is looked who has to go; how long somebody may take to log in; how often each login is asked about anew.
-WATCH_S, LOGIN_S, ANEW_S = 1.0, 10.0, 30.0
+WATCH_S, LOGIN_S, ANEW_S = 1.0, 10.0, 10.0
 
 
 class _Json:
