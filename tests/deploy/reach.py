@@ -27,13 +27,14 @@ def merged(*overlays: str) -> dict[str, Any]:
     """docker-compose.yml with overlays, merged as the compose specification says (13-merge.md), for what is used here."""
     found: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
     for overlay in overlays:
-        found = _merge(found, yaml.safe_load((COMPOSE / f"{overlay}.yml").read_text()), ())
+        found = laid_over(found, yaml.safe_load((COMPOSE / f"{overlay}.yml").read_text()))
     return found
 
 
-def _merge(under: Any, over: Any, path: tuple[str, ...]) -> Any:
+def laid_over(under: Any, over: Any, path: tuple[str, ...] = ()) -> Any:
+    """Of two compose files, or parts at ``path``, what they come to together."""
     if isinstance(under, dict) and isinstance(over, dict):
-        return {**under, **{key: _merge(under[key], value, (*path, key)) if key in under else value for key, value in over.items()}}
+        return {**under, **{key: laid_over(under[key], value, (*path, key)) if key in under else value for key, value in over.items()}}
     if isinstance(under, list) and isinstance(over, list) and path[-1] not in ("command", "entrypoint", "test"):
         # Of two that go to the same place the later one counts.
         by_place = {str(item.get("target", item)) if isinstance(item, dict) else str(item): item for item in [*under, *over]}

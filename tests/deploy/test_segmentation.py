@@ -3,7 +3,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.deploy.reach import SERVICES, compose_pairs, is_on, kubernetes_pairs, merged, rendered
+from gateway.callers import sessions
+from gateway.documents import Documents
+from shared.contracts.table import BY_ADDRESS
+from tests.deploy.reach import COMPOSE, SERVICES, compose_pairs, is_on, kubernetes_pairs, merged, rendered
 
 # What each has a reason to speak to; nothing else may pass.
 WANTED = {("web", "rabbitmq"), ("web", "instances"), *((name, "rabbitmq") for name in SERVICES),
@@ -76,3 +79,26 @@ def test_in_kubernetes_everything_is_denied_first_and_the_world_enters_by_the_in
              if peer.get("namespaceSelector", {}).get("matchLabels", {}).get("kubernetes.io/metadata.name") == "ingress-nginx"}
     assert doors == {("web", 3000)}
     assert not any(one["spec"].get("type") in ("NodePort", "LoadBalancer") for one in rendered("prod") if one["kind"] == "Service")
+
+
+@pytest.mark.parametrize("overlay", ["test", "prod"])
+def test_the_ingress_leads_to_what_people_and_programs_ask_for_and_not_to_the_figures(overlay):
+    ingress, = (one for one in rendered(overlay) if one["kind"] == "Ingress")
+    paths = [(path["path"].rstrip("/"), path["pathType"]) for rule in ingress["spec"]["rules"] for path in rule["http"]["paths"]]
+
+    def is_led_in(address: str) -> bool:
+        # As the API has it: a prefix is one of whole parts of an address.
+        address = address.rstrip("/")
+        return any(address == path or kind == "Prefix" and address.startswith(f"{path}/") for path, kind in paths)
+
+    assert all(kind in ("Prefix", "Exact") for _, kind in paths) and "defaultBackend" not in ingress["spec"]
+    shown = [*BY_ADDRESS, *Documents("1", 1).pages, "/", "/web", "/web/socket.io/", sessions.ADDRESS, "/health/live", "/health/ready"]
+    assert [address for address in shown if not is_led_in(address)] == []
+    assert not [address for address in ("/metrics", "/metrics/", "/metrics/x", "/debug") if is_led_in(address)]
+
+
+def test_the_proxy_of_compose_keeps_the_figures_inside():
+    lines = [line.strip() for line in (COMPOSE / "Caddyfile").read_text().splitlines()]
+    assert "@inside path /metrics /metrics/*" in lines and "respond @inside 404" in lines
+    # Nothing that would have another order than Caddy's own, in which an answer comes before the proxy.
+    assert not [line for line in lines if line.startswith(("route", "handle", "order", "rewrite", "uri"))]
