@@ -1,7 +1,7 @@
 """What the gateway counts: rate, errors and duration per action, streams and waits. Shown at ``/metrics``."""
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -20,7 +20,17 @@ class Metrics:
                                   buckets=_BUCKETS, registry=self.registry)
         self._errors = Counter("edgemere_action_errors", "Answers that are problems, by action and stable code.", ("action", "code"),
                                registry=self.registry)
+        self._dropped = Counter("edgemere_sockets_dropped", "WebSockets that the gateway has let go, by why.", ("reason",), registry=self.registry)
         self._bound: dict[tuple[str, int], tuple] = {}
+
+    def may_drop(self, reasons: Iterable[str]) -> None:
+        """For these reasons sockets may be let go; until one is, its figure is 0."""
+        for reason in reasons:
+            self._dropped.labels(reason)
+
+    def dropped(self, reason: str) -> None:
+        """One socket was let go."""
+        self._dropped.labels(reason).inc()
 
     def count(self, action: str, status: int, seconds: float, code: str = "") -> None:
         """One answered request; ``code`` is that of its problem. ``action`` comes from the table or a closed list, never from the request."""

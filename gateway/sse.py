@@ -70,15 +70,12 @@ class LogReader:
         self._grown = threading.Condition()
         self._wake = threading.Event()
         self._readers = 0
+        # How many of the readers are streams of clients: the sockets have one feed together, which is none.
+        self.streams = 0
         self._thread: threading.Thread | None = None
         self.position = 0
         self.floor = 0
         self._memory: deque[tuple[int, dict[str, Any], bytes]] = deque()
-
-    @property
-    def streams(self) -> int:
-        """How many streams are open."""
-        return self._readers
 
     def enter(self) -> None:
         """One more stream. The first one starts the reading at the head of the log.
@@ -205,12 +202,14 @@ class Stream:
         self._reader, self._live, self._wanted = reader, live, wanted
         self._after, self._heartbeat_s = after, heartbeat_s
         reader.enter()
+        reader.streams += 1
         self._open = True
 
     def close(self) -> None:
         """Give the place back; a second time does nothing."""
         if self._open:
             self._open = False
+            self._reader.streams -= 1
             self._reader.leave()
 
     def __iter__(self) -> Iterator[bytes]:

@@ -119,13 +119,11 @@ class Sockets:
         self._feed = Feed(parts.reader, parts.live, self._protocol.start_background_task)
         self._admission = parts.admission
         self._clients: dict[str, Client] = {}
-        self._dropped: dict[str, int] = {}
         self._watching = False
         self.closed = False
         parts.metrics.gauge("edgemere_sockets", "Open WebSockets.", lambda: len(self._clients))
-        for code in REASONS:
-            parts.metrics.gauge(f"edgemere_sockets_dropped_{code}", f"WebSockets that were dropped: {code}.",
-                                lambda code=code: self._dropped.get(code, 0))
+        parts.metrics.may_drop(REASONS)
+        self.metrics_dropped = parts.metrics.dropped
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
         """Serve one connection until it ends.
@@ -177,9 +175,6 @@ class Sockets:
         end = time.monotonic() + _CLOSING_S
         while any(client.connected or not client._connection.closed for client in clients) and time.monotonic() < end:
             time.sleep(LOOK_S)
-
-    def metrics_dropped(self, code: str) -> None:
-        self._dropped[code] = self._dropped.get(code, 0) + 1
 
     def spawn(self, function: Any, *arguments: Any) -> Any:
         return self._protocol.start_background_task(function, *arguments)

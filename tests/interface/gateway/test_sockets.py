@@ -333,7 +333,7 @@ def test_who_reads_too_slowly_is_dropped_and_the_others_are_not_held_up(serve):
     one.until(400)
     assert one.sequences == list(range(1, last + 1))
     end = time.monotonic() + 40
-    while "edgemere_sockets_dropped_slow_consumer 1.0" not in (figures := requests.get(f"{world.url}/metrics", timeout=10).text):
+    while 'edgemere_sockets_dropped_total{reason="slow_consumer"} 1.0' not in (figures := requests.get(f"{world.url}/metrics", timeout=10).text):
         assert time.monotonic() < end, figures
         time.sleep(0.1)
     # It learns why when it reads on.
