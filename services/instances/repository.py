@@ -28,11 +28,14 @@ def held_by(connection: Connection, owner: str, promised: Sequence[Sequence[Any]
     """What an owner has now: ``{instances, bytes, made}``, bytes being those of copies that are there or under way.
 
     Of the attempts ``promised`` (``[request, attempt]`` each) those are ``made`` whose instances are all written; they are counted,
-    the instances of the others are not.
+    the instances of the others are not. An instance that is to be brought back is ``[instance, version in which it was destroyed]``.
     """
     # Who is made is asked first: an attempt whose instances come between the two looks is left out, not counted in part.
     made = {tuple(row) for row in connection.execute(select(made_table.c.request_id, made_table.c.attempt).where(
         tuple_(made_table.c.request_id, made_table.c.attempt).in_([tuple(one) for one in promised])))} if promised else set()
+    versions = {row.id: row.version for row in connection.execute(select(table.c.id, table.c.version).where(
+        table.c.id.in_([one for one, _ in promised])))} if promised else {}
+    made |= {(one, version) for one, version in promised if versions.get(one, version) > version}
     unmade = [tuple(one) for one in promised if tuple(one) not in made]
     mine = (table.c.owner == owner, table.c.state.in_(LIVE), table.c.destroyed_at.is_(None),
             *((not_(tuple_(table.c.request_id, table.c.attempt).in_(unmade)),) if unmade else ()))

@@ -36,6 +36,7 @@ def undo(uses: Uses, parameters: Mapping[str, Any]) -> dict[str, Any]:
         Conflict: ``datainstance.illegal_move``, it is not destroyed; ``datainstance.grace_over``; ``datainstance.name_taken``;
             ``datainstance.request_over``, its request failed or is gone; ``datainstance.in_progress``.
         NoCapacity: ``source.no_capacity``, the room that it held is taken by now.
+        TooMany: ``quota.exceeded``, its owner has as much as he may have.
     """
     with uses.db.reading() as connection:
         row = repository.instances.named(connection, parameters["id"], uses.context, destroyed=True)
@@ -112,7 +113,7 @@ def _come_back(uses: Uses, row: Row, request_over: bool) -> Row:
         _check_name(connection, row)
         data = repository.data_of(connection, row["id"])
     uses.mesh.call("reservations", "take_back", request=row["request_id"], attempt=row["attempt"], data=data,
-                   version=row["version"], timeout_s=30)
+                   version=row["version"], instance=row["id"], timeout_s=30)
 
     def work() -> Row:
         with uses.db.transaction(uses.context) as uow:
@@ -169,7 +170,8 @@ def _give_up(uses: Uses, row: Mapping[str, Any]) -> None:
     """Give back what an undo claimed, then take its note away."""
     with uses.db.reading() as connection:
         data = repository.data_of(connection, row["id"])
-    uses.mesh.call("reservations", "give_back", request=row["request_id"], attempt=row["attempt"], data=data, version=row["version"])
+    uses.mesh.call("reservations", "give_back", request=row["request_id"], attempt=row["attempt"], data=data, version=row["version"],
+                   instance=row["id"])
     with uses.db.transaction() as uow:
         _end(uow, row)
 

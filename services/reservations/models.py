@@ -67,7 +67,12 @@ revision_table = Table(
 )
 
 # An owner's budget as something to hold while its charges are summed and added to.
-budget_table = Table("budget", METADATA, Column("owner", Word, primary_key=True))
+budget_table = Table(
+    "budget", METADATA,
+    Column("owner", Word, primary_key=True),
+    # How often what the owner is promised has changed; NULL is never.
+    Column("promised", BigInteger),
+)
 
 # What an attempt of a request spends of its owner's budget.
 charge_table = Table(

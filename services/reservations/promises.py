@@ -4,20 +4,22 @@ The service ``instances`` counts what there is; between the decision about a req
 request is promised what it will make, in a transaction that holds its owner, and the promise counts until its instances are written.
 Which of the two holds for an attempt is said by one look of ``instances``; where the promises changed since they were looked at,
 everything is looked at again. No call is made inside the transaction.
+
+An instance that an undo brings back is promised, too: under its own id, and the version in which it was destroyed for an attempt.
 """
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, delete, select, tuple_
+from sqlalchemy import Connection, delete, func, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from services.reservations import budget
-from services.reservations.models import promise_table as table
+from services.reservations.models import budget_table, promise_table as table
 from shared.hosting import quotas
 from shared.hosting.uses import Uses
-from shared.kernel.errors import VersionConflict
+from shared.kernel.errors import TooMany, VersionConflict
 
 KINDS = ("instances", "bytes")
 LOOKS = 50
@@ -39,13 +41,15 @@ def claim(uses: Uses, request: Mapping[str, Any], more: Mapping[str, int]) -> st
         known, held = _look(uses, request)
         with uses.db.transaction(uses.context) as uow:
             budget.hold(uow, request["owner"])
-            if _promises(uow.connection, request["owner"]) != known:
+            if _changes(uow.connection, request["owner"]) != held["changes"]:
                 continue
             over = _lacking(uses, request, known, held, more)
             kept = over is not None or mine in held["made"]
             gone = [one for one in known if one in held["made"] or one == mine and kept]
             if gone:
                 uow.connection.execute(delete(table).where(tuple_(table.c.request_id, table.c.attempt).in_(gone)))
+            if gone or not kept:
+                _changed(uow.connection, request["owner"])
             if not kept:
                 dialect = postgresql if uow.connection.dialect.name == "postgresql" else sqlite
                 row = {"owner": request["owner"], **{kind: int(more[kind]) for kind in KINDS}}
@@ -63,9 +67,20 @@ def would_refuse(uses: Uses, request: Mapping[str, Any], more: Mapping[str, int]
     return _lacking(uses, request, known, held, more)
 
 
-def release(uses: Uses, request: str, owner: str, *, attempt: int | None = None, up_to: int | None = None) -> None:
-    """Take back what a request was promised, for one attempt or those up to ``up_to``."""
-    if not _bounded(uses, owner):
+def claim_undo(uses: Uses, instance: str, version: int, owner: str, size: int) -> None:
+    """Promise what an undo brings back: one instance, and ``size`` bytes in copies.
+
+    Raises:
+        TooMany: ``quota.exceeded``.
+    """
+    over = claim(uses, {"id": instance, "attempt": version, "owner": owner}, {"instances": 1, "bytes": size})
+    if over:
+        raise TooMany("quota.exceeded", over, next_step="End or destroy others first, or ask an Administrator for more.")
+
+
+def release(uses: Uses, request: str, owner: str | None = None, *, attempt: int | None = None, up_to: int | None = None) -> None:
+    """Take back what a request was promised, for one attempt or those up to ``up_to``; ``owner`` spares a look where he has no quota."""
+    if owner is not None and not _bounded(uses, owner):
         return
     mine = table.c.request_id == request
     if attempt is not None:
@@ -73,10 +88,12 @@ def release(uses: Uses, request: str, owner: str, *, attempt: int | None = None,
     if up_to is not None:
         mine &= table.c.attempt <= up_to
     with uses.db.reading() as connection:
-        if connection.execute(select(table.c.owner).where(mine).limit(1)).first() is None:
-            return
+        found = connection.execute(select(table.c.owner).where(mine).limit(1)).scalar()
+    if found is None:
+        return
     with uses.db.transaction(uses.context) as uow:
-        budget.hold(uow, owner)
+        budget.hold(uow, found)
+        _changed(uow.connection, found)
         uow.connection.execute(delete(table).where(mine))
 
 
@@ -89,13 +106,24 @@ def _promises(connection: Connection, owner: str) -> dict[tuple[str, int], dict[
             for row in connection.execute(select(table).where(table.c.owner == owner))}
 
 
+def _changes(connection: Connection, owner: str) -> int:
+    return connection.execute(select(budget_table.c.promised).where(budget_table.c.owner == owner)).scalar() or 0
+
+
+def _changed(connection: Connection, owner: str) -> None:
+    connection.execute(update(budget_table).where(budget_table.c.owner == owner)
+                       .values(promised=func.coalesce(budget_table.c.promised, 0) + 1))
+
+
 def _look(uses: Uses, request: Mapping[str, Any]) -> tuple[Promises, dict[str, Any]]:
     """What the owner is promised, and what he has: the instances of promised attempts are in it where ``made`` has the attempt."""
     with uses.db.reading() as connection:
+        # Counted, not compared: a promise may come, be kept and be forgotten between two looks that find the same.
+        changes = _changes(connection, request["owner"])
         known = _promises(connection, request["owner"])
     asked = sorted({*known, (request["id"], request["attempt"])})
     held = uses.mesh.call("instances", "held_by", owner=request["owner"], promised=[list(one) for one in asked])
-    return known, {**held, "made": {(one, attempt) for one, attempt in held["made"]}}
+    return known, {**held, "changes": changes, "made": {(one, attempt) for one, attempt in held["made"]}}
 
 
 def _lacking(uses: Uses, request: Mapping[str, Any], known: Promises, held: Mapping[str, Any], more: Mapping[str, int]) -> str | None:

@@ -73,12 +73,12 @@ class Reservations:
             return repository.refs(connection, request, attempt)
 
     @rpc
-    def take_back(self, request, attempt, data, version):
-        return taking_back.take_back(self.uses, request, attempt, data, version)
+    def take_back(self, request, attempt, data, version, instance=None):
+        return taking_back.take_back(self.uses, request, attempt, data, version, instance)
 
     @rpc
-    def give_back(self, request, attempt, data, version):
-        return taking_back.give_back(self.uses, request, attempt, data, version)
+    def give_back(self, request, attempt, data, version, instance=None):
+        return taking_back.give_back(self.uses, request, attempt, data, version, instance)
 
     @rpc
     def standing(self, ids):

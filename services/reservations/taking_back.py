@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from services.reservations import freeing, repository, rules
+from services.reservations import freeing, promises, repository, rules
 from services.reservations.models import RESERVATION
 from shared.hosting.uses import Uses
 from shared.storage.record import Row
@@ -18,14 +18,18 @@ AS_BEFORE = ("owner", "name", "request_id", "request_name", "attempt", "data_id"
              "target_name", "cost", "cost_parts", "rule", "decision", "replicas", "snapshot")
 
 
-def take_back(uses: Uses, request: str, attempt: int, data: Sequence[str], version: int) -> dict[str, int]:
-    """Claim and confirm again what was reserved of these data; all or nothing. ``{"reservations": n}``.
+def take_back(uses: Uses, request: str, attempt: int, data: Sequence[str], version: int, instance: str | None = None) -> dict[str, int]:
+    """Claim and confirm again what was reserved of these data, for ``instance``; all or nothing. ``{"reservations": n}``.
 
     Raises:
+        TooMany: ``quota.exceeded``, its owner may not have so much.
         NoCapacity, Conflict, NotFound: as ``catalog.claim``; nothing is reserved then.
     """
     freeing.free_held(uses, request, attempt, data, version)
     rows = [row for part in _parts(data) for row in _anew(uses, request, attempt, part, version)]
+    if instance and rows:
+        size = sum(row["snapshot"].get("size") or 0 for row in rows if row["action"] in COPIED)
+        promises.claim_undo(uses, instance, version, rows[0]["owner"], size)
     uses.mesh.call("catalog", "claim", claims=[one for row in rows for one in claims_of(row)], holder=request,
                    ttl_s=uses.config.reservations.claim_ttl_s, timeout_s=30)
     for start in range(0, len(rows), freeing.CHUNK):
@@ -34,8 +38,10 @@ def take_back(uses: Uses, request: str, attempt: int, data: Sequence[str], versi
     return {"reservations": len(rows)}
 
 
-def give_back(uses: Uses, request: str, attempt: int, data: Sequence[str], version: int) -> dict[str, int]:
+def give_back(uses: Uses, request: str, attempt: int, data: Sequence[str], version: int, instance: str | None = None) -> dict[str, int]:
     """Free what ``take_back`` reserved or only claimed for this version. ``{"freed": n}``; none of it there is no error."""
+    if instance:
+        promises.release(uses, instance, attempt=version)
     ids = [rules.reservation_id(request, attempt, one, version) for one in data]
     for part in _parts(ids):
         freeing.free_rows(uses, lambda connection, part=part: repository.by_ids(connection, part))

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import func, select
 
 from services.instances import provisioning, rules
-from services.instances.models import METADATA as INSTANCES, made_table
+from services.instances.models import INSTANCE, METADATA as INSTANCES, instance_table, made_table
 from services.instances.repository import held_by
 from services.reservations import promises
 from services.reservations.models import METADATA, promise_table
@@ -17,6 +17,7 @@ from shared.hosting.config import load_config
 from shared.hosting.uses import Uses
 from shared.kernel import clock
 from shared.kernel.context import Context
+from shared.kernel.errors import TooMany
 from shared.kernel.ids import new_id
 from shared.storage.bulk import insert_rows
 from shared.storage.database import Database, make_engine
@@ -115,11 +116,49 @@ def test_a_promise_counts_until_its_instances_are_written_and_then_they_do(world
     assert kept == 1, "what is made is promised no more"
 
 
+def test_a_look_that_is_old_is_looked_at_again_though_the_promises_are_the_same(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the look and the judgement somebody was promised everything, made it, and was forgotten."""
+    look, others = promises._look, [request(), request()]
+
+    def slow(uses: Uses, asked: dict[str, Any]) -> Any:
+        found = look(uses, asked)
+        if asked["id"] == late["id"] and others:
+            monkeypatch.setattr(promises, "_look", look)
+            first, second = others
+            assert world.claim(first, LIMIT) is None
+            world.make(first, LIMIT)
+            assert world.claim(second, 1), "it is full, and what is made is promised no more"
+        return found
+
+    late = request()
+    monkeypatch.setattr(promises, "_look", slow)
+    assert world.claim(late, 1) == "It would be 7 instances, of 6 that its owner may have; there are 6."
+
+
 def test_a_refused_claim_keeps_nothing(world: World) -> None:
     again = request()
     assert world.claim(again, 2) is None
     assert world.claim(again, LIMIT + 1)
     assert world.claim(request(), LIMIT) is None
+
+
+def test_an_instance_that_comes_back_counts_from_the_moment_in_which_it_is_promised(world: World) -> None:
+    first = request()
+    assert world.claim(first, LIMIT) is None
+    world.make(first, LIMIT)
+    with world.instances.transaction() as uow:
+        rows = uow.rows(select(instance_table).order_by(instance_table.c.id))
+        gone, *_ = uow.destroy(INSTANCE, rows[:2])
+    assert world.has()["instances"] == LIMIT - 2
+    assert world.claim(request(), 1) is None
+    promises.claim_undo(world.uses, gone["id"], gone["version"], "ada", SIZE)
+    with pytest.raises(TooMany, match="7 instances, of 6"):
+        promises.claim_undo(world.uses, rows[1]["id"], rows[1]["version"] + 1, "ada", SIZE)
+    with world.instances.transaction() as uow:
+        uow.move(INSTANCE, [gone], "undo", changes={"destroyed_at": None})
+    assert world.claim(request(), 1) == "It would be 7 instances, of 6 that its owner may have; there are 6.", "it is not counted twice"
+    promises.release(world.uses, gone["id"], attempt=gone["version"])
+    assert world.claim(request(), 1), "what came back counts by itself"
 
 
 def test_owners_without_a_quota_are_not_looked_at(world: World) -> None:
