@@ -3,10 +3,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+
+from shared.kernel.tallies import Tally
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _BUCKETS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300)
+_WORDS = {status: str(status) for status in (200, 201, 202, 204, 304, 400, 401, 403, 404, 409, 422, 429, 503)}
 
 
 class Metrics:
@@ -14,14 +17,11 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or CollectorRegistry()
-        self._requests = Counter("edgemere_http_requests", "Requests by action and status.", ("action", "status"),
-                                 registry=self.registry)
-        self._seconds = Histogram("edgemere_http_request_seconds", "Seconds until the answer was ready.", ("action",),
-                                  buckets=_BUCKETS, registry=self.registry)
+        self._requests = Tally(self.registry, ("edgemere_http_requests", "Requests by action and status."),
+                               ("edgemere_http_request_seconds", "Seconds until the answer was ready."), ("action", "status"), 1, _BUCKETS)
         self._errors = Counter("edgemere_action_errors", "Answers that are problems, by action and stable code.", ("action", "code"),
                                registry=self.registry)
         self._dropped = Counter("edgemere_sockets_dropped", "WebSockets that the gateway has let go, by why.", ("reason",), registry=self.registry)
-        self._bound: dict[tuple[str, int], tuple] = {}
 
     def may_drop(self, reasons: Iterable[str]) -> None:
         """For these reasons sockets may be let go; until one is, its figure is 0."""
@@ -34,13 +34,7 @@ class Metrics:
 
     def count(self, action: str, status: int, seconds: float, code: str = "") -> None:
         """One answered request; ``code`` is that of its problem. ``action`` comes from the table or a closed list, never from the request."""
-        found = self._bound.get((action, status))
-        if found is None:
-            found = (self._requests.labels(action, str(status)), self._seconds.labels(action))
-            self._bound[action, status] = found
-        counter, histogram = found
-        counter.inc()
-        histogram.observe(seconds)
+        self._requests.add((action, _WORDS.get(status) or str(status)), seconds)
         if code:
             self._errors.labels(action, code).inc()
 

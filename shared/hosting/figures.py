@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.core import CounterMetricFamily
 
 from shared.hosting.samples import Samples
+from shared.kernel.tallies import Tally
 from shared.kernel.version import VERSION
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -23,10 +24,8 @@ class Figures:
         ProcessCollector(registry=self.registry)
         Gauge("edgemere_build_info", "The release of this process; always 1.", ("version",), registry=self.registry).labels(VERSION).set(1)
         self.samples = Samples(self.registry, every_s)
-        self._handled = Counter("edgemere_handled", "Calls, messages and timers handled, by how they ended.",
-                                ("service", "method", "kind", "outcome"), registry=self.registry)
-        self._seconds = Histogram("edgemere_handled_seconds", "How long handling took.", ("service", "method"),
-                                  buckets=_BUCKETS, registry=self.registry)
+        self._handled = Tally(self.registry, ("edgemere_handled", "Calls, messages and timers handled, by how they ended."),
+                              ("edgemere_handled_seconds", "How long handling took."), ("service", "method", "kind", "outcome"), 2, _BUCKETS)
         self._caught = Counter("edgemere_sweeper_caught", "What was quiet for too long, or left by a crash, and taken up again.",
                                ("service", "what"), registry=self.registry)
         self._retries = Counter("edgemere_message_retries", "Messages that are tried again later, because their handler failed.",
@@ -40,16 +39,10 @@ class Figures:
                                  buckets=_LASTS, registry=self.registry)
         self._gauges: dict[str, Gauge] = {}
         self._counters: dict[str, _ReadCounter] = {}
-        self._bound: dict[tuple[str, ...], tuple] = {}
 
     def handled(self, service: str, method: str, kind: str, outcome: str, seconds: float) -> None:
         """One piece of work is done. ``outcome`` is ``ok`` or the stable code of an error."""
-        key = (service, method, kind, outcome)
-        found = self._bound.get(key)
-        if found is None:
-            found = self._bound[key] = (self._handled.labels(*key), self._seconds.labels(service, method))
-        found[0].inc()
-        found[1].observe(seconds)
+        self._handled.add((service, method, kind, outcome), seconds)
 
     def caught(self, service: str, what: str, count: int) -> None:
         """A sweeper, which is a safety net, found work that its mechanism had not done."""

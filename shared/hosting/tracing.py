@@ -6,6 +6,7 @@ mover). One exporter for all services of a process, each with a name of its own.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -44,14 +45,15 @@ class Tracing:
     def _made(self, service: str) -> Tracer:
         from opentelemetry.sdk.resources import Resource
         from opentelemetry.sdk.trace import TracerProvider
-        from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+        from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased
 
         provider = TracerProvider(
-            sampler=ParentBased(TraceIdRatioBased(self._config.tracing.sample)), shutdown_on_exit=False,
+            # Which of the traces that begin here are kept is decided before anything is made for them.
+            sampler=ParentBased(ALWAYS_ON), shutdown_on_exit=False,
             resource=Resource({"service.name": f"edgemere-{service}", "service.namespace": "edgemere",
                                "service.version": VERSION, "deployment.environment.name": self._config.environment}))
         provider.add_span_processor(self._processor)
-        return OpenTelemetryTracer(provider.get_tracer(SCOPE))
+        return OpenTelemetryTracer(provider.get_tracer(SCOPE), self._config.tracing.sample)
 
     def stop(self) -> None:
         """Send what is left, for a few seconds at most."""
@@ -74,12 +76,12 @@ def _processor(config: Config) -> Any:
 
 
 class OpenTelemetryTracer:
-    """A ``Tracer`` on an OpenTelemetry one."""
+    """A ``Tracer`` on an OpenTelemetry one, which keeps the part ``sample`` of the traces that begin with it."""
 
-    def __init__(self, tracer: Any) -> None:
+    def __init__(self, tracer: Any, sample: float = 1.0) -> None:
         from opentelemetry import trace
 
-        self._tracer, self._trace = tracer, trace
+        self._tracer, self._trace, self._sample = tracer, trace, sample
         kinds = trace.SpanKind
         self._kinds = {"server": kinds.SERVER, "client": kinds.CLIENT, "consumer": kinds.CONSUMER, "internal": kinds.INTERNAL}
 
@@ -87,10 +89,27 @@ class OpenTelemetryTracer:
         if traceparent.endswith(UNSAMPLED) and traceparent_of(traceparent):
             # Whoever began it keeps nothing of it: then nothing need be made either.
             return NO_TRACER.begin(name, kind, traceparent)
+        if links:
+            links = [link for link in links if not link.endswith(UNSAMPLED)]
+            if not links:
+                return NO_TRACER.begin(name, kind)
+        elif not traceparent and (passed := self._passed_over()):
+            return NO_TRACER.begin(name, kind, passed)
         return _Span(self._start(name, kind, traceparent, links, attributes, None), self._trace)
+
+    def _passed_over(self) -> str:
+        """The traceparent of a trace that begins here and is not kept: log lines name it, and others can go on with it. Empty for one that is."""
+        if self._sample >= 1:
+            return ""
+        drawn = os.urandom(32)
+        if int.from_bytes(drawn[:8]) < self._sample * 2**64:
+            return ""
+        return f"00-{drawn[8:24].hex()}-{drawn[24:].hex()}{UNSAMPLED}"
 
     def record(self, name: str, kind: str, traceparent: str, began_ns: int, ended_ns: int, error: str = "",
                **attributes: Any) -> None:
+        if traceparent.endswith(UNSAMPLED) or not traceparent and self._passed_over():
+            return
         span = _Span(self._start(name, kind, traceparent, (), attributes, began_ns), self._trace)
         span.end(error, ended_ns=ended_ns)
 
