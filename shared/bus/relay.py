@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
@@ -18,9 +18,9 @@ from shared.bus.message import Message
 from shared.bus.pace import Pace
 from shared.bus.port import Broker
 from shared.bus.seal import Seal
-from shared.bus.topology import EXCHANGES
+from shared.bus.topology import EXCHANGES, INTERNAL
 from shared.contracts.event import EVENTS
-from shared.kernel.errors import EdgemereError
+from shared.kernel.errors import EdgemereError, Unavailable
 from shared.kernel.ids import ALPHABET
 from shared.storage.database import Database
 from shared.storage.outbox import Outbox
@@ -37,23 +37,31 @@ IDLE_S = 1.0
 IDLE_ALONE_S = 10.0
 # Where a relay died, its shards wait until this is over.
 LEASE_S = 15.0
+# Who has a shard keeps it for long; so often is looked whether it is to be had.
+REFUSED_S = 0.5
 PUBLISH_S = 5.0
 PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+OUTBOX_WAITS = "outbox.waits.{}"
+"""The routing key, among the services, by which the relays of one service call each other."""
 SOURCE = "/edgemere/diml/dml/do"
 
 
 class Relay:
     """Publishes the outbox of the service ``name``. ``wake`` at each commit; looks by itself every ``idle_s`` besides.
 
-    Several relays may serve one outbox: a shard belongs to one at a time, by a lease.
+    Several relays may serve one outbox: a shard belongs to one at a time, by a lease. Of what is in the shards of others ``call_others``
+    is told, once, so that they need not look for it themselves.
     With the ``seal`` of the mesh, others know that it was the mesh that said them.
     Counters: ``published`` messages, ``lag_s`` age of the oldest that waits, ``failures`` of the broker or database.
     """
 
     def __init__(self, database: Database, outbox: Outbox, broker: Broker, *, name: str, holder: str | None = None,
                  pace: Pace | None = None, batch: int = BATCH, idle_s: float | None = None, lease_s: float = LEASE_S,
-                 seal: Seal | None = None) -> None:
+                 seal: Seal | None = None, call_others: Callable[[], None] = lambda: None) -> None:
         self._seal = seal
+        self._call_others = call_others
+        self._theirs: set[int] = set()
+        self._refused: dict[int, float] = {}
         self._database = database
         self._outbox = outbox
         self._broker = broker
@@ -127,6 +135,9 @@ class Relay:
             elif self._stop_by is not None:
                 return
             elif not failed:
+                if self._theirs:
+                    # What is committed meanwhile is told of together.
+                    time.sleep(GATHER_S)
                 self._woken.wait(self._idle_s)
 
     def turn(self) -> int:
@@ -159,6 +170,7 @@ class Relay:
         with self._database.reading() as connection:
             rows = self._outbox.oldest(connection, few)
         if not rows:
+            self._theirs = set()
             return []
         if len(rows) < few and all(self._held.get(row.shard, 0) - time.monotonic() > self._lease_s / 2 for row in rows):
             self._was_all = True
@@ -166,7 +178,9 @@ class Relay:
             return rows
         if len(rows) < few:
             mine = set(self._holding(sorted({row.shard for row in rows})))
-            self._was_all = len(mine) == len({row.shard for row in rows})
+            # What is left is for others, who are called.
+            self._was_all = True
+            self._tell_others({row.seq for row in rows if row.shard not in mine})
             if not mine:
                 return []
             # What was read before a shard was ours may have been published by somebody else meanwhile.
@@ -194,10 +208,16 @@ class Relay:
                     size += len(row.body)
         return rows
 
+    def _tell_others(self, theirs: set[int]) -> None:
+        """Call those who hold the shards of these messages, unless they were called for all of them already."""
+        if not theirs <= self._theirs:
+            self._call_others()
+        self._theirs = theirs
+
     def _holding(self, shards: Sequence[int]) -> list[int]:
         """Those of the shards that are ours, for longer than a publish may take."""
         now = time.monotonic()
-        ending = [shard for shard in shards if self._held.get(shard, 0) - now < self._lease_s / 2]
+        ending = [shard for shard in shards if self._held.get(shard, 0) - now < self._lease_s / 2 and self._refused.get(shard, 0) <= now]
         if ending:
             # Those that are held will be needed again: one statement keeps them all.
             wanted = sorted({*ending, *(shard for shard, until in self._held.items() if until > now)})
@@ -208,6 +228,7 @@ class Relay:
                     self._held[shard] = now + self._lease_s
                 else:
                     self._held.pop(shard, None)
+                    self._refused[shard] = now + min(REFUSED_S, self._lease_s / 3)
         return [shard for shard in shards if self._held.get(shard, 0) - now > min(PUBLISH_S, self._lease_s / 3)]
 
     def _release(self) -> None:
@@ -237,6 +258,14 @@ class Relay:
             headers = self._seal.sealed(row.name, headers, content, row.id)
         return Message(EXCHANGES[row.exchange], row.name, content, id=row.id, headers=headers,
                        correlation_id=headers.get("nameko.correlation_id"))
+
+
+def call_relays(broker: Broker, service: str) -> None:
+    """Wake the relays of a service's other processes. Worth nothing a moment later; who misses it looks by himself."""
+    try:
+        broker.send(Message(INTERNAL, OUTBOX_WAITS.format(service), b"{}", persistent=False, expires_s=1), timeout_s=1)
+    except Unavailable:
+        log.debug("the other relays of %s were not called", service)
 
 
 def born(message_id: str) -> float:

@@ -15,14 +15,15 @@ from typing import Any
 from sqlalchemy import delete
 
 from shared.bus.pace import Pace
-from shared.bus.relay import Relay
+from shared.bus.relay import OUTBOX_WAITS, Relay, call_relays
 from shared.bus.seal import Seal
-from shared.bus.topology import BASE, Topology
+from shared.bus.topology import BASE, INTERNAL, Topology
 from shared.contracts.table import SERVICES
 from shared.hosting import looks
 from shared.hosting.config import database_url
 from shared.hosting.entrypoints import topology_of
 from shared.hosting.figures import Figures
+from shared.hosting.live import LiveFeed
 from shared.hosting.settings import Config
 from shared.hosting.source_policy import source_policy
 from shared.hosting.tracing import Tracing
@@ -80,7 +81,7 @@ def compose(config: Config, name: str, broker: Any, pace: Pace, vitals: Vitals, 
             file cannot be used.
     """
     db = open_database(config, name)
-    relay = Relay(db, Outbox(db.metadata), broker, name=name, pace=pace, seal=seal)
+    relay = Relay(db, Outbox(db.metadata), broker, name=name, pace=pace, seal=seal, call_others=partial(call_relays, broker, name))
     db.on_commit = relay.wake
     vitals.use("database", db.look, apart=lambda: db.is_there_for_others())
     _count(figures, name, relay, db, vitals)
@@ -90,6 +91,11 @@ def compose(config: Config, name: str, broker: Any, pace: Pace, vitals: Vitals, 
     parts = PARTS.get(name)
     if parts:
         parts(service, config, broker, seal)
+    if not db.is_sqlite:
+        # There may be replicas.
+        feed = LiveFeed(broker.uri, [(INTERNAL, OUTBOX_WAITS.format(name))], lambda key, body: relay.wake(), relay.wake)
+        feed.start(wait_s=0)
+        service.stops.append(feed.close)
     service.stops.append(db.close)
     return service
 

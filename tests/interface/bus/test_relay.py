@@ -4,6 +4,7 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ from sqlalchemy import MetaData, insert, text
 from shared.bus import port
 from shared.bus.embedded import embedded_uri, stop_broker
 from shared.bus.message import Message
-from shared.bus.relay import Relay
+from shared.bus.relay import OUTBOX_WAITS, Relay, call_relays
 from shared.bus.topology import BASE, INTERNAL, PUBLIC, QueueSpec, Topology
+from shared.hosting.live import LiveFeed
 from shared.kernel import clock
 from shared.kernel.ids import new_id
 from shared.storage.database import Database, make_engine
@@ -183,6 +185,25 @@ def test_two_relays_share_the_shards_and_keep_the_order(database, broker, relay)
     found = numbers_by_object(heard(broker))
     assert sum(map(len, found.values())) == 600
     assert all(numbers == sorted(numbers) for numbers in found.values())
+
+
+def test_who_holds_a_shard_is_called_by_who_commits_to_it(database, broker, relay):
+    called = []
+    holder = relay(broker, idle_s=30)
+    feed = LiveFeed(broker.uri, [(INTERNAL, OUTBOX_WAITS.format("relayed"))], lambda key, body: (called.append(key), holder.wake()),
+                    holder.wake).start()
+    say(database, 5, objects=1)
+    holder.start()
+    until(lambda: holder.depth() == 0)
+    other = relay(broker, idle_s=30, call_others=partial(call_relays, broker, "relayed"))
+    other.start()
+    say(database, 5, objects=1, start=5)
+    other.wake()
+    until(lambda: other.depth() == 0, limit_s=5)
+    feed.close()
+    said = [delivery for delivery in heard(broker) if delivery.routing_key == "thing.said"]
+    assert numbers_by_object(said) == {"object-0": list(range(10))} and other.published == 0
+    assert len(called) == 1, "once for what is there"
 
 
 def test_a_shard_goes_to_another_relay_when_its_holder_is_gone(database, broker, relay):
