@@ -28,6 +28,7 @@ code,pre{font-family:ui-monospace,monospace;font-size:.9em}pre{background:var(--
 table{border-collapse:collapse;width:100%}td,th{border-top:1px solid var(--line);padding:.3rem .6rem .3rem 0;
 text-align:left;vertical-align:top}small{opacity:.75}
 h4{margin:.6rem 0 .2rem}summary{cursor:pointer}pre{white-space:pre-wrap}
+@media(max-width:40rem){tr{display:block;border-top:1px solid var(--line);padding:.3rem 0}td,th{display:block;border:0;padding:0}}
 """
 
 

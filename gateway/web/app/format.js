@@ -16,7 +16,8 @@ export function number(value) {
 
 export function cost(value) {
   if (value === null || value === undefined) return "–";
-  return value === 0 ? "0" : Number(value.toPrecision(4)).toString();
+  // What is less than a thousandth is said in one form, which fits a column.
+  return value !== 0 && Math.abs(value) < 0.001 ? value.toExponential(2) : Number(value.toPrecision(4)).toString();
 }
 
 /** A span of seconds: 36 ms, 4 s, 3 min, 2 h, 5 d. */
@@ -52,6 +53,11 @@ export function clock(stamp) {
   return stamp ? new Date(stamp).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3 }) : "–";
 }
 
+/** The hour and minute of a time in seconds since 1970, here. */
+export function minuteOf(seconds) {
+  return new Date(seconds * 1000).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+}
+
 export function date(stamp) {
   return stamp ? new Date(stamp).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "medium" }) : "–";
 }
@@ -78,6 +84,12 @@ export function query(value) {
   if (typeof value === "string") return value;
   const parts = [];
   for (const [field, wanted] of Object.entries(value)) {
+    if (field === "$or" && Array.isArray(wanted) && wanted.length > 1) {
+      const ways = wanted.map(query);
+      if (ways.some((way) => !way || way.startsWith("{"))) return JSON.stringify(value);
+      parts.push(`(${ways.map((way, at) => (Object.keys(wanted[at]).length > 1 ? `(${way})` : way)).join(" OR ")})`);
+      continue;
+    }
     if (field.startsWith("$")) return JSON.stringify(value);
     const clauses = wanted !== null && typeof wanted === "object" && !Array.isArray(wanted) ? Object.entries(wanted) : [["$eq", wanted]];
     for (const [operator, operand] of clauses) {

@@ -37,7 +37,7 @@ export function Net({ net, state, label }) {
   const at = placed(net);
   const places = [...at.values()];
   const width = Math.max(...places.map((place) => place.x)) + WIDTH + EDGE + 4;
-  const height = Math.max(...places.map((place) => place.y)) + HEIGHT + EDGE + 34;
+  const height = Math.max(...places.map((place) => place.y)) + HEIGHT + EDGE;
   const arrows = new Map();
   for (const move of net.moves) {
     const key = `${move.from}>${move.to}`;

@@ -86,8 +86,8 @@ export function Command({ text }) {
   return html`<div class="command"><code>${text}</code><${Copy} text=${text} what="the command" /></div>`;
 }
 
-export function Fact({ name, children }) {
-  return html`<div class="fact"><dt>${name}</dt><dd>${children}</dd></div>`;
+export function Fact({ name, long, children }) {
+  return html`<div class=${long ? "fact long" : "fact"}><dt>${name}</dt><dd>${children}</dd></div>`;
 }
 
 export function Loading({ what = "Loading" }) {

@@ -35,7 +35,7 @@ function Wishes({ question }) {
   const plans = action("do.datarequest.plan").built;
   return html`<${ActionForm} name="do.datarequest.create" fixed=${{ query: question }} first=${FIRST} submit="Ask for it" wait=${2} changed=${setWishes}
       done=${(made) => go(addressOf("datarequest", made))} />
-    ${plans && question.trim() ? html`<details onToggle=${(event) => setPlanned(event.target.open)}><summary>What would happen (nothing is changed)</summary>
+    ${plans && question.trim() ? html`<details onToggle=${(event) => setPlanned(event.target.open)}><summary>What would happen, with no change</summary>
       ${planned ? html`<${Plan} question=${question} wishes=${wishes} />` : null}</details>` : null}`;
 }
 

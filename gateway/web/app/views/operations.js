@@ -13,7 +13,7 @@ const subjectOf = (item) => {
 const COLUMNS = [
   { name: "kind", title: "What", width: "7rem", cell: (item) => html`<a href=${addressOf("operation", item)}>${item.kind}</a>` },
   { name: "status", title: "Status", width: "7rem", cell: (item) => html`<${State} of=${item.status} />` },
-  { name: "subject", below: true, title: "About", width: "minmax(9rem, 1fr)", cell: subjectOf },
+  { name: "subject", below: "short", title: "About", width: "minmax(9rem, 1fr)", cell: subjectOf },
   { name: "message", below: true, title: "Where it stands", width: "minmax(12rem, 3fr)", cell: (item) => item.message },
   { name: "began", title: "Began", width: "7rem", cell: (item) => html`<${When} at=${item.created_at} />` },
 ];

@@ -1,7 +1,7 @@
 // What runs, what waits and why, what failed, how much gets done, and what happens right now.
 import { html, useEffect, useRef, useState, useAnswer, useTick, State, When, Refusal, Empty, Command, Loading } from "../parts.js";
 import { onMessage, recent } from "../live.js";
-import { number, clock, now } from "../format.js";
+import { number, clock, minuteOf, now } from "../format.js";
 import { to } from "../router.js";
 import { addressOf } from "../parts.js";
 
@@ -110,7 +110,7 @@ function Throughput() {
       const axis = { stroke: ink, grid: { stroke: style.getPropertyValue("--line"), width: 1 }, ticks: { show: false } };
       box.current.replaceChildren();
       chart = new UPlot({ width: box.current.clientWidth, height: 150, legend: { show: false }, cursor: { show: false },
-        scales: { y: { range: (_, least, most) => [0, Math.max(4, most)] } }, axes: [axis, { ...axis, size: 36, incrs: [1, 2, 5, 10, 20, 50, 100, 500, 1000] }],
+        scales: { y: { range: (_, least, most) => [0, Math.max(4, most)] } }, axes: [{ ...axis, values: (_, times) => times.map(minuteOf) }, { ...axis, size: 36, incrs: [1, 2, 5, 10, 20, 50, 100, 500, 1000] }],
         series: [{}, { stroke: line, fill: `color-mix(in srgb, ${line} 25%, transparent)`, width: 2, points: { show: false } }] },
         [minutes.map((minute) => minute * 60), minutes.map((minute) => counts.get(minute) || 0)], box.current);
       watcher = new ResizeObserver(() => chart.setSize({ width: box.current.clientWidth, height: 150 }));

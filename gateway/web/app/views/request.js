@@ -47,8 +47,8 @@ function Instances({ request }) {
   const columns = [
     { name: "name", title: "Instance", width: "minmax(9rem, 2fr)", cell: (item) => html`<a href=${addressOf("datainstance", item)}>${item.name}</a>` },
     { name: "state", title: "State", width: "8rem", cell: (item) => html`<${State} of=${item.state} />` },
-    { name: "bytes", title: "Bytes", width: "minmax(8rem, 1fr)", cell: (item) => html`<${Bytes} done=${item.bytes_done} total=${item.bytes_total} state=${item.state} />` },
-    { name: "path", title: "Where", width: "minmax(12rem, 4fr)", cell: (item) => html`<code>${item.access?.[0]?.path || item.access?.[0]?.uri || "–"}</code>` },
+    { name: "bytes", below: "short", title: "Bytes", width: "minmax(8rem, 1fr)", cell: (item) => html`<${Bytes} done=${item.bytes_done} total=${item.bytes_total} state=${item.state} />` },
+    { name: "path", below: true, title: "Where", width: "minmax(12rem, 4fr)", cell: (item) => html`<code>${item.access?.[0]?.path || item.access?.[0]?.uri || "–"}</code>` },
   ];
   return html`<section><h2>Instances</h2><${Rows} rows=${rows} columns=${columns} label="Instances of this request" tall=${300} /></section>`;
 }
@@ -63,7 +63,7 @@ function Why({ request }) {
       <h3>What the question left</h3><${Funnel} funnel=${frame.funnel} />
       <${Hints} hints=${frame.hints} use=${(line) => go(to(["new"], { q: line }))} />
       ${decided.length ? html`<h3>What was decided</h3>${decided.map((item) => html`<details class="reservation" key=${item.id}>
-        <summary><${State} of=${item.state} /> ${item.name} <span class="faint">at</span> ${item.source?.name} <span class="faint">→</span> ${item.action || "undecided"}${item.target ? ` to ${item.target.name}` : ""} <span class="number">${cost(item.cost)}</span>${item.standby ? html` <${State} of="standby" />` : null}</summary>
+        <summary><${State} of=${item.state} /> ${item.name} <span class="faint">at</span> ${item.source?.name} <span class="faint">→</span> ${item.action || "undecided"}${item.target ? ` to ${item.target.name}` : ""} ${item.state === "Rejected" ? null : html`<span class="number">${cost(item.cost)}</span>`}${item.standby ? html` <${State} of="standby" />` : null}</summary>
         <${Decision} decision=${item.decision} action=${item.action} costs=${item.cost_parts} /></details>`)}
         ${frame.reservations.next ? html`<p><a href=${to(["reservations"], { request: request.id })}>All ${number(frame.reservations.total)} reservations</a></p>` : null}` : null}
       <div class="field"><label for="why-not">Why is this Data not used?</label><input id="why-not" value=${data} onInput=${(event) => setData(event.target.value)} placeholder="a name, a path or an id" autocomplete="off" /></div>

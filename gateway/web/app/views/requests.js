@@ -12,7 +12,7 @@ import Request from "./request.js";
 
 const COLUMNS = {
   name: { title: "Name", width: "minmax(10rem, 2fr)", cell: (item) => html`<a href=${addressOf("datarequest", item)}>${item.name}</a>` },
-  state: { title: "State", width: "7.5rem", cell: (item) => html`<${State} of=${item.state} />${item.blocked_by ? html` <${State} of="waiting" />` : null}` },
+  state: { title: "State", width: "10.5rem", cell: (item) => html`<${State} of=${item.state} />${item.blocked_by ? html` <${State} of="waiting" />` : null}` },
   query: { title: "Question", width: "minmax(10rem, 3fr)", cell: (item) => html`<code>${shownQuery(item.query)}</code>` },
   message: { below: true, title: "Where it stands", width: "minmax(12rem, 3fr)", cell: (item) => item.message },
   instances: { title: "Instances", width: "5.5rem", number: true, cell: (item) => count(item.instances) },

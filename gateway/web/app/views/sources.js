@@ -55,7 +55,7 @@ function Source({ id, query }) {
     <dl class="facts"><${Fact} name="Kind">${source.adaptor}</${Fact}><${Fact} name="Data">${number(source.data_count)}, ${bytes(source.data_bytes)}</${Fact}>
       <${Fact} name="Readers"><${Room} source=${source} kind="readers" /></${Fact}><${Fact} name="Room"><${Room} source=${source} kind="bytes" /></${Fact}>
       ${source.location ? html`<${Fact} name="Location">${source.location}</${Fact}>` : null}
-      <${Fact} name="Parameters"><code>${JSON.stringify(source.parameters)}</code></${Fact}>
+      <${Fact} name="Parameters" long><code>${JSON.stringify(source.parameters)}</code></${Fact}>
       ${Object.keys(source.cost || {}).length ? html`<${Fact} name="Prices"><code>${JSON.stringify(source.cost)}</code></${Fact}>` : null}</dl>
     ${scan ? html`<section><h2>Newest scan</h2><p>${scanning(source) ? html`<${Bar} done=${0} total=${null} label=${`${number(scan.files)} found so far, ${bytes(scan.bytes)}`} />` : scan.message} <span class="faint"><${When} at=${scan.ended_at || scan.started_at} /></span></p>
       ${scan.problems?.length ? html`<details><summary>${number(scan.problem_count ?? scan.problems.length)} could not be used</summary><ul class="plain">${scan.problems.map((problem) => html`<li><code>${problem.path}</code> ${problem.detail}</li>`)}</ul></details>` : null}</section>` : null}
