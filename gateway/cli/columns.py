@@ -1,14 +1,17 @@
 """Which columns a table has for each class of object, as data; a class that is not named shows its first attributes."""
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from gateway.cli.text import age_text, bytes_text, clean, compact
 from shared.contracts.objects import OBJECTS
+from shared.kernel.errors import EdgemereError
 
 Item = Mapping[str, Any]
+_WORD = re.compile(r"(?!true|false|null)[A-Za-z][A-Za-z0-9_./-]*", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -53,10 +56,19 @@ def many(value: Any) -> str:
 
 
 def query_text(query: Any) -> str:
-    """A query, short: an object of plain equalities as ``key:value`` words, anything else as it is."""
-    if isinstance(query, Mapping) and query and all(isinstance(value, (str, int, float)) for value in query.values()):
-        return clean(" ".join(f"{key}:{value}" for key, value in query.items() if not key.startswith("$")) or compact(query))
-    return compact(query) if query else "everything"
+    """A query as one types it: a line of shorthand where it has words for it, else as it is."""
+    if not isinstance(query, Mapping) or not query:
+        return compact(query) if query else "everything"
+    if all(isinstance(value, str) and _WORD.fullmatch(value) for value in query.values()) \
+            and not any(name.startswith("$") for name in query):
+        return clean(" ".join(f"{name}:{value}" for name, value in query.items()))
+    # Only for what needs it: the language takes a tenth of a second to come.
+    from shared.query import DATA_FIELDS, parse
+
+    try:
+        return clean(parse(dict(query), DATA_FIELDS).to_shorthand())
+    except EdgemereError:
+        return compact(query)
 
 
 def place(item: Item) -> str:

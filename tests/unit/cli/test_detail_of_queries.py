@@ -8,7 +8,10 @@ from gateway.cli.columns import is_ref, query_text
 
 @pytest.mark.parametrize(("query", "shown"), [
     ({"owner": "darren"}, "owner:darren"),
-    ({"name": {"$like": "*.csv"}, "size": {"$gt": 5}}, '{"name": {"$like": "*.csv"}, "size": {"$gt": 5}}'),
+    ({"name": {"$like": "*.csv"}, "size": {"$gt": 5}}, "name:*.csv size>5"),
+    ({"$or": [{"topic": "weather"}, {"data.licence": {"$ne": "closed"}}], "rows": 3}, "(topic:weather OR -data.licence:closed) rows:3"),
+    ({"owner": "who is it"}, 'owner:"who is it"'), ({"owner": "true"}, 'owner:"true"'),
+    ({"owner": {"$unknown": 1}}, '{"owner": {"$unknown": 1}}'),
     ({}, "everything"),
 ])
 def test_a_query_is_shown_whole(query, shown):
