@@ -51,6 +51,13 @@ SCREENS = {
     "events-dead": "events/dead", "operations": "operations", "operation": "OPERATION", "actions": "actions",
     "action": "actions/do.datarequest.create", "health": "health", "not-found": "nowhere", "docs": "/docs", "asyncapi": "/asyncapi",
 }
+# What is seen only when somebody opens it: the screen, and what is pressed on it.
+OPENED = {
+    "opened-menu": ("requests", "button:text('Menu')"), "opened-lines": ("requests/weather", "details.lines.inline summary"),
+    "opened-decision": ("requests/weather", "details.reservation summary"), "opened-plan": ("new?q=topic:weather", "summary:text('What would happen')"),
+    "opened-preview": ("instances/weather-0", "button:text('Preview')"), "opened-destroy": ("instances/weather-0", "button:text('destroy')"),
+    "opened-reason": ("instances/weather-0", "button:text('retry')"), "opened-columns": ("requests", "summary:text('Columns')"),
+}
 FORMS = tuple((width, scheme) for width in (360, 1440) for scheme in ("light", "dark"))
 MOST_PX = 2600
 
@@ -140,7 +147,7 @@ def photograph(lab: Lab, folder: Path, only: str = "", forms: tuple[tuple[int, s
             to.mkdir(parents=True, exist_ok=True)
             context = running.new_context(viewport={"width": width, "height": 780 if width < 600 else 900}, color_scheme=scheme)
             page = context.new_page()
-            for name, address in SCREENS.items():
+            for name, address, pressed in ((name, *(seen if isinstance(seen, tuple) else (seen, ""))) for name, seen in {**SCREENS, **OPENED}.items()):
                 if only and only not in name:
                     continue
                 address = f"{views[address]}/{first[address]}" if address in views else address
@@ -149,6 +156,9 @@ def photograph(lab: Lab, folder: Path, only: str = "", forms: tuple[tuple[int, s
                 if not address.startswith("/"):
                     settled(page)
                     page.wait_for_timeout(250)
+                if pressed and page.locator(pressed).first.is_visible():
+                    page.locator(pressed).first.click(force=True)
+                    page.wait_for_timeout(1200)
                 height = min(MOST_PX, page.evaluate("document.documentElement.scrollHeight"))
                 page.screenshot(path=to / f"{name}.png", full_page=True, clip={"x": 0, "y": 0, "width": width, "height": height})
             context.close()
