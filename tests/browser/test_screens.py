@@ -1,6 +1,8 @@
 """Every screen, narrow and wide, light and dark: nothing wrong is found by axe, nothing sticks out, nothing is refused."""
 from __future__ import annotations
 
+import re
+
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
@@ -11,6 +13,8 @@ SCREENS = (
     "references/training", "instances", "instances/everything-0", "instances/copies-0", "reservations", "sources", "sources/lab",
     "sources?new=1", "data", "policies", "events", "events/dead", "operations", "actions", "actions/do.datarequest.create", "health",
 )
+# What a value looks like that was shown in another form than it has.
+NONSENSE = re.compile(r".{0,30}(?:NaN|\[object |undefined).{0,30}")
 FORMS = ((1440, "light"), (360, "dark"))
 
 
@@ -26,6 +30,11 @@ def test_every_screen_is_accessible_and_fits(visit, width, scheme):
         over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         if over > 0:
             faults.append(f"sticks out by {over} px")
+        page.evaluate("document.querySelectorAll('main details').forEach((one) => { one.open = true; })")
+        page.wait_for_timeout(50)
+        settled(page)
+        if nonsense := NONSENSE.search(page.locator("main").inner_text()):
+            faults.append(f"says {nonsense[0]!r}")
         if harmed(page):
             faults.append("what somebody typed became a part of the page")
         if page.locator("main .refusal").count():

@@ -60,16 +60,16 @@ function Field({ field, value, set, error, id }) {
 let forms = 0;
 
 /**
- * The form of an action. `fixed` parameters are not asked for; `first` names those shown before the others, which are
+ * The form of an action. `fixed` parameters, and those `without` which it does, are not asked for; `first` names those shown before the others, which are
  * folded away. `done(answer)` is told what came of it, `changed(parameters)` what is filled in so far.
  */
-export function ActionForm({ name, fixed = {}, start = {}, first, submit, done, cancel, begun, changed, wait }) {
+export function ActionForm({ name, fixed = {}, without = [], start = {}, first, submit, done, cancel, begun, changed, wait }) {
   const row = action(name);
   const number = useRef(null);
   number.current ??= (forms += 1);
   const [typed, setTyped] = useState(() => Object.fromEntries(Object.entries(start).map(([key, value]) => [key, shown(value)])));
   const [error, setError] = useState(null), [busy, setBusy] = useState(false), [broken, setBroken] = useState({});
-  const fields = row.parameters.filter((field) => !(field.name in fixed));
+  const fields = row.parameters.filter((field) => !(field.name in fixed) && !without.includes(field.name));
   const wrong = { ...broken };
   for (const item of error?.errors || []) wrong[(item.pointer || "").split("/")[1]] ??= item.detail;
   let parameters = { ...fixed };
@@ -141,7 +141,7 @@ export function Buttons({ noun, object, net, after, except = [] }) {
     <${LinesOf} rows=${rows} object=${object} />
     ${asking ? html`<${Dialog} title=${asking.summary} close=${() => setAsking(null)}>
       <p>This is about <strong>${object.name || object.id}</strong>.</p>
-      <${ActionForm} name=${asking.name} fixed=${{ [asking.positional]: object.id }} submit=${`${asking.path.at(-1)} it`} cancel=${() => setAsking(null)}
+      <${ActionForm} name=${asking.name} fixed=${{ [asking.positional]: object.id }} without=${["id"]} submit=${`${asking.path.at(-1)} it`} cancel=${() => setAsking(null)}
         done=${(answer) => { setAsking(null); after?.(answer, asking); }} /></${Dialog}>` : null}
   </div>`;
 }

@@ -43,9 +43,9 @@ function Plan({ question, wishes }) {
   const settled = useSettled(JSON.stringify({ ...wishes, query: question, limit: 10 }), 250);
   const found = useAnswer("do.datarequest.plan", JSON.parse(settled));
   if (!found.data) return found.error ? html`<${Refusal} error=${found.error} />` : html`<${Loading} what="Planning" />`;
-  const plan = found.data, counts = Object.entries(plan.counts || {}).filter(([, count]) => count);
+  const plan = found.data, counts = Object.entries(plan.counts || {}).filter(([, count]) => count && typeof count === "number");
   return html`<${Refusal} error=${found.error} /><p class="sentence"><${State} of=${plan.outcome} /> ${plan.sentence}</p><${Warnings} warnings=${plan.warnings} />
-    <dl class="facts"><${Fact} name="Cost">${cost(plan.cost)}</${Fact}>${plan.bytes ? html`<${Fact} name="Bytes to move">${bytes(plan.bytes)}</${Fact}>` : null}
+    <dl class="facts"><${Fact} name="Cost">${cost(plan.cost)}</${Fact}>${plan.bytes?.moved ? html`<${Fact} name="Bytes to move">${bytes(plan.bytes.moved)}</${Fact}>` : null}
       ${plan.ready_in_s ? html`<${Fact} name="Ready in about">${span(plan.ready_in_s)}</${Fact}>` : null}
       ${counts.length ? html`<${Fact} name="Data">${counts.map(([name, count]) => `${number(count)} ${name.replaceAll("_", " ")}`).join(", ")}</${Fact}>` : null}</dl>
     <${Hints} hints=${plan.hints} use=${(line) => keep({ q: line })} />
