@@ -15,7 +15,8 @@ import shutil
 import sqlite3
 import tarfile
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from shared.contracts.table import SERVICES
 from shared.hosting import snapshots
 from shared.hosting.config import database_url, redacted
 from shared.hosting.data_folder import DataFolder
+from shared.hosting.refilling import PIECE, quoted, refill
 from shared.hosting.sealing import FILE as SECRET
 from shared.hosting.settings import Config
 from shared.kernel import clock
@@ -40,7 +42,8 @@ MARKS = "broker.db.marks"
 EMBEDDED, PRODUCTION = "embedded", "production"
 # Who holds a lease is nobody any more.
 LEFT_OUT = ("lease",)
-PIECE = 1 << 20
+# So many schemas are filled beside each other; PostgreSQL does the work, in a process for each.
+SIDE_BY_SIDE = 3
 
 
 @dataclass(frozen=True)
@@ -186,7 +189,7 @@ def _of_schemas(config: Config, folder: Path) -> tuple[str, dict[str, Any], int]
                 )
                 columns = [column for (column,) in cursor.fetchall()]
                 with open(folder / f"{name}.{table}.copy", "wb") as out:
-                    cursor.copy_expert(f'COPY (SELECT {_quoted(columns)} FROM "{table}") TO STDOUT', out, PIECE)
+                    cursor.copy_expert(f'COPY (SELECT {quoted(columns)} FROM "{table}") TO STDOUT', out, PIECE)
                 tables[table] = {"columns": columns, "rows": cursor.rowcount}
                 rows += cursor.rowcount
     return PRODUCTION, services, rows
@@ -196,29 +199,16 @@ def _into_schemas(config: Config, manifest: Mapping[str, Any], folder: Path) -> 
     for name, url in _urls(config).items():
         with _engine(name, url) as engine:
             _check_empty(engine, name)
-    for name, url in _urls(config).items():
-        about = manifest["services"][name]
-        with _engine(name, url) as engine:
+    with ExitStack() as opened:
+        engines = {name: opened.enter_context(_engine(name, url)) for name, url in _urls(config).items()}
+        for name, engine in engines.items():
             # The tables as they were there; what came later is made of the rows afterwards.
-            migrate(name, engine, to=about["revision"])
-            with closing(engine.raw_connection()) as connection:
-                cursor = connection.cursor()
-                cursor.execute("SET LOCAL statement_timeout = 0")
-                for table, told in about["tables"].items():
-                    with open(folder / f"{name}.{table}.copy", "rb") as rows:
-                        cursor.copy_expert(f'COPY "{name}"."{table}" ({_quoted(told["columns"])}) FROM STDIN', rows, PIECE)
-                    _go_on_counting(cursor, name, table, told["columns"])
-                connection.commit()
+            migrate(name, engine, to=manifest["services"][name]["revision"])
+        with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+            for _ in pool.map(lambda name: refill(engines[name], name, manifest["services"][name]["tables"], folder), engines):
+                pass
+        for name, engine in engines.items():
             migrate(name, engine)
-
-
-def _go_on_counting(cursor: Any, schema: str, table: str, columns: Sequence[str]) -> None:
-    """New rows are numbered after the restored ones."""
-    for column in columns:
-        cursor.execute("SELECT pg_get_serial_sequence(%s, %s)", (f'"{schema}"."{table}"', column))
-        sequence = cursor.fetchone()[0]
-        if sequence:
-            cursor.execute(f'SELECT setval(%s, greatest(max("{column}"), 1), max("{column}") IS NOT NULL) FROM "{schema}"."{table}"', (sequence,))
 
 
 def _check_empty(engine: Any, name: str) -> None:
@@ -239,10 +229,6 @@ def _engine(name: str, url: str) -> Iterator[Any]:
         yield engine
     finally:
         engine.dispose()
-
-
-def _quoted(columns: Sequence[str]) -> str:
-    return ", ".join(f'"{column}"' for column in columns)
 
 
 # --- the file ------------------------------------------------------------------------------------------------------

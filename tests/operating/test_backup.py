@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from shared.contracts.table import SERVICES
 from tests.support import invariants
 from tests.support.calling import Caller
 from tests.support.evidence import Evidence, PostgresSchemas, SqliteFolder, under_way
@@ -114,6 +115,10 @@ def test_a_mesh_on_postgresql_is_brought_back_with_an_empty_broker(production_me
     fresh = production_mesh("fresh", start=False, settings={"requests": {"quiet_s": 3}})
     restored = run_edgemere("restore", str(file), EDGEMERE_AMQP_URI=fresh.amqp_uri, EDGEMERE_DATABASE_URL=fresh.database_url)
     assert restored.returncode == 0, restored.stderr
+    indexes = "SELECT indexdef FROM pg_indexes WHERE schemaname = current_schema() ORDER BY 1"
+    for service in SERVICES:
+        there, here = (PostgresSchemas(one.database_url).rows(service, indexes) for one in (mesh, fresh))
+        assert here == there and len(here) > 1, service
     fresh.start()
     databases = PostgresSchemas(fresh.database_url)
     _at_rest(databases)
