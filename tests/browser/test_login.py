@@ -5,7 +5,6 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from tests.interface.gateway.locked import DO, locked
-from tests.support.chromium import browser as running_browser
 
 
 @pytest.fixture(scope="module")
@@ -16,15 +15,9 @@ def server(tmp_path_factory):
     running.provider.server.shutdown()
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with running_browser() as found:
-        yield found
-
-
 @pytest.fixture
-def page(browser):
-    context = browser.new_context()
+def page(chromium):
+    context = chromium.new_context()
     context.set_default_timeout(30_000)
     yield context.new_page()
     context.close()
@@ -51,8 +44,8 @@ def log_in(page, key):
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (360, "dark")])
-def test_the_login_is_accessible_and_fits(server, browser, width, scheme):
-    context = browser.new_context(viewport={"width": width, "height": 780}, color_scheme=scheme)
+def test_the_login_is_accessible_and_fits(server, chromium, width, scheme):
+    context = chromium.new_context(viewport={"width": width, "height": 780}, color_scheme=scheme)
     page = context.new_page()
     page.goto(f"{server.url}/web/new")
     log_in(page, "edk_nonsense")

@@ -176,7 +176,8 @@ def test_there_are_lines_to_copy_however_long_the_question_is(visit, world):
     page = visit("actions/fmdm.data.find")
     page.get_by_label("attr1").fill(f"name:temperatures.csv,{names}")
     page.get_by_text("Copy as curl, CLI, JS or Python").click()
-    lines = page.locator(".lines .command")
+    # They follow what is typed.
+    lines = page.locator(".lines .command", has_text="005499.csv")
     lines.nth(3).wait_for()
     texts = [line.inner_text() for line in lines.locator("code").all()]
     assert len(texts) == 4 and all(text.count(".csv") == 5501 for text in texts)
