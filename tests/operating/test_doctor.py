@@ -3,16 +3,25 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
+import ssl
+import threading
 import time
 import tomllib
 import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+import pytest
 
 from shared.kernel.version import VERSION
-from tests.support.servers import ROOT, run_edgemere
+from tests.interface.rights.certificates import Authority
+from tests.support.ports import free_port
+from tests.support.servers import ROOT, EdgemereServer, run_edgemere
 
 
-def _doctor(server, *options: str) -> tuple[int, dict[str, list[dict[str, str]]]]:
-    done = run_edgemere("doctor", "-o", "json", "--url", server.url, "--data", str(server.data), *options)
+def _doctor(server, *options: str, url: str = "", **environment: str) -> tuple[int, dict[str, list[dict[str, str]]]]:
+    done = run_edgemere("doctor", "-o", "json", "--url", url or server.url, "--data", str(server.data), *options, **environment)
     found: dict[str, list[dict[str, str]]] = {}
     for finding in json.loads(done.stdout):
         found.setdefault(finding["what"], []).append(finding)
@@ -39,6 +48,114 @@ def test_doctor_finds_dead_letters_and_a_full_disk_in_a_running_mesh_and_nothing
     assert "1 of instances.datareference.provisioning" in found["dead letters"][0]["said"]
     assert "event dead replay" in found["dead letters"][0]["next_step"]
     assert found["room"][0]["verdict"] == "fail" and found["room"][0]["next_step"]
+
+
+@pytest.fixture(scope="module")
+def sound_server(tmp_path_factory):
+    with EdgemereServer(tmp_path_factory.mktemp("doctor")) as running:
+        yield running
+
+
+@contextmanager
+def _listening(answer: Callable[[socket.socket], None]) -> Iterator[int]:
+    """A port at which every connection is given to ``answer``."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection, suppress(OSError):
+                answer(connection)
+
+    threading.Thread(target=serve, daemon=True).start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+
+
+# What another process of the mesh could tell, and the finding that it leads to.
+TOLD = {
+    "versions": ('edgemere_build_info{version="0.0.9"} 1', "warn", "0.0.9"),
+    "queues": ('edgemere_queue_consumers{queue="evt-a"} 0\nedgemere_queue_messages{queue="evt-b"} 20000', "fail", "Nobody reads evt-a"),
+    "outbox": ('edgemere_outbox_lag_seconds{service="requests"} 100', "fail", "requests has messages that wait for 100 s"),
+    "clocks": ('edgemere_clock_skew_seconds{service="catalog"} -7.5', "warn", "catalog is 7.5 s behind"),
+    "sources": ('edgemere_source_filled_ratio{source="scratch",kind="bytes"} 0.95', "warn", "scratch has 95% of its bytes in use"),
+}
+
+
+@pytest.mark.parametrize("what", TOLD)
+def test_doctor_reads_what_every_process_of_a_mesh_tells(what, sound_server):
+    told, verdict, said = TOLD[what]
+    documented = (ROOT / "docs" / "operating.md").read_text()
+    assert all(line.partition("{")[0] in documented for line in told.splitlines()), "nobody tells this any more"
+
+    def answer(connection: socket.socket) -> None:
+        connection.recv(4096)
+        connection.sendall(f"HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\n{told}\n".encode())
+
+    targets = sound_server.data / "targets.json"
+    with _listening(answer) as port:
+        targets.write_text(json.dumps([{"targets": [f"127.0.0.1:{port}", f"127.0.0.1:{sound_server.port}"]}]))
+        try:
+            code, found = _doctor(sound_server)
+        finally:
+            targets.unlink()
+    wrong = [finding for finding in found[what] if finding["verdict"] != "ok"]
+    assert wrong[0]["verdict"] == verdict and said in wrong[0]["said"] and wrong[0]["next_step"], wrong
+    assert code == (1 if verdict == "fail" else 0)
+    if what == "queues":
+        assert "20000 messages wait in evt-b" in wrong[1]["said"]
+
+
+def test_doctor_says_whether_strangers_are_let_in_where_others_reach_the_server(edgemere_server, tmp_path):
+    # An address that is this machine and is not called so.
+    (tmp_path / "open.yaml").write_text("web: {allowed_hosts: [0.0.0.0]}\n")
+    (tmp_path / "locked.yaml").write_text("web: {allowed_hosts: [0.0.0.0]}\nauth: {mode: required}\n")
+    for kind, verdict, said in (("open", "fail", "answers whoever asks"), ("locked", "ok", "refused (401)")):
+        server = edgemere_server(kind, options=["--config", str(tmp_path / f"{kind}.yaml")])
+        code, found = _doctor(server, url=f"http://0.0.0.0:{server.port}")
+        finding, = found["strangers"]
+        assert finding["verdict"] == verdict and said in finding["said"], finding
+        assert code == (1 if verdict == "fail" else 0)
+
+
+def test_doctor_looks_at_the_certificate_of_the_broker(sound_server, tmp_path):
+    authority = Authority(tmp_path, "authority")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.issue("broker"))
+
+    def shake_hands(connection: socket.socket) -> None:
+        with suppress(ssl.SSLError), context.wrap_socket(connection, server_side=True) as secure:
+            secure.recv(1)
+
+    def hang_up(connection: socket.socket) -> None:
+        connection.sendall(b"AMQP\0\0\x09\1")
+
+    with _listening(shake_hands) as secure, _listening(hang_up) as plain:
+        for port, ca, verdict, said in ((secure, str(authority.ca), "warn", "ends in 1 days"), (secure, "", "fail", "is not trusted"),
+                                        (plain, str(authority.ca), "fail", "does not speak TLS")):
+            more = {"SSL_CERT_FILE": ca} if ca else {}
+            code, found = _doctor(sound_server, EDGEMERE_AMQP_URI=f"amqps://localhost:{port}//", **more)
+            finding, = found["certificates"]
+            assert finding["verdict"] == verdict and said in finding["said"] and finding["next_step"], finding
+
+
+def test_doctor_says_what_is_not_there_before_anything_runs(tmp_path):
+    nobody = free_port()
+    (tmp_path / "file").write_text("a file")
+    with _listening(lambda connection: None) as taken:
+        done = run_edgemere("doctor", "-o", "json", "--url", f"http://127.0.0.1:{nobody}", "--data", str(tmp_path / "file" / "data"),
+                            EDGEMERE_PORT=str(taken), EDGEMERE_AMQP_URI=f"amqp://u:hidden@127.0.0.1:{nobody}//",
+                            EDGEMERE_DATABASE_URL=f"postgresql+psycopg2://u:hidden@127.0.0.1:{nobody}/x")
+    found = {finding["what"]: finding for finding in json.loads(done.stdout)}
+    assert {what for what, finding in found.items() if finding["verdict"] == "fail"} == {"data folder", "broker", "database", "port"}, found
+    assert found["server"]["verdict"] == "warn" and done.returncode == 1 and "hidden" not in done.stdout
+    assert all(finding["next_step"] for finding in found.values() if finding["verdict"] != "ok")
 
 
 def test_the_version_is_written_in_one_place_for_programs_and_one_for_packaging():
