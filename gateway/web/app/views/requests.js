@@ -33,7 +33,7 @@ export default function Requests({ parts, query }) {
 function RequestList({ query }) {
   useTick();
   const typed = query.q || "";
-  const settled = useSettled(typed, 30);
+  const settled = useSettled(typed, 8);
   const states = (query.state || "").split(",").filter(Boolean);
   const asked = { attr1: combined(settled, states), sort: query.sort || "-created_at" };
   const rows = useRows("do.datarequest.list", asked, "datarequest");
