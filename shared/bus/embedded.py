@@ -164,7 +164,8 @@ class Channel(base.StdChannel):
                       callback: Callable[[Any], None] | None = None, nowait: bool = False, arguments: Any = None,
                       on_cancel: Callable[[str], None] | None = None, **_: Any) -> str:
         tag = consumer_tag or f"ctag{self.channel_id}.{next(self._tags)}"
-        consumer = Consumer(tag, self._engine.queue(queue, self.connection), self, bool(no_ack), self._prefetch, callback)
+        consumer = Consumer(tag, self._engine.queue(queue, self.connection), self, bool(no_ack), self._prefetch, callback,
+                            (arguments or {}).get("x-priority", 0))
         self._consumers[tag] = consumer
         if no_ack:
             self.no_ack_consumers.add(tag)

@@ -35,9 +35,9 @@ class Entry:
 class Consumer:
     """One reader of a queue. ``channel.hand(consumer, entry)`` passes a message on."""
 
-    __slots__ = ("tag", "queue", "channel", "no_ack", "prefetch", "in_flight", "callback")
+    __slots__ = ("tag", "queue", "channel", "no_ack", "prefetch", "in_flight", "callback", "priority")
 
-    def __init__(self, tag: str, queue: Queue, channel: Any, no_ack: bool, prefetch: int, callback: Any) -> None:
+    def __init__(self, tag: str, queue: Queue, channel: Any, no_ack: bool, prefetch: int, callback: Any, priority: int = 0) -> None:
         self.tag = tag
         self.queue = queue
         self.channel = channel
@@ -45,6 +45,11 @@ class Consumer:
         self.prefetch = prefetch
         self.in_flight = 0
         self.callback = callback
+        self.priority = priority
+
+    @property
+    def has_room(self) -> bool:
+        return self.no_ack or not self.prefetch or self.in_flight < self.prefetch
 
 
 class Queue:
@@ -141,19 +146,18 @@ class Queue:
             self._journal.mark(self.number, entry.seq)
 
     def next_consumer(self) -> Consumer | None:
-        """A reader that may have one more message; readers take turns, unless only the first is active."""
-        consumers = self.consumers
-        for _ in range(1 if self.single else len(consumers)):
-            if not consumers:
-                return None
-            if self.single:
-                consumer = consumers[0]
-            else:
-                self._turn = (self._turn + 1) % len(consumers)
-                consumer = consumers[self._turn]
-            if consumer.no_ack or not consumer.prefetch or consumer.in_flight < consumer.prefetch:
-                return consumer
-        return None
+        """A reader that may have one more message: of those of the highest priority that have room, each in its turn, unless only the first is active."""
+        if self.single:
+            return next((consumer for consumer in self.consumers[:1] if consumer.has_room), None)
+        count, found = len(self.consumers), None
+        for turn in ((self._turn + step) % count for step in range(1, count + 1)):
+            consumer = self.consumers[turn]
+            if consumer.has_room and (found is None or consumer.priority > self.consumers[found].priority):
+                found = turn
+        if found is None:
+            return None
+        self._turn = found
+        return self.consumers[found]
 
     def first(self, limit: int) -> list[Entry]:
         """The first messages that wait, still in the queue."""

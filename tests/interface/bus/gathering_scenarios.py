@@ -165,3 +165,27 @@ def test_what_is_still_being_handled_is_not_acked_with_what_came_after_it(stage)
     time.sleep(0.2)
     hold.set()
     assert sum(map(len, done)) == 18, "what was handled was acked"
+
+
+def test_of_two_replicas_one_has_what_there_is_so_that_batches_stay_whole(stage):
+    tag, got = stage.tag, []
+
+    def takes(which: int) -> type:
+        class Takes:
+            name = f"takes-{tag}"
+
+            @on_events("edgemere", f"{tag}.said")
+            def said(self, messages):
+                got.extend((which, message.obj) for message in messages)
+
+        return Takes
+
+    replicas = {which: stage.run(takes(which)) for which in (1, 2)}
+    for number in range(10):
+        stage.tell(f"{tag}.said", number, id=f"{tag}-{number}")
+        until(lambda count=number + 1: len(got) == count)
+    first, = {which for which, _ in got}
+    replicas[first].stop()
+    stage.tell(f"{tag}.said", 10, id=f"{tag}-10")
+    until(lambda: len(got) == 11)
+    assert got[10] == (3 - first, 10)

@@ -155,6 +155,24 @@ class DeliveryLaws(BrokerTrial):
         assert one.got and two.got
         assert sorted(int(body) for body in one.bodies + two.bodies) == list(range(20))
 
+    def test_the_reader_of_higher_priority_has_what_there_is_and_the_others_what_is_more_than_it_may_hold(self, connect, channel, name):
+        self.queue(channel, name, queue_type="quorum")
+        first = connect()
+        low, high = Reader(connect(), name, ack=False, prefetch=4, priority=1), Reader(first, name, ack=False, prefetch=4, priority=2)
+        self.send(channel, name, *range(3))
+        high.wait_for(3)
+        assert low.settle_down() == []
+        self.send(channel, name, *range(3, 7))
+        high.wait_for(4)
+        low.wait_for(3)
+        for message in high.got:
+            message.ack()
+        self.send(channel, name, "again")
+        assert high.wait_for(5) and high.bodies[-1] == b"again" and len(low.settle_down()) == 3
+        # With its connection goes what it held, and its turn.
+        first.release()
+        low.wait_for(4)
+
     def test_only_one_of_several_readers_is_active_where_the_queue_says_so(self, connect, channel, name):
         self.queue(channel, name, single_active_consumer=True, queue_type="quorum")
         first, second = connect(), connect()

@@ -46,12 +46,13 @@ class Reader:
     """Reads queues in a connection of its own and keeps what came."""
 
     def __init__(self, connection: Connection, *queues: str, ack: bool = True, prefetch: int | None = None,
-                 no_ack: bool = False) -> None:
+                 no_ack: bool = False, priority: int = 0) -> None:
         self.connection = connection
         self.channel = connection.channel()
         self.got: list[Any] = []
         self.ack = ack and not no_ack
-        self.consumer = Consumer(self.channel, [Queue(name, no_declare=True) for name in queues], auto_declare=False,
+        favour = {"x-priority": priority} if priority else None
+        self.consumer = Consumer(self.channel, [Queue(name, no_declare=True, consumer_arguments=favour) for name in queues], auto_declare=False,
                                  on_message=self._on_message, prefetch_count=prefetch, no_ack=no_ack)
         self.consumer.consume()
 
