@@ -62,6 +62,8 @@ def test_a_message_that_is_sent_reaches_its_handler_and_the_log(world: Callable[
 
 def test_a_dead_letter_is_listed_and_handled_when_it_is_replayed(world: Callable[[], World]) -> None:
     one = world()
+    handled = one.folder / "handled"
+    handled.touch()
     (one.folder / "fragile").touch()
     one.do(publish="datarequest.needed", body='{"obj": "bad"}', id="m-1")
     one.do(publish="datarequest.needed", body="{broken", id="m-2")
@@ -72,11 +74,11 @@ def test_a_dead_letter_is_listed_and_handled_when_it_is_replayed(world: Callable
     assert {letter["queue"] for letter in letters.values()} == {"fragile.datarequest.needed"}
     assert letters["message.undecodable"]["body"] == "{broken"
     # It did not block the one behind it.
-    until(lambda: "good 1" in (one.folder / "handled").read_text())
+    until(lambda: "good 1" in handled.read_text())
     assert one.call("events.health")["dead_letters"] == 2
     (one.folder / "fragile").unlink()
     assert one.call("events.dead_replay", id=letters["test.fragile"]["id"])["total"] == 1
-    until(lambda: "bad 1" in (one.folder / "handled").read_text())
+    until(lambda: "bad 1" in handled.read_text())
     assert one.call("events.dead_list", event="datarequest.needed", id=letters["test.fragile"]["id"])["items"][0]["replayed_at"]
     # The broken one dies again, as another dead letter.
     assert one.call("events.dead_replay", queue="fragile.datarequest.needed")["total"] == 1
