@@ -35,35 +35,44 @@ def renamed(path: Path, text: str) -> None:
     os.replace(new, path)
 
 
-def test_a_file_that_is_renamed_into_place_counts_for_the_next_decision(file, path):
+def test_a_file_that_is_renamed_into_place_counts_for_the_next_decision(file, path, monkeypatch):
     before = file.current().revision
+    monkeypatch.setattr(live, "STILL_S", 20)  # so that waiting for it to stand still is no matter of a busy machine
     renamed(path, TWO)
     began = time.monotonic()
     now = file.current()
-    assert now.revision == read(TWO).revision != before and time.monotonic() - began < live.STILL_S
+    assert now.revision == read(TWO).revision != before and time.monotonic() - began < live.STILL_S / 2
 
 
 def test_a_file_that_is_written_in_place_is_never_seen_half(file, path):
     """Each prefix is a whole policy file of its own, so only waiting tells a half from a whole."""
-    whole, half = read(ONE), read(ONE + ONE.replace("one", "x1").replace(">1", ">2000").replace("reject", "copy"))
-    text = "".join(f"- {{name: rule-{number}, when: 'data.size:{number}', action: reject}}\n" for number in range(20))
-    done = threading.Event()
+    for attempt in range(10):
+        whole = file.current().revision
+        text = "".join(f"- {{name: rule-{attempt}-{number}, when: 'data.size:{number}', action: reject}}\n" for number in range(20))
+        pauses, seen = [], set()
 
-    def write() -> None:
-        with open(path, "w") as out:
-            for line in text.splitlines(keepends=True):
-                out.write(line)
-                out.flush()
-                time.sleep(0.01)
-        done.set()
-    threading.Thread(target=write).start()
-    seen = set()
-    deadline = time.monotonic() + 20
-    while file.current().revision != read(text).revision:
-        seen.add(file.current().revision)
-        assert time.monotonic() < deadline
-        time.sleep(0.002)  # or the writer waits for this thread, and stands still where nobody meant it
-    assert done.is_set() and seen <= {whole.revision} and half.revision not in seen
+        def write() -> None:
+            with open(path, "w") as out:
+                for line in text.splitlines(keepends=True):
+                    began = time.monotonic()
+                    out.write(line)
+                    out.flush()
+                    time.sleep(0.01)
+                    pauses.append(time.monotonic() - began)
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        deadline = time.monotonic() + 20
+        while file.current().revision != read(text).revision:
+            seen.add(file.current().revision)
+            assert time.monotonic() < deadline
+            time.sleep(0.002)  # or the writer waits for this thread, and stands still where nobody meant it
+        writer.join()
+        # On a busy machine a writer stands still for so long that it cannot be told from one that has ended.
+        if max(pauses) < live.STILL_S / 2:
+            assert seen <= {whole}
+            return
+    pytest.fail("the writer was never let write without a long pause")
 
 
 def test_a_broken_file_leaves_the_rules_before_it_in_force_and_says_where_it_is_wrong(file, path, caplog):
