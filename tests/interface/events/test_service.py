@@ -75,7 +75,8 @@ def test_a_dead_letter_is_listed_and_handled_when_it_is_replayed(world: Callable
     assert letters["message.undecodable"]["body"] == "{broken"
     # It did not block the one behind it.
     until(lambda: "good 1" in handled.read_text())
-    assert one.call("events.health")["dead_letters"] == 2
+    # A health that did not get to count in its time says so instead.
+    until(lambda: one.call("events.health").get("dead_letters") == 2)
     (one.folder / "fragile").unlink()
     assert one.call("events.dead_replay", id=letters["test.fragile"]["id"])["total"] == 1
     until(lambda: "bad 1" in handled.read_text())
