@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import delete, select
 
-from services.catalog import intake, naming, repository, scans
+from services.catalog import intake, naming, passages, repository, scans
 from services.catalog.models import SOURCE, data_table, finding_table, ref, render_source
 from services.catalog.seen import Seen
 from shared.hosting.uses import Uses
@@ -143,8 +143,12 @@ class Audit(scans.Run):
                 self.seen.add(place)
         with self.uses.db.reading() as connection:
             known = {row["place"]: row for row in repository.data_at_places(connection, list(entries))}
+            # Asked after the data: what left in between is known.
+            moving = passages.within(connection, entries)
         rows, changes, alike = [], {}, []
         for place, entry in entries.items():
+            if place in moving:
+                continue
             finding = self._compared(entry, known.get(place))
             if finding:
                 rows.append(finding)

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from services.catalog import access, claims as claiming, intake, naming, repository, rules
+from services.catalog import access, claims as claiming, intake, naming, passages, repository, rules
 from services.catalog.models import DATA, SOURCE, claim_table, ref, render_data
 from shared.hosting.uses import Uses
 from shared.kernel.errors import Conflict, EdgemereError, NotFound
@@ -153,6 +153,8 @@ def relocate_all(uses: Uses, moves: Sequence[Mapping[str, Any]], holder: str) ->
     ``fingerprint`` is what a scan of the target will find, so that it finds nothing changed. Answers ``{"refused": {data: error}}``:
     each that is not there any more (``data.not_found``), whose place is taken (``data.path_taken``), or on which others stand
     (``data.in_use``). The holder's claims on readers where the data was are given back. Repeating the call changes nothing.
+
+    From then on scans leave both places of each as they are, until ``passages.end`` is called for it.
     """
     def work() -> tuple[dict[str, dict[str, Any]], list[str]]:
         refused: dict[str, dict[str, Any]] = {}
@@ -163,6 +165,7 @@ def relocate_all(uses: Uses, moves: Sequence[Mapping[str, Any]], holder: str) ->
             others = repository.claims_of_others(uow.connection, list(rows), holder)
             places = {move["data"]: intake.place_of(move["source"], move["path"]) for move in moves}
             living, _ = repository.at_places(uow, list(places.values()))
+            under_way: dict[str, list[tuple[str, str]]] = {}
             for move in moves:
                 row, target = rows.get(move["data"]), held.get(move["source"])
                 if row is not None and row["place"] == places[row["id"]]:
@@ -178,8 +181,10 @@ def relocate_all(uses: Uses, moves: Sequence[Mapping[str, Any]], holder: str) ->
                        "owner": target["owner"], "access_rule": _rule_at(uow, target, row, move["path"]),
                        **({"checksum": move["checksum"]} if move.get("checksum") else {})}
                 uow.change(DATA, [row], new)
+                under_way[row["id"]] = [(row["source_id"], row["place"]), (target["id"], new["place"])]
                 repository.count_more(uow, row["source_id"], -1, -(row["size"] or 0))
                 repository.count_more(uow, target["id"], 1, row["size"] or 0)
+            passages.begin(uow, under_way)
             moved = [move["data"] for move in moves if move["data"] not in refused]
             return refused, repository.reader_claims_elsewhere(uow.connection, holder, moved)
     refused, free = uses.db.retrying(work)

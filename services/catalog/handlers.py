@@ -10,7 +10,7 @@ import orjson
 from sqlalchemy import delete, insert
 from sqlalchemy.exc import IntegrityError
 
-from services.catalog import claims, intake, naming, repository, rules, scans
+from services.catalog import claims, intake, naming, passages, repository, rules, scans
 from services.catalog.access import change as change_access, check as check_access, rules_of, write as write_access
 from services.catalog.models import SOURCE, claim_table, listing_table, ref, render_source
 from services.catalog.search import plain_source
@@ -241,6 +241,7 @@ def empty(uses: Uses, source_id: str) -> None:
                 intake.remove(uow, source_id, rows)
             else:
                 repository.nothing_left(uow, source_id)
+                passages.source_left(uow, source_id)
             return len(rows)
     while uses.db.retrying(work):
         time.sleep(0)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from services.catalog import access, repository, rules
+from services.catalog import access, passages, repository, rules
 from services.catalog.models import DATA
 from shared.kernel.ids import derived_id, new_id
 from shared.storage.record import Row
@@ -65,7 +65,9 @@ def simulated_uri(source: Row, path: str) -> str | None:
 
 
 def take(uow: UnitOfWork, source: Row, entries: Mapping[str, Entry]) -> Counts:
-    """Bring the catalogue up to ``entries`` (by place). The caller holds the row of the source."""
+    """Bring the catalogue up to ``entries`` (by place), but for places that a move is at. The caller holds the row of the source."""
+    moving = passages.within(uow.connection, entries)
+    entries = {place: entry for place, entry in entries.items() if place not in moving}
     living, rows = repository.at_places(uow, list(entries))
     rule_of = access.sorter(uow.connection, source)
     fresh, back, changed, done = [], [], [], Counts()

@@ -165,6 +165,19 @@ finding_table = Table(
     Index("finding_of_scan", "scan_id"),
 )
 
+# Both places of data that a move is bringing from one to the other: see passages.py. `scan_id` is the scan that was under way
+# when the move was over, and NULL until it is.
+passage_table = Table(
+    "passage", METADATA,
+    Column("data_id", Id, primary_key=True),
+    Column("place", Id, primary_key=True),
+    Column("source_id", Id, nullable=False),
+    Column("scan_id", Id),
+    Index("passage_by_place", "place"),
+    Index("passage_by_source", "source_id"),
+    Index("passage_by_scan", "scan_id"),
+)
+
 claim_table = Table(
     "claim", METADATA,
     Column("id", Word, primary_key=True),

@@ -18,7 +18,7 @@ from typing import Any
 import orjson
 from sqlalchemy import update
 
-from services.catalog import intake, repository
+from services.catalog import intake, passages, repository
 from services.catalog.models import SOURCE, ref, scan_table
 from services.catalog.seen import Seen
 from shared.hosting.uses import Uses
@@ -161,6 +161,7 @@ def end(uow: UnitOfWork, source: Row, scan: Row, state: str, message: str) -> Ro
         return scan
     ended = {**scan, "state": state, "message": message, "ended_at": clock.stamp(), "holder": None}
     uow.connection.execute(update(scan_table).where(scan_table.c.id == scan["id"]).values(**_kept(ended), until=None))
+    passages.scan_ended(uow, scan["id"])
     if source and not source["destroyed_at"]:
         uow.change(SOURCE, [source], shown(ended))
     return ended
@@ -365,5 +366,7 @@ class Run:
 
 def _remove(uow: UnitOfWork, source: Row, places: list[str]) -> intake.Counts:
     living, _ = repository.at_places(uow, places)
+    moving = passages.within(uow.connection, places)
     return intake.remove(uow, source["id"], [
-        row for row in living.values() if row["source_id"] == source["id"] and row["fingerprint"] is not None])
+        row for place, row in living.items()
+        if place not in moving and row["source_id"] == source["id"] and row["fingerprint"] is not None])

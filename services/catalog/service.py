@@ -1,7 +1,7 @@
 """The service ``catalog``: sources, the data in them, what is claimed of them, and the query over it all."""
 from __future__ import annotations
 
-from services.catalog import auditing, claims as claiming, data as items, handlers, locating, reaping, scan_views, search
+from services.catalog import auditing, claims as claiming, data as items, handlers, locating, passages, reaping, scan_views, search
 from shared.hosting.entrypoints import rpc
 from shared.hosting.serving import UsesProvider, action
 from shared.hosting.timers import timer
@@ -130,6 +130,10 @@ class Catalog:
     @rpc
     def relocate_all(self, moves, holder):
         return items.relocate_all(self.uses, moves, holder)
+
+    @rpc
+    def moves_ended(self, data):
+        return passages.end(self.uses, data)
 
     @rpc
     def why_not(self, expression, data, owner=None, roles=()):

@@ -313,7 +313,7 @@ class _Progress:
 
 def _write(uses: Uses, request: str, by_key: Mapping[str, Row], results: Sequence[Mapping[str, Any]]) -> None:
     """Write what the mover says: entries ready, to be tried again, or broken; instances follow their entries."""
-    outcomes = [(by_key[result["key"]], result, _outcome(uses, by_key[result["key"]], result)) for result in results]
+    outcomes = [(by_key[result["key"]], result, rules.outcome(by_key[result["key"]], result, uses.config.instances.copy_retries)) for result in results]
     stand_ins = failover.replacements(uses, request, [
         (entry, result["error"]) for entry, result, values in outcomes if values.get("state") == "broken"])
 
@@ -336,24 +336,6 @@ def _write(uses: Uses, request: str, by_key: Mapping[str, Row], results: Sequenc
                     access_table.c.state == "pending").values({name: bindparam(name) for name in names}), rows)
             _follow(uow, request, list(touched), uses.config.instances)
     uses.db.retrying(work)
-
-
-def _outcome(uses: Uses, entry: Row, result: Mapping[str, Any]) -> dict[str, Any]:
-    if result["ok"]:
-        if entry["action"] == "mount":
-            return rules.mounted_values(entry, result)
-        if entry["action"] == "move" and not entry["step"]:
-            return rules.copied_values(result)
-        return rules.ready_values(result)
-    error = result["error"]
-    if error.get("code") == "target.trash_empty":
-        # It was destroyed before it was whole: it is copied again.
-        return {"purge_at": None}
-    if error.get("code") == "cancelled":
-        return {"tries": entry["tries"]}
-    if rules.worth_another_try(error, entry["tries"], uses.config.instances.copy_retries):
-        return {"tries": entry["tries"] + 1, "error": error, "retry_at": clock.stamp_in(min(30, 0.2 * 4 ** entry["tries"]))}
-    return {"state": "broken", "error": error, "retry_at": None}
 
 
 def _follow(uow: UnitOfWork, request: str, ids: Sequence[str], settings: Any) -> None:

@@ -2,7 +2,8 @@
 
 The steps of an entry, each written before the next begins: none → ``copied`` (verified at the target, still a copy) →
 ``switching`` (the catalogue is being asked) → ``switched`` (the record says target) → ready. Until ``switched`` the source is
-whole and the copy can be thrown away; from then on the data lives at the target and is never thrown away.
+whole and the copy can be thrown away; from then on the data lives at the target and is never thrown away. From the switch on the
+catalogue's scans leave both places as they are; before an entry is written ready, or given up, the catalogue is told that this is over.
 """
 from __future__ import annotations
 
@@ -32,8 +33,11 @@ def advance(uses: Uses, request: str, entries: Sequence[Row], sources: Mapping[s
         write([{"key": rules.key_of(row), "ok": False, "error": refused[row["data_id"]]} for row in copied if row["data_id"] in refused])
     if switched:
         by_key = {rules.key_of(row): row for row in switched}
-        moving.run(uses, "settle", switched, sources, request=request, on_results=lambda results: write(
-            [_settled(by_key[result["key"]], result) for result in results]))
+
+        def settled(results: Sequence[Mapping[str, Any]]) -> None:
+            _tell_ended(uses, [row for result in results if rules.is_over(row := by_key[result["key"]], result, uses.config.instances.copy_retries)])
+            write([_settled(by_key[result["key"]], result) for result in results])
+        moving.run(uses, "settle", switched, sources, request=request, on_results=settled)
 
 
 def _switch(uses: Uses, request: str, copied: Sequence[Row]) -> dict[str, dict[str, Any]]:
@@ -51,6 +55,12 @@ def _settled(row: Row, result: Mapping[str, Any]) -> Mapping[str, Any]:
         log.warning("%s was moved, and stays at its source as well: %s", row["name"], result["kept"]["detail"])
     return {"key": result["key"], "ok": True, "uri": row["uri"], "path": row["path"], "size": row["size"],
             "checksum": row["checksum"], "verified": "checksum"}
+
+
+def _tell_ended(uses: Uses, rows: Sequence[Row]) -> None:
+    """Tell the catalogue that nothing is left to do at either end of these moves. Told again where the next step was not written."""
+    if rows:
+        uses.mesh.call("catalog", "moves_ended", data=[row["data_id"] for row in rows], timeout_s=30)
 
 
 def _note(uses: Uses, rows: Sequence[Row], step: str) -> None:
@@ -77,10 +87,11 @@ def abandon(uses: Uses, rows: Sequence[Row], sources: Mapping[str, Any]) -> None
         except EdgemereError as error:
             log.warning("%s of moves failed: %s", op, error)
             continue
-        done = [(row["instance_id"], row["data_id"]) for row in some
-                if row not in known or (result := results.get(rules.key_of(row))) and (result["ok"] or not result["error"].get("retryable"))]
+        done = {(row["instance_id"], row["data_id"]) for row in some
+                if row not in known or (result := results.get(rules.key_of(row))) and (result["ok"] or not result["error"].get("retryable"))}
+        _tell_ended(uses, [row for row in some if (row["instance_id"], row["data_id"]) in done])
         with uses.db.transaction() as uow:
-            repository.mark(uow.connection, done, {"state": state}, "leaving")
+            repository.mark(uow.connection, sorted(done), {"state": state}, "leaving")
 
 
 def _is_at_target(row: Row, data: Mapping[str, Any] | None) -> bool:

@@ -147,3 +147,27 @@ def worth_another_try(error: Mapping[str, Any], tries: int, most: int) -> bool:
     if error.get("code") == "source.changed_during_copy":
         return tries < 1
     return bool(error.get("retryable")) and tries < most
+
+
+def outcome(entry: Mapping[str, Any], result: Mapping[str, Any], most: int) -> dict[str, Any]:
+    """What a result of the mover makes of an entry, which is tried at most ``most`` times again."""
+    if result["ok"]:
+        if entry["action"] == "mount":
+            return mounted_values(entry, result)
+        if entry["action"] == "move" and not entry["step"]:
+            return copied_values(result)
+        return ready_values(result)
+    error = result["error"]
+    if error.get("code") == "target.trash_empty":
+        # It was destroyed before it was whole: it is copied again.
+        return {"purge_at": None}
+    if error.get("code") == "cancelled":
+        return {"tries": entry["tries"]}
+    if worth_another_try(error, entry["tries"], most):
+        return {"tries": entry["tries"] + 1, "error": error, "retry_at": clock.stamp_in(min(30, 0.2 * 4 ** entry["tries"]))}
+    return {"state": "broken", "error": error, "retry_at": None}
+
+
+def is_over(entry: Mapping[str, Any], result: Mapping[str, Any], most: int) -> bool:
+    """Whether the mover has nothing more to do for an entry after this result, good or bad."""
+    return bool(result["ok"]) or outcome(entry, result, most).get("state") == "broken"

@@ -4,9 +4,11 @@ from __future__ import annotations
 import json
 import os
 import random
+import sqlite3
 import time
 import urllib.request
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -53,3 +55,14 @@ def test_a_mesh_killed_while_it_moves_loses_nothing(edgemere_server: Callable[..
     assert {name: (target / name).read_bytes() == body for name, body in bodies.items()} == dict.fromkeys(bodies, True)
     items = call(server, f"{FMDM}/query?expression=name:*.bin&limit=100")["items"]
     assert sorted(item["name"] for item in items) == sorted(bodies) and {item["source"]["name"] for item in items} == {"target"}
+    # Every move told its end, also one that was killed before it could: nothing is kept from scans for ever.
+    until = time.monotonic() + 30
+    while (kept := under_way(server)) and time.monotonic() < until:
+        time.sleep(0.3)
+    assert not kept
+
+
+def under_way(server: EdgemereServer) -> int:
+    """How many places the catalogue still keeps from scans because a move is at them."""
+    with closing(sqlite3.connect(f"file:{server.data / 'catalog.db'}?mode=ro", uri=True, timeout=10)) as connection:
+        return connection.execute("SELECT count(*) FROM passage").fetchone()[0]
