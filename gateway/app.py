@@ -100,7 +100,7 @@ class App:
             "stream": self._stream, "content": self._content,
         }
         metrics.gauge("edgemere_streams", "Open event streams.", lambda: self._reader.streams)
-        metrics.gauge("edgemere_audit_lost", "Lines of the audit log that this gateway could not keep.", lambda: self._doorkeeper.record.lost)
+        metrics.counter("edgemere_audit_lost", "Lines of the audit log that this gateway could not keep.", lambda: self._doorkeeper.record.lost)
         metrics.gauge("edgemere_waits", "Calls that wait for something to end.", lambda: live.watching)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:

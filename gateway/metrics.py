@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
-from shared.kernel.tallies import Tally
+from shared.kernel.tallies import ReadCounter, Tally
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _BUCKETS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300)
@@ -41,6 +41,10 @@ class Metrics:
     def gauge(self, name: str, about: str, read: Callable[[], float]) -> None:
         """A figure that is asked for when it is shown."""
         Gauge(name, about, registry=self.registry).set_function(read)
+
+    def counter(self, name: str, about: str, read: Callable[[], float]) -> None:
+        """The same of what only grows; ``name`` is without ``_total``."""
+        ReadCounter(self.registry, name, about).add((), read)
 
     def text(self) -> bytes:
         """All figures of the registry in the format of Prometheus."""

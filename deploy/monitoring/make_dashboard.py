@@ -14,6 +14,8 @@ ROWS = {
             ("histogram_quantile(0.95, sum by (le) (rate(edgemere_http_request_seconds_bucket[%s])))", "95 %"),
             ("histogram_quantile(0.99, sum by (le) (rate(edgemere_http_request_seconds_bucket[%s])))", "99 %")]),
         ("Streams and waits", "short", [("sum(edgemere_streams)", "streams"), ("sum(edgemere_waits)", "waits")]),
+        ("Sockets let go, by why", "short", [("sum by (reason) (increase(edgemere_sockets_dropped_total[%s]))", "{{reason}}")]),
+        ("Lines of the audit log that were lost", "short", [("sum(increase(edgemere_audit_lost_total[%s]))", "lost")]),
     ],
     "Objects": [
         ("Objects by state", "short", [("max by (class, state) (edgemere_objects) > 0", "{{class}} {{state}}")]),

@@ -76,11 +76,14 @@ class Record:
             self._thread.join(2)
 
     def _add(self, line: dict[str, Any]) -> None:
+        self._keep(line)
+        self._start()
+
+    def _keep(self, line: dict[str, Any]) -> None:
         self._lines.append(line)
         if len(self._lines) > HELD:
             self._lines.popleft()
             self.lost += 1
-        self._start()
 
     def _start(self) -> None:
         if self._thread is None:
@@ -100,7 +103,7 @@ class Record:
         now = time.monotonic()
         with self._lock:
             for place in [place for place in self._refused if self._due.get(place, 0.0) <= now]:
-                self._lines.append(self._refused.pop(place))
+                self._keep(self._refused.pop(place))
             if len(self._due) > REFUSALS_KEPT:
                 self._due = {place: due for place, due in self._due.items() if place in self._refused or due > now - REFUSALS_EVERY_S}
         while self._lines:

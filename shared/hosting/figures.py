@@ -4,10 +4,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily
 
 from shared.hosting.samples import Samples
-from shared.kernel.tallies import Tally
+from shared.kernel.tallies import ReadCounter, Tally
 from shared.kernel.version import VERSION
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -38,7 +37,7 @@ class Figures:
         self._lasted = Histogram("edgemere_state_seconds", "How long objects were in a state before they left it.", ("class", "state"),
                                  buckets=_LASTS, registry=self.registry)
         self._gauges: dict[str, Gauge] = {}
-        self._counters: dict[str, _ReadCounter] = {}
+        self._counters: dict[str, ReadCounter] = {}
 
     def handled(self, service: str, method: str, kind: str, outcome: str, seconds: float) -> None:
         """One piece of work is done. ``outcome`` is ``ok`` or the stable code of an error."""
@@ -75,27 +74,9 @@ class Figures:
     def counter(self, name: str, about: str, service: str, read: Callable[[], float]) -> None:
         """The same of what only grows; ``name`` is without ``_total``."""
         if name not in self._counters:
-            self._counters[name] = _ReadCounter(name, about)
-            self.registry.register(self._counters[name])
-        self._counters[name].reads[service] = read
+            self._counters[name] = ReadCounter(self.registry, name, about, ("service",))
+        self._counters[name].add((service,), read)
 
     def text(self) -> bytes:
         """All figures."""
         return generate_latest(self.registry)
-
-
-class _ReadCounter:
-    """A counter that somebody else keeps, by service."""
-
-    def __init__(self, name: str, about: str) -> None:
-        self._name, self._about = name, about
-        self.reads: dict[str, Callable[[], float]] = {}
-
-    def describe(self) -> tuple:
-        return ()
-
-    def collect(self) -> list[CounterMetricFamily]:
-        family = CounterMetricFamily(self._name, self._about, labels=("service",))
-        for service, read in self.reads.items():
-            family.add_metric((service,), read())
-        return [family]

@@ -1,8 +1,8 @@
-"""How often and how long, by labels, at the price of a few additions: for what is counted at every call. Rendered when somebody looks."""
+"""What is counted at the price of an addition, how often and how long, by labels: for every call. Rendered when somebody looks."""
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
@@ -54,3 +54,26 @@ class Tally:
     def _families(self) -> tuple[CounterMetricFamily, HistogramMetricFamily]:
         return (CounterMetricFamily(*self._counted, labels=self._labels),
                 HistogramMetricFamily(*self._took, labels=self._labels[:self._of_time]))
+
+
+class ReadCounter:
+    """A counter that somebody else keeps: each of its values is asked for when somebody looks, and only grows."""
+
+    def __init__(self, registry: CollectorRegistry, name: str, about: str, labels: Sequence[str] = ()) -> None:
+        """``name`` is without ``_total``."""
+        self._name, self._about, self._labels = name, about, tuple(labels)
+        self._reads: dict[tuple[str, ...], Callable[[], float]] = {}
+        registry.register(self)
+
+    def add(self, values: tuple[str, ...], read: Callable[[], float]) -> None:
+        """One more value, of these labels."""
+        self._reads[values] = read
+
+    def describe(self) -> Iterable[CounterMetricFamily]:
+        return (CounterMetricFamily(self._name, self._about, labels=self._labels),)
+
+    def collect(self) -> Iterable[CounterMetricFamily]:
+        family = CounterMetricFamily(self._name, self._about, labels=self._labels)
+        for values, read in tuple(self._reads.items()):
+            family.add_metric(values, read())
+        return (family,)

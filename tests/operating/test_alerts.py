@@ -16,7 +16,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -229,34 +229,70 @@ def a_disk_that_is_full(ward: Ward) -> None:
     ward.fires_and_clears("the disk is full", ["EdgemereRoom"], file.unlink)
 
 
-def a_machine_with_a_wrong_clock(ward: Ward) -> None:
+@contextmanager
+def beside(ward: Ward, *words: str, **environment: str) -> Iterator[Callable[[], None]]:
+    """A further process of the mesh, which Prometheus knows; gives what ends it."""
     port = free_port()
-    library = next(unpacked("faketime", ["faketime"]).glob("usr/lib/*/faketime/libfaketimeMT.so.1"))
     alone = subprocess.Popen(
-        [sys.executable, "-m", "gateway", "serve", "catalog"], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        [sys.executable, "-m", "gateway", "serve", *words], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL, start_new_session=True, env=project_environment(
             EDGEMERE_AMQP_URI=ward.mesh.amqp_uri, EDGEMERE_DATABASE_URL=ward.mesh.database_url, EDGEMERE_DATA=str(ward.folder / "alone"),
-            EDGEMERE_HEALTH_PORT=str(port), LD_PRELOAD=str(library), FAKETIME="+20s", DONT_FAKE_MONOTONIC="1"))
+            EDGEMERE_MESH_SECRET_FILE=str(ward.mesh.data / "mesh.secret"), EDGEMERE_HEALTH_PORT=str(port), **environment))
     reaper.watch_group(alone.pid)
-    (ward.folder / "more.json").write_text(json.dumps([{"targets": [f"127.0.0.1:{port}"], "labels": {"process": "catalog-2"}}]))
+    (ward.folder / "more.json").write_text(json.dumps([{"targets": [f"127.0.0.1:{port}"], "labels": {"process": f"{words[0]}-2"}}]))
 
-    def mend() -> None:
-        # A clock that is set right is a process that is started again.
-        (ward.folder / "more.json").write_text("[]")
-        end_group(alone.pid)
-        alone.wait()
-        reaper.forget_group(alone.pid)
+    def end() -> None:
+        if alone.poll() is None:
+            (ward.folder / "more.json").write_text("[]")
+            end_group(alone.pid)
+            alone.wait()
+            reaper.forget_group(alone.pid)
 
     try:
-        ward.fires_and_clears("a clock is wrong", ["EdgemereClockSkew"], mend)
+        yield end
     finally:
-        if alone.poll() is None:
-            mend()
+        end()
+
+
+def a_machine_with_a_wrong_clock(ward: Ward) -> None:
+    library = next(unpacked("faketime", ["faketime"]).glob("usr/lib/*/faketime/libfaketimeMT.so.1"))
+    # A clock that is set right is a process that is started again.
+    with beside(ward, "catalog", LD_PRELOAD=str(library), FAKETIME="+20s", DONT_FAKE_MONOTONIC="1") as end:
+        ward.fires_and_clears("a clock is wrong", ["EdgemereClockSkew"], end)
+
+
+def an_audit_log_that_takes_nothing(ward: Ward) -> None:
+    port, over = free_port(), threading.Event()
+    (ward.folder / "locked.yaml").write_text("auth: {mode: required}\nweb: {trusted_proxies: [127.0.0.1]}\n")
+
+    def flood() -> None:
+        # Wrong keys from a great many places, as a proxy in front would tell them.
+        for number in range(1 << 24):
+            if over.is_set():
+                return
+            asked = urllib.request.Request(f"http://127.0.0.1:{port}/edgemere/diml/dml/do/identity/show", headers={
+                "Authorization": "Bearer edk_wrong", "X-Forwarded-For": f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"})
+            with suppress(OSError):
+                urllib.request.urlopen(asked, timeout=10).close()
+
+    def mend() -> None:
+        over.set()
+        ward.signal("events", signal.SIGKILL)
+
+    flooding = threading.Thread(target=flood, daemon=True)
+    with beside(ward, "gateway", "--config", str(ward.folder / "locked.yaml"), "--port", str(port)):
+        ward.prometheus.until(lambda: bool(ward.prometheus.value('edgemere_audit_lost_total{process="gateway-2"}')), 60, "the gateway is seen")
+        ward.signal("events", signal.SIGSTOP)
+        flooding.start()
+        try:
+            ward.fires_and_clears("the audit log takes nothing", ["EdgemereAuditLost"], mend)
+        finally:
+            over.set()
 
 
 FAULTS = [a_process_that_hangs, a_database_that_does_not_answer, a_statement_that_blocks_others, a_broker_that_takes_nothing,
           a_consumer_that_falls_behind, a_message_about_nothing, a_broker_that_lost_a_message, a_target_that_takes_no_file,
-          a_target_that_is_full, a_disk_that_is_full, a_machine_with_a_wrong_clock]
+          a_target_that_is_full, a_disk_that_is_full, a_machine_with_a_wrong_clock, an_audit_log_that_takes_nothing]
 
 
 @pytest.mark.long
