@@ -18,6 +18,7 @@ from gateway.problems import UnsupportedMediaType
 from gateway.settings import Settings
 from shared.contracts.action import ALIASES, Action, schema_of
 from shared.kernel.errors import Invalid, Malformed, TooLarge
+from shared.kernel.numbers import finite, no_constant
 
 MAX_FIELDS = 1000
 _JSON_TYPES = ("application/json", "text/json")
@@ -177,7 +178,7 @@ def _text(body: bytes, what: str) -> str:
 def _json_object(body: bytes) -> Iterator[tuple[str, Any]]:
     text = _text(body, "JSON body")
     try:
-        value = json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
+        value = json.loads(text, object_pairs_hook=_once, parse_constant=no_constant, parse_float=finite)
     except json.JSONDecodeError as error:
         raise Malformed(
             "malformed", f"The body is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}.",
@@ -203,10 +204,6 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
                               next_step="Give it once.", errors=[{"pointer": pointer(key), "detail": "Given twice."}])
             seen[key] = value
     return found
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not a JSON value")
 
 
 def _multipart(body: bytes, kind: str, options: Mapping[str, str]) -> Iterator[tuple[str, str]]:

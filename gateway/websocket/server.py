@@ -25,6 +25,7 @@ from gateway.websocket.feed import Feed, Subscription
 from gateway.wanted import wanted_by
 from gateway.wire import dumps
 from shared.kernel.errors import EdgemereError, Invalid, Malformed, NotFound, TooMany, Unauthenticated, Unavailable
+from shared.kernel.numbers import finite, no_constant
 
 log = logging.getLogger(__name__)
 
@@ -36,19 +37,15 @@ WATCH_S, LOGIN_S, ANEW_S = 1.0, 10.0, 10.0
 
 
 class _Json:
-    """JSON for the frames; NaN and its kin are no JSON."""
+    """JSON for the frames; NaN and its kin are no JSON, and no number is beyond all numbers."""
 
     @staticmethod
     def loads(text: str) -> Any:
-        return json.loads(text, parse_constant=_no_constant)
+        return json.loads(text, parse_constant=no_constant, parse_float=finite)
 
     @staticmethod
     def dumps(value: Any, **_: Any) -> str:
         return dumps(value).decode()
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not a JSON value")
 
 
 class _Protocol(socketio.Server):

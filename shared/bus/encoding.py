@@ -7,6 +7,8 @@ from typing import Any
 import kombu.serialization
 import orjson
 
+from shared.kernel.numbers import finite, no_constant
+
 _OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
 _UTF8 = (None, "", "utf-8", "utf8", "binary")
 
@@ -38,11 +40,7 @@ def decode(body: bytes | str) -> Any:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
         # A lone surrogate is no reason to lose a message.
-        return json.loads(bytes(body) if isinstance(body, memoryview) else body, parse_constant=_refuse)
-
-
-def _refuse(constant: str) -> Any:
-    raise ValueError(f"{constant} is not JSON")
+        return json.loads(bytes(body) if isinstance(body, memoryview) else body, parse_constant=no_constant, parse_float=finite)
 
 
 def decode_as(body: bytes | str, content_type: str | None, content_encoding: str | None) -> Any:

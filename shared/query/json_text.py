@@ -4,6 +4,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from shared.kernel.numbers import finite, no_constant
 from shared.query.builder import fault
 
 
@@ -33,8 +34,4 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return body
 
 
-def _no_constant(word: str) -> None:
-    raise fault("bad_operand", "", f"{word} is not a number that data can have")
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=no_constant, parse_float=finite)

@@ -1,13 +1,15 @@
 """Reading what people write beside their data: YAML, JSON, CSV and Parquet, with bounds on everything.
 
 YAML is safe-loaded, with a bound on its aliases ("billion laughs" is refused before it is built), and a key
-written twice is an error, not a silent choice. Knows nothing of what the documents mean.
+written twice is an error, not a silent choice. Words are YAML 1.2's, as people mean them: ``1e-3`` is a number, ``007``,
+``12:30`` and ``no`` are texts. Knows nothing of what the documents mean.
 """
 from __future__ import annotations
 
 import csv
 import io
 import os
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -36,6 +38,21 @@ class _Loader(_Base):
                     raise yaml.constructor.ConstructorError(None, None, f"'{key.value[:80]}' is written twice", key.start_mark)
                 seen.add((key.tag, key.value))
         return super().construct_mapping(node, deep)
+
+
+def _read_words_as_people_mean_them(loader: Any) -> None:
+    # YAML 1.1 takes 010 for eight, 12:30 for 750, the country "no" for false, and 1e-3 for a text.
+    integer, real, boolean = (f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "bool"))
+    loader.yaml_implicit_resolvers = {first: [(tag, form) for tag, form in forms if tag not in (integer, real, boolean)]
+                                      for first, forms in loader.yaml_implicit_resolvers.items()}
+    whole, digits = r"(?:0|[1-9][0-9_]*)", list("-+0123456789")
+    loader.add_implicit_resolver(boolean, re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
+    loader.add_implicit_resolver(integer, re.compile(rf"^[-+]?(?:{whole}|0x[0-9a-fA-F_]+|0b[01_]+)$"), digits)
+    loader.add_implicit_resolver(real, re.compile(
+        rf"^(?:[-+]?(?:{whole}\.[0-9_]*|\.[0-9][0-9_]*|{whole}(?=[eE]))(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"), [*digits, "."])
+
+
+_read_words_as_people_mean_them(_Loader)
 
 
 def read_yaml(text: str | bytes) -> Any:

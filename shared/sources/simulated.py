@@ -4,6 +4,7 @@ Parameters: ``listing``, a mapping from path to ``{type, size, tags{…}, media_
 """
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
@@ -28,20 +29,49 @@ def check(parameters: Mapping[str, Any], policy: SourcePolicy) -> dict[str, Any]
 
 
 def _plain(value: Any) -> Any:
-    """The listing as JSON can hold it; a value that cannot be, stays a word that names it, and its row is refused later."""
+    """The listing as JSON can hold it; a value that cannot be, stays a word that names it, and its row is refused later.
+
+    A number that JSON cannot hold refuses the listing, with the row that has it; integers beyond 64 bits become real numbers, as in ``clean_tags``.
+    """
     import orjson
 
     from shared.sources.documents import LISTING_BYTES
     from shared.sources.listing import bad_listing
 
     _bound(value, [8_000_000], 64)
+    for where, row in value.items() if isinstance(value, Mapping) else enumerate(value, 1):
+        if not _is_finite(row):
+            named = f"'{where}'" if isinstance(value, Mapping) else f"row {where}"
+            raise bad_listing("of the simulated source", f"{named} has a number that is not finite")
     try:
-        text = orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z, default=str)
+        text = _written(value)
     except (TypeError, ValueError, orjson.JSONEncodeError) as error:
         raise bad_listing("of the simulated source", error) from None
     if len(text) > LISTING_BYTES:
         raise bad_listing("of the simulated source", f"it is larger than {LISTING_BYTES:,} bytes")
     return orjson.loads(text)
+
+
+def _written(value: Any) -> bytes:
+    import json
+
+    import orjson
+
+    try:
+        return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z, default=str)
+    except TypeError:
+        return json.dumps(value, default=str).encode()
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether every number in the value is one that a double can hold."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, int):
+        return abs(value) < 10**300
+    if isinstance(value, (Mapping, list)):
+        return all(map(_is_finite, value.values() if isinstance(value, Mapping) else value))
+    return True
 
 
 def _bound(value: Any, budget: list[int], depth: int) -> None:

@@ -270,6 +270,17 @@ def test_what_a_web_server_lists_is_data_with_its_address(catalogue: Catalogue, 
     assert len(handlers.sources(catalogue.uses, [source["id"]])[source["id"]]["parameters"]["listing"]) == 3
 
 
+def test_a_number_of_a_listing_that_json_cannot_hold_is_named_with_its_row(catalogue: Catalogue) -> None:
+    for number in (".nan", "-.inf", "1e400", "1" + "0" * 400):
+        with pytest.raises(Invalid) as refusal:
+            catalogue.call("datasource_simulate", name="archive", listing=f"a.csv: {{size: 1}}\nb.csv: {{size: 1, tags: {{deep: [{number}]}}}}\n")
+        assert refusal.value.code == "source.bad_listing" and "'b.csv'" in refusal.value.detail
+    catalogue.call("datasource_simulate", name="archive", listing="a.csv: {size: 1, tags: {n: 12345678901234567890123, small: 1e-3}}\n")
+    catalogue.scanned("archive")
+    item, = catalogue.call("query", expression="small<0.01")["items"]
+    assert item["tags"] == {"n": 12345678901234567890123.0, "small": 0.001}
+
+
 @pytest.mark.parametrize("listing", ["{unclosed", "just words", "&a [*a]"])
 def test_a_listing_that_cannot_be_read_is_refused_whole(catalogue: Catalogue, listing: str) -> None:
     with pytest.raises(Invalid) as refusal:

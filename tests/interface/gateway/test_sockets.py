@@ -248,7 +248,7 @@ def test_what_is_no_handshake_is_refused_with_a_problem(world, query):
 GARBAGE = [
     "nonsense", "", "9", "4", "42", "42{}", '42["x"', "42[]", "42[5]", '42["connect",{}]', '42["disconnect"]', "43[]", "43999[]",
     '451-["x",{"_placeholder":true,"num":0}]', "40/other,", "4" + "[" * 5000, '42["do.datarequest.show",' + "[" * 5000, "3[[[[",
-    '42["subscribe",NaN]', "6", "5", "2probe", '42' + "9" * 200 + '["x"]', "41",
+    '42["subscribe",NaN]', '42["subscribe",1e400]', "6", "5", "2probe", '42' + "9" * 200 + '["x"]', "41",
 ]
 
 

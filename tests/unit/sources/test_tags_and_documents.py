@@ -73,6 +73,16 @@ def test_a_document_that_is_broken_or_hostile_is_refused_quickly(text: str | byt
     assert time.monotonic() - began < 5
 
 
+@pytest.mark.parametrize(("text", "value"), [
+    ("1e-3", 0.001), ("1E5", 1e5), ("-2.5e+3", -2500.0), (".5", 0.5), ("1.", 1.0), ("1_000", 1000), ("0x1F", 31), ("0", 0), ("0.0", 0.0), ("-7", -7),
+    ("007", "007"), ("010", "010"), ("12:30", "12:30"), ("1:30:00", "1:30:00"), ("1e", "1e"), ("e5", "e5"), ("1.2.3", "1.2.3"), ("00.5", "00.5"),
+    ("2020-07-01", datetime.date(2020, 7, 1)), ("true", True), ("False", False), ("no", "no"), ("on", "on"), ("'1e-3'", "1e-3"),
+])
+def test_words_in_yaml_are_what_people_mean_by_them(text: str, value: object) -> None:
+    found = read_yaml(f"a: {text}")["a"]
+    assert found == value and type(found) is type(value)
+
+
 def test_a_few_aliases_are_fine_and_a_value_within_itself_is_bounded() -> None:
     assert read_yaml("a: &x {n: 1}\nb: *x") == {"a": {"n": 1}, "b": {"n": 1}}
     with pytest.raises(BadTags):
