@@ -1,6 +1,7 @@
 """The root of the command line: the table's words, the commands of this machine beside them, and how all of them end."""
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sys
@@ -30,6 +31,7 @@ FIRST_STEPS = """First steps:
 
 Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 conflict, 5 denied, 6 unreachable.
 """
+_CANNOT_BE_WRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 class Root(Words):
@@ -89,8 +91,19 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return exits.INTERRUPTED
     except BrokenPipeError:
         # Whoever read the pipe has seen enough. Python would complain again when it closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _leave_stdout()
         return exits.OK
+    except OSError as error:
+        if error.errno not in _CANNOT_BE_WRITTEN:
+            raise
+        _leave_stdout()
+        exits.report(Failure(exits.FAILED, {"code": "cli.output", "detail": f"It cannot be written: {error.strerror}.",
+                                            "next_step": "Make room there; what the server was asked for may be done."}), verbose)
+        return exits.FAILED
+
+
+def _leave_stdout() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _narrow() -> int | None:

@@ -14,6 +14,7 @@ FORMS = ("table", "wide", "json", "jsonl", "yaml", "name")
 _GAP = "  "
 _BYTES = frozenset({"size", "bytes_total", "bytes_done", "data_bytes"})
 _LEAST = 8
+_PROBLEMS = 20
 
 
 def rendered(body: Any, text: str, noun: str, form: str, terminal: Terminal) -> str:
@@ -137,11 +138,22 @@ def _lines(name: str, value: Any, kind: str, terminal: Terminal) -> list[str]:
         return [f"{clean(value)} ({age})" if age.startswith("in ") else f"{clean(value)} ({age} ago)"]
     if name in ("query", "when"):
         return [query_text(value)]
+    if isinstance(value, Mapping) and "state" in value and value.get("message"):
+        return _work(value, terminal)
     if isinstance(value, Mapping) and "count" not in value and not is_ref(value):
         return [f"{clean(str(key))}: {plain(inner)}" for key, inner in value.items()]
     if isinstance(value, list) and value and isinstance(value[0], Mapping):
         return [_entry(entry) for entry in value]
     return [plain(value)]
+
+
+def _work(work: Mapping[str, Any], terminal: Terminal) -> list[str]:
+    """Work on an object, such as its newest scan: how it went, and what could not be used, by its place."""
+    problems = [problem for problem in work.get("problems") or [] if isinstance(problem, Mapping)]
+    left = max(work.get("problem_count") or 0, len(problems)) - _PROBLEMS
+    return [f"{terminal.state(clean(str(work['state'])))}: {clean(str(work['message']))}",
+            *(f"  {clean(str(problem.get('path', '')))}: {clean(str(problem.get('detail', '')))}" for problem in problems[:_PROBLEMS]),
+            *([f"  … and {left} more (-o json)"] if problems and left > 0 else [])]
 
 
 def _entry(entry: Any) -> str:

@@ -65,7 +65,7 @@ def load_config(
     environment = environment or variables.get("EDGEMERE_ENV") or "dev"
     faults: list[dict[str, str]] = []
     if environment not in ENVIRONMENTS:
-        fault = f"There is no environment '{environment}'.{did_you_mean(environment, ENVIRONMENTS)}"
+        fault = _no_environment(environment)
         raise _refusal([{"pointer": "EDGEMERE_ENV", "detail": fault}])
     given: dict[Key, _Given] = {("environment",): _Given(environment, "EDGEMERE_ENV")}
     paths = [SHIPPED, *filter(None, [variables.get("EDGEMERE_CONFIG")]), *files]
@@ -162,7 +162,7 @@ class _FileReader:
                 continue
             for overlay, overlay_key, overlay_node in self._pairs(node, ("overlays",)):
                 if overlay not in ENVIRONMENTS:
-                    self._fault(overlay_key, f"There is no environment '{overlay}'.{did_you_mean(overlay, ENVIRONMENTS)}")
+                    self._fault(overlay_key, _no_environment(overlay))
                     continue
                 found = self._section(Config, (), overlay_node)
                 overlays |= found if overlay == self.environment else {}
@@ -280,6 +280,10 @@ def _sentences(messages: Any) -> list[str]:
     if isinstance(messages, dict):
         return [f"{where}: {sentence}" for where, inner in messages.items() for sentence in _sentences(inner)]
     return [str(message) for message in messages] if isinstance(messages, list) else [str(messages)]
+
+
+def _no_environment(name: str) -> str:
+    return f"There is no environment '{name}', but {', '.join(ENVIRONMENTS)}.{did_you_mean(name, ENVIRONMENTS)}"
 
 
 def _refusal(faults: list[dict[str, str]]) -> ConfigError:

@@ -83,6 +83,8 @@ def test_an_unknown_setting_in_another_environments_overlay_is_refused_as_well(t
 def test_an_unknown_environment_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="Did you mean 'prod'"):
         load(environment="prd")
+    with pytest.raises(ConfigError, match="dev, test, prod"):
+        load(environment="staging")
     assert refusal("overlays: {tset: {}}", tmp_path)[0][1].endswith("Did you mean 'test'?")
     assert "EDGEMERE_ENV" in refusal("environment: prod", tmp_path)[0][1]
 

@@ -53,6 +53,15 @@ def test_a_reader_that_has_seen_enough_is_no_error(told: Told) -> None:
     assert len(done.stdout.splitlines()) == 1 and done.stderr == ""
 
 
+@pytest.mark.parametrize("items", [1, 3000])
+def test_an_answer_that_there_is_no_room_for_is_said_in_one_line(told: Told, items: int) -> None:
+    told.tell("GET fmdm/data/list", (200, {"items": [{"id": f"data_{n}", "name": "x"} for n in range(items)], "next": None, "total": items}))
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-m", "gateway", "fmdm", "data", "list", "-o", "jsonl"], cwd=ROOT, stdout=full,
+                              env=project_environment(EDGEMERE_URL=told.url), stderr=subprocess.PIPE, text=True, timeout=60)
+    assert done.returncode == 1 and done.stderr.startswith("Error: It cannot be written: No space left on device.") and "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_there_is_a_completion_for_each_shell(shell: str) -> None:
     assert "_EDGEMERE_COMPLETE" in run_edgemere("completion", shell).stdout

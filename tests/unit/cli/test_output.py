@@ -75,6 +75,15 @@ def test_an_object_is_shown_with_what_it_has():
     assert "reason" not in shown and "2.0 KiB (2048 bytes)" in shown and "owner: darren" in shown and "/x  (copy, ready, 5 B)" in shown
 
 
+def test_a_scan_is_shown_with_how_it_went_and_each_thing_that_it_could_not_use():
+    problems = [{"path": f"f{n}\n.csv", "code": "source.unreadable", "detail": "Permission denied."} for n in range(25)]
+    scan = {"id": "scan_1", "state": "done", "files": 3, "message": "3 found. 30 could not be used.", "problems": problems, "problem_count": 30}
+    shown = rendered({"name": "mine", "state": "Ready", "scan": scan}, "", "datasource", "table", PIPE)
+    assert "done: 3 found. 30 could not be used." in shown and "f0\\n.csv: Permission denied." in shown and "… and 10 more" in shown
+    quiet = rendered({"name": "mine", "audit": {"id": "scan_2", "state": "done", "message": "24 looked at.", "lost": 0}}, "", "datasource", "table", PIPE)
+    assert "done: 24 looked at." in quiet and "more" not in quiet
+
+
 def test_colour_is_for_terminals_that_want_it():
     body = {"items": [{"name": "a", "state": "Failed"}]}
     assert "\x1b[31m" in rendered(body, "", "datarequest", "table", Terminal(True, True, True, 80))
