@@ -160,8 +160,9 @@ class Dispatcher:
             look_at = 0.0
             while True:
                 now = time.monotonic()
-                if now >= look_at:
-                    # Also the first time: the object may have ended before the watch began.
+                is_over = now >= end
+                if is_over or now >= look_at:
+                    # Also the first time: the object may have ended before the watch began. And the last time: it may have moved without ending.
                     try:
                         body = self._call(service, method, context, False, {name: object_id})
                     except EdgemereError as error:
@@ -171,7 +172,7 @@ class Dispatcher:
                         return body
                     now = time.monotonic()
                     look_at = now + self._settings.recheck_s
-                if now >= end or watch.over or not is_connected():
+                if is_over or watch.over or not is_connected():
                     return body
                 told, obj = watch.sleep(max(0.0, min(end, look_at, now + _GLANCE_S) - now))
                 if told and (obj is None or member(obj, wait.field) in (None, *wait.until)):

@@ -110,6 +110,13 @@ def test_the_end_of_the_wait_is_an_operation():
     assert outcome.body["state"] == "Needed"
 
 
+def test_the_end_of_the_wait_answers_with_where_the_object_is_by_then():
+    world = World()
+    world.later(0.1, "Selected", tell=False)
+    outcome = world.dispatcher.perform(CREATE, {"query": "a:1"}, CONTEXT, Patience(seconds=0.4))
+    assert (outcome.body["state"], outcome.body["version"]) == ("Selected", 2) and outcome.operation
+
+
 def test_what_takes_long_by_nature_is_an_operation_even_without_a_wait():
     world = World()
     assert world.dispatcher.perform(PROVISION, {"dataref": "r"}, CONTEXT, Patience(0)).operation
