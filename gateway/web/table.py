@@ -41,7 +41,7 @@ def _action(row: Action) -> dict[str, Any]:
         "confirm": row.confirm, "positional": row.positional, "example": dict(row.example), "waits": row.wait is not None,
         # Which of these a caller needs one of, and the same as a part of a sentence: a button says beforehand why it would be refused.
         "roles": list(row.roles), "needs": row.needs if row.restricted else "",
-        "move": row.move, "parameters": [_parameter(name, field) for name, field in schema_of(row.parameters).fields.items()],
+        "move": row.move, "within": list(row.within), "parameters": [_parameter(name, field) for name, field in schema_of(row.parameters).fields.items()],
     }
 
 

@@ -42,7 +42,8 @@ class Action:
     ``answer`` is ``object``, ``page``, ``stream`` or ``content``; ``noun`` is the class of the object(s) in it, or of the
     schema in ``shape``. ``creates`` makes REST answer 201 with ``Location``. ``positional`` is the parameter that
     the CLI also takes without its name. ``built`` is False for rows that answer 501 ``not_yet``. ``move`` is the event of
-    the noun's net that the action makes, so that a face can say where it is legal. ``roles`` are those of which a caller
+    the noun's net that the action makes, so that a face can say where it is legal; where there is no net, ``within`` are the statuses that
+    allow it. ``roles`` are those of which a caller
     needs one; whose objects he gets then is decided beside (``shared.kernel.rights``).
     """
 
@@ -65,6 +66,7 @@ class Action:
     built: bool = True
     confirm: bool = False
     move: str | None = None
+    within: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

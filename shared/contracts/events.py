@@ -83,7 +83,8 @@ ACTIONS = (
            errors=("operation.not_found",), example={"id": "oper_…"}, **_DO),
     Action(path=("operation", "cancel"), method="operation_cancel", kind="command", parameters=One,
            summary="Stop something long.", noun="operation", positional="id",
-           errors=("operation.not_found", "operation.over", "datarequest.illegal_move"), example={"id": "oper_…"}, confirm=True, **_DO),
+           errors=("operation.not_found", "operation.over", "datarequest.illegal_move"), example={"id": "oper_…"}, confirm=True,
+           within=("running", "waiting"), **_DO),
     *identities.ACTIONS,
 )
 

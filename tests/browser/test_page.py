@@ -35,6 +35,26 @@ def test_a_question_that_matches_nothing_says_at_which_clause(visit):
     assert "failed because nothing matches" in page.locator("main").inner_text()
 
 
+def test_where_the_count_is_zero_stands_what_would_match_instead(visit):
+    page = visit("new")
+    page.get_by_label("What data do you need?").fill("name:temperatures.csv size>100GB")
+    page.get_by_role("heading", name="0 Data match").wait_for()
+    page.get_by_role("heading", name="What would match instead").wait_for()
+    page.get_by_role("button", name="Use this").first.click()
+    page.get_by_role("heading", name="1 Data match").wait_for()
+    page.get_by_role("heading", name="What would match instead").wait_for(state="detached")
+
+
+def test_an_operation_that_has_ended_says_why_it_cannot_be_cancelled(visit, world):
+    ended = next(item for item in world.call(f"{DO}/operation/list", {"limit": 200})["items"] if item["status"] not in ("running", "waiting"))
+    page = visit(f"operations/{ended['id']}")
+    button = page.get_by_role("button", name="cancel")
+    button.click(force=True)
+    assert button.get_attribute("aria-disabled") == "true"
+    page.get_by_text(f"'cancel' is possible in running, waiting; this is {ended['status']}.").wait_for()
+    assert "{" not in page.locator(".facts").inner_text()
+
+
 def test_what_happens_elsewhere_is_seen_without_a_reload(visit, world):
     page = visit("requests")
     page.get_by_role("link", name="everything", exact=True).wait_for()

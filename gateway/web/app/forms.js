@@ -167,8 +167,9 @@ export function lacks(row, roles) {
 
 /** Why an action is not possible in the object's present state; null when it is. */
 export function whyNot(row, object, net) {
-  if (!row.move || !net || !object.state) return null;
-  const states = net.moves.filter((move) => move.event === row.move).map((move) => move.from);
-  if (states.includes(object.state)) return null;
-  return `'${row.path.at(-1)}' is possible in ${states.join(", ")}; this is ${object.state}.`;
+  const state = row.within.length ? object.status : object.state;
+  if (!state || !(row.within.length || (row.move && net))) return null;
+  const states = row.within.length ? row.within : net.moves.filter((move) => move.event === row.move).map((move) => move.from);
+  if (states.includes(state)) return null;
+  return `'${row.path.at(-1)}' is possible in ${states.join(", ")}; this is ${state}.`;
 }

@@ -3,12 +3,16 @@ import { html, useAnswer, useTick, State, When, Refusal, Empty, Fact, Loading, a
 import { useRows, Rows } from "../list.js";
 import { Buttons } from "../forms.js";
 import { onMessage } from "../live.js";
+import { number } from "../format.js";
 import { useEffect } from "../parts.js";
 
 const subjectOf = (item) => {
   const noun = item.kind === "scan" ? "datasource" : item.kind, address = addressOf(noun, item.subject);
   return address ? html`<a href=${address}>${item.subject?.name || item.subject?.id}</a>` : item.subject?.name || "–";
 };
+
+const inWords = (progress) => Object.entries(progress || {}).filter(([, value]) => value !== null && typeof value !== "object")
+  .map(([name, value]) => `${name.replaceAll("_", " ")} ${typeof value === "number" ? number(value) : value}`).join(", ") || "–";
 
 const COLUMNS = [
   { name: "kind", title: "What", width: "7rem", cell: (item) => html`<a href=${addressOf("operation", item)}>${item.kind}</a>` },
@@ -44,6 +48,6 @@ function Operation({ id }) {
   if (!item) return shown.error ? html`<h1>Operation</h1><${Refusal} error=${shown.error} retry=${shown.reload} />` : html`<${Loading} />`;
   return html`<div class="title"><h1>${item.kind}</h1><${State} of=${item.status} /></div><p class="sentence" role="status">${item.message}</p>
     <${Buttons} noun="operation" object=${item} after=${shown.reload} />
-    <dl class="facts"><${Fact} name="About">${subjectOf(item)}</${Fact}><${Fact} name="Progress"><code>${JSON.stringify(item.progress)}</code></${Fact}>
+    <dl class="facts"><${Fact} name="About">${subjectOf(item)}</${Fact}><${Fact} name="Progress">${inWords(item.progress)}</${Fact}>
       <${Fact} name="Began"><${When} at=${item.created_at} /></${Fact}><${Fact} name="Moved"><${When} at=${item.updated_at} /></${Fact}></dl>`;
 }
