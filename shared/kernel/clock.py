@@ -9,7 +9,13 @@ _DURATION = re.compile(
     r"(?:T(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+(?:\.\d+)?)S)?)?$"
 )
 _SHORT = re.compile(r"^(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)$")
+_CALENDAR = re.compile(r"^P\d+[YM]")
+_LONGEST_DAYS = 36_525
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+class UnusableDuration(ValueError):
+    """What is a duration, and has no length that can be used."""
 
 
 def utc_now() -> datetime:
@@ -26,8 +32,13 @@ def stamp(moment: datetime | None = None) -> str:
 
 
 def stamp_in(seconds: float) -> str:
-    """The stamp of the moment ``seconds`` from now."""
-    return stamp(utc_now() + timedelta(seconds=seconds))
+    """The stamp of the moment ``seconds`` from now; one that no calendar has becomes the last that it has."""
+    try:
+        return stamp(utc_now() + timedelta(seconds=seconds))
+    except OverflowError:
+        if seconds < 0:
+            raise
+        return stamp(datetime.max)
 
 
 def parse_time(text: str) -> datetime:
@@ -52,20 +63,29 @@ def parse_duration(text: str | int | float) -> float:
     """Seconds in an ISO 8601 duration (``PT1H30M``), a short form (``90m``, ``1.5h``) or a bare number of seconds.
 
     Raises:
-        ValueError: the text is none of these, or negative.
+        ValueError: the text is none of these, or negative; ``UnusableDuration``: longer than a hundred years, or in years or months.
     """
+    seconds = _seconds(text)
+    if not seconds <= _LONGEST_DAYS * 86400:
+        raise UnusableDuration(f"'{str(text)[:40]}' is longer than a hundred years")
+    return seconds
+
+
+def _seconds(text: str | int | float) -> float:
     if isinstance(text, (int, float)) and not isinstance(text, bool):
         if text < 0:
             raise ValueError("a duration cannot be negative")
-        return float(text)
+        return float(min(text, 1e300))
     text = str(text).strip()
     short = _SHORT.match(text)
     if short:
         return float(short.group(1)) * _UNITS[short.group(2)]
     long = _DURATION.match(text)
     if long and any(long.groupdict().values()):
-        parts = {name: float(value or 0) for name, value in long.groupdict().items()}
-        return timedelta(**parts).total_seconds()
+        lengths = {"weeks": 604800, "days": 86400, "hours": 3600, "minutes": 60, "seconds": 1}
+        return sum(float(value or 0) * lengths[name] for name, value in long.groupdict().items())
+    if _CALENDAR.match(text):
+        raise UnusableDuration(f"'{text[:40]}' counts in years or months, which have no one length; write days, such as P30D")
     raise ValueError(f"'{text}' is not a duration such as PT1H30M or 90m")
 
 
@@ -82,5 +102,7 @@ def parse_when(text: str | int | float) -> str:
             pass
     try:
         return stamp_in(parse_duration(text))
+    except UnusableDuration:
+        raise
     except (ValueError, OverflowError):
         raise ValueError(f"'{text}' is neither a time (2026-07-01T12:00:00Z) nor a duration (PT1H30M, 90m)") from None
