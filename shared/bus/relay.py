@@ -9,7 +9,8 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -23,7 +24,8 @@ from shared.contracts.event import EVENTS
 from shared.kernel.errors import EdgemereError, Unavailable
 from shared.kernel.ids import ALPHABET
 from shared.storage.database import Database
-from shared.storage.outbox import Outbox
+from shared.storage.outbox import SHARDS, Outbox
+from shared.storage.shards import LEASE_S, Shards
 
 log = logging.getLogger(__name__)
 
@@ -35,43 +37,42 @@ BATCH_BYTES = 8 * 1024 * 1024
 IDLE_S = 1.0
 # A file has one process: each commit wakes its relay, and nobody else writes.
 IDLE_ALONE_S = 10.0
-# Where a relay died, its shards wait until this is over.
-LEASE_S = 15.0
-# Who has a shard keeps it for long; so often is looked whether it is to be had.
-REFUSED_S = 0.5
+# A publish takes no longer than this: it begins only where a lease lasts beyond it.
 PUBLISH_S = 5.0
 PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 OUTBOX_WAITS = "outbox.waits.{}"
 """The routing key, among the services, by which the relays of one service call each other."""
+# What they say: there is something for who holds its shard; there are shards to be had; somebody would help.
+WAITS, FREE, SHARE = "waits", "free", "share"
 SOURCE = "/edgemere/diml/dml/do"
 
 
 class Relay:
     """Publishes the outbox of the service ``name``. ``wake`` at each commit; looks by itself every ``idle_s`` besides.
 
-    Several relays may serve one outbox: a shard belongs to one at a time, by a lease. Of what is in the shards of others ``call_others``
-    is told, once, so that they need not look for it themselves.
+    Several relays may serve one outbox: a shard belongs to one at a time, by a lease. While little waits one of them has all shards, and
+    the others pass on to it that something was committed: the same messages published by two would be twice as many turns. Where much
+    waits they share. ``call_others(word)`` is told ``WAITS``, ``FREE`` or ``SHARE`` for the others, whose ``called`` hears it.
     With the ``seal`` of the mesh, others know that it was the mesh that said them.
     Counters: ``published`` messages, ``lag_s`` age of the oldest that waits, ``failures`` of the broker or database.
     """
 
     def __init__(self, database: Database, outbox: Outbox, broker: Broker, *, name: str, holder: str | None = None,
                  pace: Pace | None = None, batch: int = BATCH, idle_s: float | None = None, lease_s: float = LEASE_S,
-                 seal: Seal | None = None, call_others: Callable[[], None] = lambda: None) -> None:
+                 seal: Seal | None = None, call_others: Callable[[str], None] = lambda word: None) -> None:
         self._seal = seal
         self._call_others = call_others
         self._theirs: set[int] = set()
-        self._refused: dict[int, float] = {}
+        self._elsewhere_until = self._passed_on = 0.0
+        self._is_to_share = self._is_free = False
         self._database = database
         self._outbox = outbox
         self._broker = broker
         self._service = name
         self._pace = pace or Pace()
-        self._holder = holder or f"{name}-{uuid.uuid4().hex[:12]}"
+        self._shards = Shards(database, outbox, holder or f"{name}-{uuid.uuid4().hex[:12]}", lease_s=lease_s, use_s=PUBLISH_S)
         self._batch = batch
         self._idle_s = idle_s if idle_s is not None else IDLE_ALONE_S if database.is_sqlite else IDLE_S
-        self._lease_s = lease_s
-        self._held: dict[int, float] = {}
         self._first = 0
         self._was_all = self._several = False
         self._woken = threading.Event()
@@ -89,14 +90,26 @@ class Relay:
         """Something was committed; returns at once."""
         self._woken.set()
 
+    def called(self, word: str) -> None:
+        """Another relay of this outbox said ``word``; returns at once."""
+        if word == SHARE:
+            self._is_to_share = True
+        elif word == FREE:
+            self._is_free = True
+            self._elsewhere_until = 0.0
+            self._shards.look_again()
+            self.wake()
+        elif time.monotonic() >= self._elsewhere_until:
+            self.wake()
+
     def stop(self, limit_s: float = 5) -> bool:
         """Publish what is there, within ``limit_s``, then end; whether the outbox was emptied."""
         self._stop_by = time.monotonic() + limit_s
         self._woken.set()
         if self._thread is not None:
             self._thread.join(limit_s + PUBLISH_S)
+        self._give_back()
         try:
-            self._release()
             return self.depth() == 0
         except EdgemereError:
             return False
@@ -111,6 +124,9 @@ class Relay:
         while self._stop_by is None or time.monotonic() < self._stop_by:
             self._woken.clear()
             began = time.monotonic()
+            if began < self._elsewhere_until and self._stop_by is None:
+                self._pass_on(began)
+                continue
             try:
                 moved = self.turn()
                 failed = 0
@@ -121,6 +137,9 @@ class Relay:
                     log.exception("the relay of %s failed", self._service)
                 elif not failed:
                     log.warning("the relay of %s waits: %s", self._service, error)
+                # Another may have a way to the broker; it looks by itself.
+                with suppress(EdgemereError):
+                    self._shards.give_back()
                 # Commits go on waking the relay while the broker is away; they do not shorten its pause.
                 time.sleep(PAUSES_S[min(failed, len(PAUSES_S) - 1)])
                 failed += 1
@@ -135,10 +154,16 @@ class Relay:
             elif self._stop_by is not None:
                 return
             elif not failed:
-                if self._theirs:
-                    # What is committed meanwhile is told of together.
-                    time.sleep(GATHER_S)
                 self._woken.wait(self._idle_s)
+
+    def _pass_on(self, now: float) -> None:
+        """What was committed is for another relay, as all was a moment ago."""
+        self._call_others(WAITS)
+        if now - self._passed_on < GATHER_S:
+            # What is committed meanwhile is told of together.
+            time.sleep(GATHER_S)
+        self._passed_on = now
+        self._woken.wait(max(0.0, self._elsewhere_until - time.monotonic()))
 
     def turn(self) -> int:
         """One batch, a fair part from each shard; how many messages were published and forgotten."""
@@ -161,39 +186,60 @@ class Relay:
         if stopped:
             self.failures += 1
             time.sleep(PAUSES_S[0])
+        elif self._was_all and len(self._shards) <= SHARDS // 2:
+            # Shared while there was much; somebody else has as many or more.
+            self._give_back()
         return len(done)
 
     def _ours(self) -> list[Any]:
-        """What to publish now: everything there is, when it is little and our own; else a fair part of each shard."""
-        self._was_all = False
+        """What to publish now: everything there is, when it is little; else a fair part of each shard that is ours."""
+        self._was_all = self._is_free = False
         few = min(FEW, self._batch)
         with self._database.reading() as connection:
             rows = self._outbox.oldest(connection, few)
         if not rows:
             self._theirs = set()
             return []
-        if len(rows) < few and all(self._held.get(row.shard, 0) - time.monotonic() > self._lease_s / 2 for row in rows):
-            self._was_all = True
+        return self._of_few(rows, few) if len(rows) < few else self._of_many()
+
+    def _of_few(self, rows: list[Any], few: int) -> list[Any]:
+        self._was_all, self._is_to_share = True, False
+        if self._shards.are_ours(row.shard for row in rows):
             self._several = len({row.headers for row in rows}) > 1
             return rows
-        if len(rows) < few:
-            mine = set(self._holding(sorted({row.shard for row in rows})))
-            # What is left is for others, who are called.
-            self._was_all = True
-            self._tell_others({row.seq for row in rows if row.shard not in mine})
-            if not mine:
-                return []
-            # What was read before a shard was ours may have been published by somebody else meanwhile.
-            with self._database.reading() as connection:
-                return [row for row in self._outbox.oldest(connection, few) if row.shard in mine]
+        mine = set(self._shards.take(range(SHARDS)))
+        self._know_whether_any(mine)
+        self._tell_others({row.seq for row in rows if row.shard not in mine})
+        if not mine:
+            return []
+        # What was read before a shard was ours may have been published by somebody else meanwhile.
+        with self._database.reading() as connection:
+            return [row for row in self._outbox.oldest(connection, few) if row.shard in mine]
+
+    def _of_many(self) -> list[Any]:
         with self._database.reading() as connection:
             shards = self._outbox.busy_shards(connection)
-        mine = self._holding(shards)
+        if self._is_to_share:
+            self._is_to_share = False
+            self._give_back(0.5)
+        mine = self._shards.take(shards)
+        self._know_whether_any(mine)
         if not mine:
+            self._call_others(SHARE)
             return []
         self._first += 1
         cut = self._first % len(mine)
         return self._read([*mine[cut:], *mine[:cut]])
+
+    def _know_whether_any(self, mine: Collection[int]) -> None:
+        self._elsewhere_until = 0.0 if mine or self._is_free else time.monotonic() + self._idle_s
+
+    def _give_back(self, part: float = 1.0) -> None:
+        """Let others have shards, and say so. What fails is made good by the end of the leases."""
+        if len(self._shards):
+            with suppress(EdgemereError):
+                self._shards.give_back(part)
+                self._call_others(FREE)
 
     def _read(self, shards: Sequence[int]) -> list[Any]:
         part = max(1, self._batch // len(shards))
@@ -211,32 +257,8 @@ class Relay:
     def _tell_others(self, theirs: set[int]) -> None:
         """Call those who hold the shards of these messages, unless they were called for all of them already."""
         if not theirs <= self._theirs:
-            self._call_others()
+            self._call_others(WAITS)
         self._theirs = theirs
-
-    def _holding(self, shards: Sequence[int]) -> list[int]:
-        """Those of the shards that are ours, for longer than a publish may take."""
-        now = time.monotonic()
-        ending = [shard for shard in shards if self._held.get(shard, 0) - now < self._lease_s / 2 and self._refused.get(shard, 0) <= now]
-        if ending:
-            # Those that are held will be needed again: one statement keeps them all.
-            wanted = sorted({*ending, *(shard for shard, until in self._held.items() if until > now)})
-            with self._database.at_once() as connection:
-                taken = self._outbox.lease(connection, wanted, self._holder, self._lease_s)
-            for shard in wanted:
-                if shard in taken:
-                    self._held[shard] = now + self._lease_s
-                else:
-                    self._held.pop(shard, None)
-                    self._refused[shard] = now + min(REFUSED_S, self._lease_s / 3)
-        return [shard for shard in shards if self._held.get(shard, 0) - now > min(PUBLISH_S, self._lease_s / 3)]
-
-    def _release(self) -> None:
-        if self._held:
-            with self._database.transaction() as uow:
-                for shard in self._held:
-                    self._outbox.release(uow.connection, shard, self._holder)
-            self._held.clear()
 
     def _message(self, row: Any) -> Message:
         headers = orjson.loads(row.headers)
@@ -260,12 +282,25 @@ class Relay:
                        correlation_id=headers.get("nameko.correlation_id"))
 
 
-def call_relays(broker: Broker, service: str) -> None:
-    """Wake the relays of a service's other processes. Worth nothing a moment later; who misses it looks by himself."""
-    try:
-        broker.send(Message(INTERNAL, OUTBOX_WAITS.format(service), b"{}", persistent=False, expires_s=1), timeout_s=1)
-    except Unavailable:
-        log.debug("the other relays of %s were not called", service)
+class Calls:
+    """How the relays of a service's processes hear each other. Worth nothing a moment later; who misses a word looks by himself."""
+
+    def __init__(self, broker: Broker, service: str) -> None:
+        self._broker, self.key = broker, OUTBOX_WAITS.format(service)
+        self._from = uuid.uuid4().hex[:12]
+
+    def say(self, word: str) -> None:
+        """Tell the other processes; returns at once when the broker is away."""
+        body = orjson.dumps({"word": word, "from": self._from})
+        try:
+            self._broker.send(Message(INTERNAL, self.key, body, persistent=False, expires_s=1), timeout_s=1)
+        except Unavailable:
+            log.debug("the other relays were not told on %s: %s", self.key, word)
+
+    def heard(self, body: Any, relay: Relay) -> None:
+        """Give a relay the word of another process."""
+        if isinstance(body, Mapping) and body.get("from") != self._from:
+            relay.called(str(body.get("word", WAITS)))
 
 
 def born(message_id: str) -> float:

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import delete
 
 from shared.bus.pace import Pace
-from shared.bus.relay import OUTBOX_WAITS, Relay, call_relays
+from shared.bus.relay import Calls, Relay
 from shared.bus.seal import Seal
 from shared.bus.topology import BASE, INTERNAL, Topology
 from shared.contracts.table import SERVICES
@@ -81,7 +81,8 @@ def compose(config: Config, name: str, broker: Any, pace: Pace, vitals: Vitals, 
             file cannot be used.
     """
     db = open_database(config, name)
-    relay = Relay(db, Outbox(db.metadata), broker, name=name, pace=pace, seal=seal, call_others=partial(call_relays, broker, name))
+    calls = Calls(broker, name)
+    relay = Relay(db, Outbox(db.metadata), broker, name=name, pace=pace, seal=seal, call_others=calls.say)
     db.on_commit = relay.wake
     vitals.use("database", db.look, apart=lambda: db.is_there_for_others())
     _count(figures, name, relay, db, vitals)
@@ -93,7 +94,7 @@ def compose(config: Config, name: str, broker: Any, pace: Pace, vitals: Vitals, 
         parts(service, config, broker, seal)
     if not db.is_sqlite:
         # There may be replicas.
-        feed = LiveFeed(broker.uri, [(INTERNAL, OUTBOX_WAITS.format(name))], lambda key, body: relay.wake(), relay.wake)
+        feed = LiveFeed(broker.uri, [(INTERNAL, calls.key)], lambda key, body: calls.heard(body, relay), relay.wake)
         feed.start(wait_s=0)
         service.stops.append(feed.close)
     service.stops.append(db.close)

@@ -40,7 +40,12 @@ def take_all(connection: Connection, table: Table, names: Sequence[str], holder:
 
 def give_back(connection: Connection, table: Table, name: str, holder: str) -> None:
     """Let others have it at once; nothing happens when it is somebody else's by now."""
-    connection.execute(delete(table).where(table.c.name == name, table.c.holder == holder))
+    give_back_all(connection, table, [name], holder)
+
+
+def give_back_all(connection: Connection, table: Table, names: Sequence[str], holder: str) -> None:
+    """As ``give_back``, several in one statement."""
+    connection.execute(delete(table).where(table.c.name.in_(names), table.c.holder == holder))
 
 
 def moment(connection: Connection, in_s: float = 0.0) -> Any:

@@ -58,5 +58,5 @@ class Outbox:
         taken = leases.take_all(connection, self._lease, [f"outbox.{shard}" for shard in sorted(shards)], holder, ttl_s)
         return {int(name.partition(".")[2]) for name in taken}
 
-    def release(self, connection: Connection, shard: int, holder: str) -> None:
-        leases.give_back(connection, self._lease, f"outbox.{shard}", holder)
+    def release(self, connection: Connection, shards: Sequence[int], holder: str) -> None:
+        leases.give_back_all(connection, self._lease, [f"outbox.{shard}" for shard in shards], holder)

@@ -4,7 +4,6 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from sqlalchemy import MetaData, insert, text
 from shared.bus import port
 from shared.bus.embedded import embedded_uri, stop_broker
 from shared.bus.message import Message
-from shared.bus.relay import OUTBOX_WAITS, Relay, call_relays
+from shared.bus.relay import FREE, SHARE, Calls, Relay
 from shared.bus.topology import BASE, INTERNAL, PUBLIC, QueueSpec, Topology
 from shared.hosting.live import LiveFeed
 from shared.kernel import clock
@@ -187,23 +186,76 @@ def test_two_relays_share_the_shards_and_keep_the_order(database, broker, relay)
     assert all(numbers == sorted(numbers) for numbers in found.values())
 
 
-def test_who_holds_a_shard_is_called_by_who_commits_to_it(database, broker, relay):
-    called = []
-    holder = relay(broker, idle_s=30)
-    feed = LiveFeed(broker.uri, [(INTERNAL, OUTBOX_WAITS.format("relayed"))], lambda key, body: (called.append(key), holder.wake()),
-                    holder.wake).start()
-    say(database, 5, objects=1)
+@pytest.fixture
+def in_company(broker: port.Broker, relay: Callable[..., Relay]) -> Iterator[Callable[..., Relay]]:
+    """Makes relays as processes of their own have them, whose words are also noted in ``said``."""
+    feeds: list[LiveFeed] = []
+
+    def make(said: list[str], **options: Any) -> Relay:
+        calls = Calls(broker, "relayed")
+
+        def say_and_note(word: str) -> None:
+            said.append(word)
+            calls.say(word)
+
+        one = relay(broker, call_others=say_and_note, **options)
+        feeds.append(LiveFeed(broker.uri, [(INTERNAL, calls.key)], lambda key, body: calls.heard(body, one), one.wake).start())
+        return one
+
+    yield make
+    for feed in feeds:
+        feed.close()
+
+
+def test_who_has_the_shards_is_called_by_who_commits_and_publishes_all_while_it_is_little(database, in_company):
+    said: list[str] = []
+    holder, other = (in_company(said, idle_s=30) for _ in range(2))
+    say(database, 1, objects=1)
     holder.start()
-    until(lambda: holder.depth() == 0)
-    other = relay(broker, idle_s=30, call_others=partial(call_relays, broker, "relayed"))
+    until(lambda: holder.published == 1)
     other.start()
-    say(database, 5, objects=1, start=5)
-    other.wake()
-    until(lambda: other.depth() == 0, limit_s=5)
-    feed.close()
-    said = [delivery for delivery in heard(broker) if delivery.routing_key == "thing.said"]
-    assert numbers_by_object(said) == {"object-0": list(range(10))} and other.published == 0
-    assert len(called) == 1, "once for what is there"
+    for number in range(1, 20):
+        say(database, 1, objects=20, start=number)
+        other.wake()
+        until(lambda wanted=number + 1: holder.published == wanted, limit_s=5)
+    assert other.published == 0 and other.depth() == 0 and set(said) == {"waits"}, "also of objects that nobody spoke of before"
+
+
+def test_of_much_another_relay_takes_a_part_and_one_has_all_when_it_is_little_again(database, broker, in_company):
+    said: list[str] = []
+    one, other = (in_company(said, batch=40, idle_s=30) for _ in range(2))
+    say(database, 2000, objects=50)
+    one.turn()
+    assert one.published > 0 and other.turn() == 0 and said == [SHARE]
+    until(lambda: one._is_to_share, limit_s=5)
+    one.turn()
+    assert said == [SHARE, FREE] and other.turn() > 0 and one.turn() > 0, "both publish"
+    while one.depth():
+        one.turn()
+        other.turn()
+    say(database, 30, objects=30, start=2000)
+    while one.depth():
+        one.turn()
+        other.turn()
+    for number in range(2):
+        before = one.published, other.published
+        say(database, 30, objects=30, start=2030 + 30 * number)
+        while one.depth():
+            one.turn()
+            other.turn()
+        assert 0 in (one.published - before[0], other.published - before[1]), "one of them publishes all"
+    found = numbers_by_object([delivery for delivery in heard(broker) if delivery.routing_key == "thing.said"])
+    assert found == {f"object-{number}": sorted(found[f"object-{number}"]) for number in range(50)}, "in order per object"
+
+
+def test_a_relay_whose_broker_does_not_answer_lets_another_publish(database, broker, relay):
+    say(database, 5)
+    deaf = relay(port.connect(f"amqp://guest:guest@127.0.0.1:{free_port()}//"), lease_s=60)
+    deaf.start()
+    until(lambda: deaf.failures)
+    other = relay(broker)
+    until(other.turn, limit_s=5)
+    assert other.depth() == 0
 
 
 def test_a_shard_goes_to_another_relay_when_its_holder_is_gone(database, broker, relay):

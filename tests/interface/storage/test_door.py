@@ -191,7 +191,7 @@ def test_one_holder_at_a_time_has_a_shard(db):
     with db.transaction() as uow:
         assert outbox.lease(uow.connection, [3], "a", 60) == {3} == outbox.lease(uow.connection, [3], "a", 60)
         assert outbox.lease(uow.connection, [3, 4], "b", 60) == {4}
-        outbox.release(uow.connection, 3, "a")
+        outbox.release(uow.connection, [3], "a")
         assert outbox.lease(uow.connection, [3], "b", 0)
     with db.transaction() as uow:
         assert outbox.lease(uow.connection, [3], "a", 60), "a lease that is over can be taken"
