@@ -45,6 +45,7 @@ _GENERAL = {
     "bus.disk": "The broker cannot write to its disk.",
     "broker.embedded": "The embedded broker lives in one process; replicas need RabbitMQ.",
     "database.unavailable": "The database does not answer.",
+    "database.full": "The disk of the database is full: nothing can be written.",
     "database.newer": "The database was made by a newer version of the product.",
     "database.no_migrations": "The service has no migrations.",
     "data_folder.in_use": "Another server is running on the data folder.",

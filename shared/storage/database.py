@@ -1,6 +1,8 @@
 """One service's database: a SQLite file, or a schema in PostgreSQL. Opens transactions; holds no rows."""
 from __future__ import annotations
 
+import shutil
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +28,9 @@ LOOK_S = 3.0
 _RACES = ("40001", "40P01", "55P03")
 # A connection that answered so recently is not asked whether it is alive before it is used.
 FRESH_S = 2.0
+# With less on its disk a database in a file cannot be written.
+LEAST_FREE_BYTES = 1 << 20
+NO_ROOM = "The disk of the database is full: nothing can be written."
 
 
 def to_json(value: Any) -> str:
@@ -152,12 +157,16 @@ class Database:
 
     def look(self) -> str | None:
         """What is wrong with the way to the database, or None; ends within seconds."""
+        if self._is_without_room():
+            return NO_ROOM
         with at_most(LOOK_S), self.reading() as connection:
             connection.exec_driver_sql("SELECT 1")
         return None
 
     def is_there_for_others(self) -> bool:
-        """Whether a connection that is not one of this process's pool gets an answer."""
+        """Whether a connection that is not one of this process's pool gets an answer, and could write."""
+        if self._is_without_room():
+            return False
         fresh = create_engine(self.engine.url, poolclass=NullPool, connect_args={"connect_timeout": 5} if not self.is_sqlite else {})
         try:
             with at_most(LOOK_S), fresh.connect() as connection:
@@ -165,6 +174,10 @@ class Database:
             return True
         except DBAPIError:
             return False
+
+    def _is_without_room(self) -> bool:
+        # A database on a server says so itself, with the first statement that needs room.
+        return self.is_sqlite and shutil.disk_usage(Path(self.engine.url.database).parent).free < LEAST_FREE_BYTES
 
     def connections_in_use(self) -> int:
         return self.engine.pool.checkedout()  # type: ignore[attr-defined]
@@ -201,6 +214,8 @@ def _translated(error: DBAPIError) -> Exception:
     state = getattr(error.orig, "pgcode", None)
     if state in _RACES:
         return VersionConflict(detail="Another writer was faster.")
+    if state == "53100" or getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+        return Unavailable("database.full", NO_ROOM, next_step="Make room on that disk, then try again.")
     if isinstance(error, OperationalError) and (error.connection_invalidated or state is None or state[:2] in ("08", "53", "57")):
         return Unavailable("database.unavailable", "The database does not answer.",
                            next_step="Try again; /health/ready says when it is back.")
