@@ -16,6 +16,7 @@ from gateway.cli.machine import COMMANDS, KEY_COMMANDS
 from gateway.cli.tree import Words, general_options, of_tree
 from shared.contracts import table
 from shared.kernel.errors import EdgemereError
+from shared.kernel.version import VERSION
 
 ABOUT = """edgemere: say what data you need, and it is found, reserved, placed and made available.
 
@@ -41,7 +42,7 @@ class Root(Words):
         diml = Words(("diml",), {"find": Find()})
         more: dict[str, click.Command] = {"diml": diml, "do": of_tree("do"), "fmdm": of_tree("fmdm"), **COMMANDS,
                                           "apikey": Words(("diml", "dml", "do", "apikey"), KEY_COMMANDS), **logins.COMMANDS, "profile": profiles.GROUP}
-        super().__init__((), more, help=ABOUT, epilog=FIRST_STEPS, params=general_options(), callback=_keep)
+        super().__init__((), more, help=ABOUT, epilog=FIRST_STEPS, params=[*general_options(), _version_option()], callback=_keep)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self._more)
@@ -57,6 +58,15 @@ class Root(Words):
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         formatter.write("\n" + FIRST_STEPS)
+
+
+def _version_option() -> click.Option:
+    def say(context: click.Context, option: click.Parameter, wanted: bool) -> None:
+        if wanted:
+            print(f"edgemere {VERSION}")
+            context.exit()
+
+    return click.Option(["--version"], is_flag=True, is_eager=True, expose_value=False, callback=say, help="Say which version this is, and do nothing.")
 
 
 @click.pass_context

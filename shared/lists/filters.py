@@ -8,14 +8,14 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, or_, select
 
 from shared.contracts.objects import OBJECTS
-from shared.kernel.errors import Invalid, located, nearest
+from shared.kernel.errors import Invalid, Malformed, located, nearest
 from shared.kernel.ids import is_id
 from shared.lists.columns import Columns
 from shared.lists.naming import not_found
 from shared.query.fields import FieldSet
 from shared.query.parse import parse, plain_name
 from shared.query.sql import plan
-from shared.query.tree import And, Clause, Node, Or
+from shared.query.tree import And, Clause, Node, Or, walk
 from shared.query.values import is_clean
 from shared.storage.record import Record
 
@@ -70,6 +70,7 @@ def wanted(connection: Connection, columns: Columns, fields: FieldSet, parameter
                 raise not_found(connection, record, expression, mine, gone)
     with located("/attr1"):
         query = parse(expression, fields)
+        _check_states(record, query.root)
     if hidden is not None and record.net and DESTROYED in record.net.states and _asks_for_destroyed(query.root):
         visible = []
     compiled = plan(connection, query, columns.mapping)
@@ -86,12 +87,25 @@ def _states(record: Record, parameters: Mapping[str, Any]) -> list[str]:
     for word in (part.strip() for part in given.split(",")):
         state = known.get(word.casefold())
         if state is None:
-            near = nearest(word, record.net.states)
-            detail = f"A {record.noun} has no state '{word[:100]}'." + (f" Did you mean '{near[0]}'?" if near else "")
-            raise Invalid("parameter.invalid", detail, next_step=f"Its states are {', '.join(record.net.states)}.",
-                          errors=[{"pointer": "/state", "detail": detail}], nearest=near)
+            raise Invalid("parameter.invalid", **_no_state(record, word, "/state"))
         states.append(state)
     return states
+
+
+def _check_states(record: Record, root: Node | None) -> None:
+    """Refuse a query for a state that the class does not have: it would find nothing for ever, and say nothing of it."""
+    for clause in walk(root) if record.net else ():
+        if clause.name.text == "state" and clause.op in ("$eq", "$ne", "$in", "$nin"):
+            for value in clause.value if isinstance(clause.value, tuple) else (clause.value,):
+                if isinstance(value, str) and value not in record.net.states:
+                    raise Malformed("query.bad_operand", **_no_state(record, value, ""))
+
+
+def _no_state(record: Record, word: str, pointer: str) -> dict[str, Any]:
+    states = record.net.states
+    near = [state for state in states if state.casefold() == word.casefold()] or nearest(word, states)
+    detail = f"A {record.noun} has no state '{word[:100]}'." + (f" Did you mean '{near[0]}'?" if near else "")
+    return {"detail": detail, "next_step": f"Its states are {', '.join(states)}.", "errors": [{"pointer": pointer, "detail": detail}], "nearest": near}
 
 
 def _check_storable(name: str, value: str) -> None:

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from shared.kernel.version import VERSION
 from tests.interface.cli.conftest import Told
 from tests.support.servers import ROOT, project_environment, run_edgemere
 
@@ -24,6 +25,11 @@ def test_help_costs_less_than_half_a_second_of_a_processor() -> None:
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     assert min(seconds) < 0.5
+
+
+def test_it_says_its_version_without_a_server() -> None:
+    said = run_edgemere("--version", EDGEMERE_URL="http://127.0.0.1:9")
+    assert (said.returncode, said.stdout) == (0, f"edgemere {VERSION}\n")
 
 
 @pytest.mark.parametrize("words", [["--help"], ["do", "datarequest", "list", "--url", "http://127.0.0.1:9"]])

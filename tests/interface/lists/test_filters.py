@@ -96,6 +96,15 @@ def test_a_plain_name_or_id_that_is_not_there_is_not_found_and_a_query_without_m
     assert unknown.value.code == "query.unknown_field"
 
 
+@pytest.mark.parametrize("query", ["state:ready", "-state:ready", "name:a state:Ready,ready", {"$or": [{"state": {"$in": ["Ready", "ready"]}}, {"name": "x"}]}])
+def test_a_query_for_a_state_that_the_class_does_not_have_is_refused_with_the_one_meant(database: Database, query: Any) -> None:
+    with database.reading() as connection, pytest.raises(Malformed) as refused:
+        LISTER.page(connection, {"attr1": query})
+    assert refused.value.code == "query.bad_operand" and "Did you mean 'Ready'?" in refused.value.detail
+    assert refused.value.errors[0]["pointer"] == "/attr1" and "Provisioning" in refused.value.next_step
+    assert names(database, {"attr1": "state:*eady"}) == names(database, {"attr1": "state:Ready"})
+
+
 def test_destroyed_objects_are_hidden_unless_the_state_asks_for_them(database: Database, rows: list) -> None:
     with database.transaction() as uow:
         uow.destroy(INSTANCE, rows[:4])
