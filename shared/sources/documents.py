@@ -150,7 +150,8 @@ def parquet_rows(fd: int) -> Iterator[tuple[str, dict[str, Any]]]:
                 for cells in rows:
                     number += 1
                     yield f"row {number}", {name: cell for name, cell in zip(header, cells) if cell is not None}
-        except duckdb.Error as error:
+        except (duckdb.Error, RuntimeError) as error:
+            # The latter is how its Python side says that a name or value is no text behind a zero byte.
             raise BadDocument(str(error).splitlines()[0][:200]) from None
 
 

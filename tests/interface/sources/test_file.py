@@ -1,12 +1,15 @@
 """The adaptor ``file`` on real folders: what counts, what is named, what is never reached."""
 from __future__ import annotations
 
+import io
 import json
 import os
 import socket
 from pathlib import Path
 from typing import Any
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from shared.kernel.errors import EdgemereError, Invalid
@@ -80,8 +83,16 @@ def test_a_broken_row_is_named_and_the_rest_is_used(tmp_path: Path) -> None:
     assert [(problem.code, problem.path) for problem in problems] == [("source.bad_row", f"line {n}") for n in (3, 4, 5, 6)]
 
 
+def parquet_with_a_column(name: bytes) -> bytes:
+    """A Parquet file with the columns ``path`` and one whose four bytes are no name that a library would write."""
+    out = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.table({"path": ["a"], "zzzz": ["x"]}), out)
+    return out.getvalue().replace(b"zzzz", name)
+
+
 @pytest.mark.parametrize(("name", "content"), [("datasource.yaml", b"a: [1,"), ("datasource.yaml", b"just text"), ("datasource.csv", b"name\nx"),
-                                               ("datasource.parquet", b"no parquet"), ("datasource.json", b"\xff")])
+                                               ("datasource.parquet", b"no parquet"), ("datasource.parquet", parquet_with_a_column(b"z\0\xffz")),
+                                               ("datasource.json", b"\xff")])
 def test_a_listing_that_cannot_be_parsed_is_refused_whole(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(Invalid) as caught:
