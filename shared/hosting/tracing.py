@@ -6,6 +6,7 @@ mover). One exporter for all services of a process, each with a name of its own.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from random import random
 from typing import Any
@@ -51,7 +52,8 @@ class Tracing:
             # Which of the traces that begin here are kept is decided before anything is made for them.
             sampler=ParentBased(ALWAYS_ON), shutdown_on_exit=False,
             resource=Resource({"service.name": f"edgemere-{service}", "service.namespace": "edgemere",
-                               "service.version": VERSION, "deployment.environment.name": self._config.environment}))
+                               "service.version": VERSION, "process.pid": os.getpid(),
+                               "deployment.environment.name": self._config.environment}))
         provider.add_span_processor(self._processor)
         return OpenTelemetryTracer(provider.get_tracer(SCOPE), self._config.tracing.sample)
 

@@ -8,8 +8,6 @@ import time
 import urllib.request
 from typing import Any
 
-import pytest
-
 from shared.hosting.logs import JsonLines, TextLines
 from shared.kernel.trace import UNDER_WAY
 from tests.support.collector import Collector
@@ -79,13 +77,19 @@ def test_one_trace_has_every_hop_of_a_request(edgemere_server, tmp_path):
         assert not [span for span in collector.spans if span.trace_id == TRACE[::-1]]
 
 
-@pytest.mark.long
 def test_one_trace_goes_through_every_process_of_a_mesh(production_mesh, tmp_path):
     with Collector() as collector:
         mesh = production_mesh(environment={"EDGEMERE_TRACING": collector.endpoint})
         done = _copies(mesh.url, tmp_path, traceparent=f"00-{TRACE}-{CALLER}-01")
         assert done["state"] == "Satisfied"
-        _check_trace(collector.trace(TRACE, _is_whole))
+        spans = collector.trace(TRACE, _is_whole)
+        _check_trace(spans)
+        # Each service tells of its own spans: over HTTP, RabbitMQ and the pipe of the mover they are of one trace.
+        services = ("gateway", "requests", "reservations", "catalog", "instances")
+        assert {(span.service, span.pid) for span in spans} >= {(f"edgemere-{name}", *mesh.pids(name)) for name in services}
+        assert len({span.pid for span in spans}) >= len(services)
+        logged = next(span for span in collector.spans if span.name == "events.logged" and TRACE in span.links)
+        assert [logged.pid] == mesh.pids("events")
 
 
 def test_without_a_collector_a_trace_is_passed_on_and_logged(edgemere_server, tmp_path):

@@ -26,6 +26,7 @@ class Seen:
     attributes: dict[str, Any]
     links: tuple[str, ...]
     failed: bool
+    pid: int
 
 
 class Collector:
@@ -73,12 +74,12 @@ class Collector:
 def _spans(body: bytes) -> list[Seen]:
     found = []
     for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
-        service = next((item.value.string_value for item in resource.resource.attributes if item.key == "service.name"), "")
+        told = {item.key: item.value for item in resource.resource.attributes}
         for scope in resource.scope_spans:
             for span in scope.spans:
                 found.append(Seen(
-                    service, span.name, span.trace_id.hex(), span.span_id.hex(), span.parent_span_id.hex(),
+                    told["service.name"].string_value, span.name, span.trace_id.hex(), span.span_id.hex(), span.parent_span_id.hex(),
                     span.start_time_unix_nano, span.end_time_unix_nano,
                     {item.key: getattr(item.value, item.value.WhichOneof("value")) for item in span.attributes},
-                    tuple(link.trace_id.hex() for link in span.links), span.status.code == 2))
+                    tuple(link.trace_id.hex() for link in span.links), span.status.code == 2, told["process.pid"].int_value))
     return found
