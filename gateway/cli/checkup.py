@@ -1,4 +1,4 @@
-"""What ``edgemere doctor`` looks at in a mesh that runs: its figures, certificates, clocks, versions, and who may come in.
+"""What ``edgemere doctor`` looks at in a mesh that runs: its figures, clocks, versions, and who may come in.
 
 Reads what each process tells at ``/metrics``: under a supervisor from the addresses in ``targets.json`` of the data folder, else
 from the server alone, which in the embedded mesh tells of everything.
@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import socket
-import ssl
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -26,7 +24,6 @@ TIMEOUT_S = 5.0
 LAG_S = 60.0
 SKEW_S = 2.0
 DEEP = 10_000
-EXPIRES_DAYS = 21
 LISTS = "/edgemere/diml/dml/do/datarequest/list?limit=1"
 
 # {metric: [({label: value}, value)]}
@@ -43,7 +40,6 @@ def running(config: Any, server: Any) -> Iterator[Finding]:
     yield from _clocks(figures, server)
     yield from _room(figures)
     yield from _sources(figures)
-    yield from _certificates(config, server.url)
     yield from _strangers(server.url)
 
 
@@ -145,31 +141,6 @@ def _sources(figures: Figures) -> Iterator[Finding]:
         if value > 0.9:
             yield Finding("sources", "warn", f"{labels['source']} has {value:.0%} of its {labels['kind']} in use.",
                           f"edgemere do datasource reap --id {labels['source']} says what would go; or raise its capacity.")
-
-
-def _certificates(config: Any, url: str) -> Iterator[Finding]:
-    for what, address, scheme, port in (("server", url, "https", 443), ("broker", config.broker.uri, "amqps", 5671)):
-        parts = urlsplit(address)
-        if parts.scheme != scheme or not parts.hostname:
-            continue
-        where = f"{parts.hostname}:{parts.port or port}"
-        try:
-            days = _days_left(parts.hostname, parts.port or port)
-        except ssl.SSLCertVerificationError as error:
-            yield Finding("certificates", "fail", f"The certificate of the {what} at {where} is not trusted: {error.verify_message}.",
-                          "Renew it, or have its authority trusted here (SSL_CERT_FILE).")
-        except OSError as error:
-            yield Finding("certificates", "fail", f"The {what} at {where} does not speak TLS: {error}.", "Look at its listener and its log.")
-        else:
-            verdict = "ok" if days > EXPIRES_DAYS else "warn"
-            yield Finding("certificates", verdict, f"that of the {what} at {where} ends in {days:.0f} days", "" if verdict == "ok" else "Renew it.")
-
-
-def _days_left(host: str, port: int) -> float:
-    with socket.create_connection((host, port), timeout=TIMEOUT_S) as plain:
-        with ssl.create_default_context().wrap_socket(plain, server_hostname=host) as secure:
-            certificate: Any = secure.getpeercert()
-    return (ssl.cert_time_to_seconds(certificate["notAfter"]) - time.time()) / 86400
 
 
 def _strangers(url: str) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ import json
 import math
 import os
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -169,6 +170,16 @@ class Server:
             return Failure(UNREACHABLE, {
                 "code": "cli.connection_lost", "detail": f"The connection to {self.url} ended before the answer was whole.",
                 "next_step": "Whether it was done is not known: look before you try again.",
+            })
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return Failure(UNREACHABLE, {
+                "code": "cli.untrusted", "detail": f"The certificate of {self.url} is not trusted: {error.verify_message}",
+                "next_step": "Renew it, or have its authority trusted here (SSL_CERT_FILE).",
+            })
+        if isinstance(error, ssl.SSLError):
+            return Failure(UNREACHABLE, {
+                "code": "cli.no_tls", "detail": f"What answers at {self.url} does not speak TLS as it should ({error.reason or error}).",
+                "next_step": "Look at its listener, or try the address with http:// if it is inside a network of your own.",
             })
         return Failure(UNREACHABLE, {
             "code": "cli.unreachable", "detail": f"No server answers at {self.url} ({error.strerror or error}).",

@@ -9,14 +9,14 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from gateway.cli import checkup
+from gateway.cli import certificates, checkup
 from gateway.cli.exits import FAILED, OK, Failure
 from gateway.cli.findings import Finding
 from gateway.cli.perform import Options
@@ -26,11 +26,13 @@ NEEDED = ("nameko", "kombu", "eventlet", "werkzeug", "sqlalchemy", "alembic", "m
 LEAST_ROOM_BYTES = 256 * 1024 * 1024
 
 
-def examine(config: Any, options: Options) -> int:
-    """Print a line for each thing looked at; 1 when one of them fails."""
-    findings = []
-    for look in (_environment, _configuration, _data_folder, _broker, _database, _server):
-        findings += list(look(config, options))
+def examine(config: Any, options: Options, database_url: str) -> int:
+    """Print a line for each thing looked at; 1 when one of them fails.
+
+    ``database_url`` is how a service opens its PostgreSQL, with what is to be said of certificates; empty where it has a file.
+    """
+    findings = [*_environment(), *_configuration(config), *_data_folder(config), *_broker(config), *_database(database_url),
+                *_server(config, options)]
     if options.output == "json":
         print(json.dumps([asdict(finding) for finding in findings], indent=2, ensure_ascii=False))
     else:
@@ -42,7 +44,7 @@ def examine(config: Any, options: Options) -> int:
     return FAILED if any(finding.verdict == "fail" for finding in findings) else OK
 
 
-def _environment(config: Any, options: Options) -> Iterator[Finding]:
+def _environment() -> Iterator[Finding]:
     version = ".".join(map(str, sys.version_info[:3]))
     if sys.version_info >= (3, 11):
         yield Finding("python", "ok", f"{version} in {sys.prefix}")
@@ -60,11 +62,11 @@ def _environment(config: Any, options: Options) -> Iterator[Finding]:
         yield Finding("packages", "ok", f"nameko {metadata.version('nameko')} and the others are there")
 
 
-def _configuration(config: Any, options: Options) -> Iterator[Finding]:
+def _configuration(config: Any) -> Iterator[Finding]:
     yield Finding("settings", "ok", f"environment {config.environment}, port {config.web.port}, owner {config.owner.default}")
 
 
-def _data_folder(config: Any, options: Options) -> Iterator[Finding]:
+def _data_folder(config: Any) -> Iterator[Finding]:
     folder = Path(config.data_dir)
     nearest = next(path for path in (folder, *folder.parents) if path.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
@@ -78,25 +80,30 @@ def _data_folder(config: Any, options: Options) -> Iterator[Finding]:
         yield Finding("data folder", "ok", f"{folder}{there}, {bytes_text(room)} free")
 
 
-def _broker(config: Any, options: Options) -> Iterator[Finding]:
-    yield _knock("broker", config.broker.uri, 5672, "embedded", "EDGEMERE_AMQP_URI")
+def _broker(config: Any) -> Iterator[Finding]:
+    yield from _knock("broker", config.broker.uri, 5671 if config.broker.uri.startswith("amqps:") else 5672, "embedded", "EDGEMERE_AMQP_URI",
+                      lambda: certificates.of_broker(config.broker.uri, config.broker.tls))
 
 
-def _database(config: Any, options: Options) -> Iterator[Finding]:
-    yield _knock("database", config.database.url, 5432, "SQLite in the data folder", "EDGEMERE_DATABASE_URL")
+def _database(url: str) -> Iterator[Finding]:
+    yield from _knock("database", url, 5432, "SQLite in the data folder", "EDGEMERE_DATABASE_URL", lambda: certificates.of_database(url))
 
 
-def _knock(what: str, uri: str, port: int, otherwise: str, variable: str) -> Finding:
-    """Whether somebody listens where a server should be; the address is shown without its password."""
+def _knock(what: str, uri: str, port: int, otherwise: str, variable: str, certificate: Callable[[], Finding | None]) -> Iterator[Finding]:
+    """Whether somebody listens where a server should be, and who; the address is shown without its password."""
     parts = urlsplit(uri)
     if not uri or not parts.hostname:
-        return Finding(what, "ok", otherwise)
+        yield Finding(what, "ok", otherwise)
+        return
     where = f"{parts.hostname}:{parts.port or port}"
     try:
         socket.create_connection((parts.hostname, parts.port or port), timeout=3).close()
     except OSError as error:
-        return Finding(what, "fail", f"Nobody answers at {where}: {error.strerror or error}.", f"Start it, or correct {variable}.")
-    return Finding(what, "ok", f"somebody answers at {where}")
+        yield Finding(what, "fail", f"Nobody answers at {where}: {error.strerror or error}.", f"Start it, or correct {variable}.")
+        return
+    yield Finding(what, "ok", f"somebody answers at {where}")
+    if (found := certificate()) is not None:
+        yield found
 
 
 def _server(config: Any, options: Options) -> Iterator[Finding]:
@@ -106,11 +113,16 @@ def _server(config: Any, options: Options) -> Iterator[Finding]:
     except Failure as failure:
         if failure.code == "cli.unreachable":
             yield from _port(config, server.url)
+        elif failure.code.startswith("cli."):
+            # Somebody is there, and is not believed or does not answer as a server does.
+            yield Finding("server", "fail", str(failure.problem["detail"]), str(failure.problem.get("next_step") or "Look at what listens there."))
         else:
             # A server that is starting, or has lost a part, answers 503 with what it waits for.
             yield Finding("server", "fail", f"{server.url} is not ready: {_told(failure.problem)}", "Wait a moment, or read what it writes.")
         return
     yield Finding("server", "ok", f"{server.url} is ready{_parts(health)}")
+    if (certificate := certificates.of_server(server.url)) is not None:
+        yield certificate
     yield from checkup.running(config, server)
 
 

@@ -154,7 +154,10 @@ def _doctor(**given: Any) -> None:
     from gateway.cli import doctor
     from gateway.cli.tree import options_of
 
-    _exit(doctor.examine(_config(given), options_of(given)))
+    from shared.hosting.config import database_url
+
+    config = _config(given)
+    _exit(doctor.examine(config, options_of(given), database_url(config, "requests") if config.database.url else ""))
 
 
 def _completion(**given: Any) -> None:

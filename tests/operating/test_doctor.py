@@ -2,22 +2,28 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import socket
 import ssl
+import subprocess
+import sys
+import sysconfig
 import threading
 import time
 import tomllib
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 
 from shared.kernel.version import VERSION
 from tests.interface.rights.certificates import Authority
 from tests.support.ports import free_port
-from tests.support.servers import ROOT, EdgemereServer, run_edgemere
+from tests.support.servers import ROOT, EdgemereServer, project_environment, run_edgemere
 
 
 def _doctor(server, *options: str, url: str = "", **environment: str) -> tuple[int, dict[str, list[dict[str, str]]]]:
@@ -67,8 +73,11 @@ def _listening(answer: Callable[[socket.socket], None]) -> Iterator[int]:
                 connection, _ = listener.accept()
             except OSError:
                 return
-            with connection, suppress(OSError):
-                answer(connection)
+            threading.Thread(target=answered, args=(connection,), daemon=True).start()
+
+    def answered(connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            answer(connection)
 
     threading.Thread(target=serve, daemon=True).start()
     try:
@@ -76,6 +85,14 @@ def _listening(answer: Callable[[socket.socket], None]) -> Iterator[int]:
     finally:
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
+
+
+def _pump(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+    with suppress(OSError):
+        target.shutdown(socket.SHUT_RDWR)
 
 
 # What another process of the mesh could tell, and the finding that it leads to.
@@ -143,6 +160,79 @@ def test_doctor_looks_at_the_certificate_of_the_broker(sound_server, tmp_path):
             code, found = _doctor(sound_server, EDGEMERE_AMQP_URI=f"amqps://localhost:{port}//", **more)
             finding, = found["certificates"]
             assert finding["verdict"] == verdict and said in finding["said"] and finding["next_step"], finding
+            assert code == (1 if verdict == "fail" else 0)
+
+
+def test_doctor_says_that_a_server_is_there_whose_certificate_is_not_trusted(sound_server, tmp_path):
+    authority = Authority(tmp_path, "authority")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.issue("server"))
+
+    def lead_on(connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True) as secure, socket.create_connection(("127.0.0.1", sound_server.port)) as inner:
+            threading.Thread(target=_pump, args=(inner, secure), daemon=True).start()
+            _pump(secure, inner)
+
+    with _listening(lead_on) as proxy:
+        url = f"https://localhost:{proxy}"
+        code, found = _doctor(sound_server, url=url)
+        finding, = found["server"]
+        assert code == 1 and finding["verdict"] == "fail", found
+        assert finding["said"] == f"The certificate of {url} is not trusted: unable to get local issuer certificate"
+        assert "SSL_CERT_FILE" in finding["next_step"] and "port" not in found
+        asked = run_edgemere("do", "datarequest", "list", "--url", url)
+        assert asked.returncode == 6 and f"The certificate of {url} is not trusted" in asked.stderr and "SSL_CERT_FILE" in asked.stderr
+        code, found = _doctor(sound_server, url=url, SSL_CERT_FILE=str(authority.ca))
+        assert code == 0 and "is ready" in found["server"][0]["said"]
+        assert "that of the server at localhost" in found["certificates"][0]["said"] and "ends in" in found["certificates"][0]["said"]
+
+
+def test_doctor_says_which_part_of_a_mesh_is_not_ready(production_mesh):
+    mesh = production_mesh()
+    mesh_is = {"EDGEMERE_AMQP_URI": mesh.amqp_uri, "EDGEMERE_DATABASE_URL": mesh.database_url}
+    end = time.monotonic() + 30
+    while (told := _doctor(mesh, **mesh_is))[0]:
+        # What it reads of queues is some seconds old.
+        assert time.monotonic() < end, [finding for what in told[1].values() for finding in what if finding["verdict"] != "ok"]
+    assert told[1]["server"][0]["verdict"] == "ok"
+    pid, = mesh.pids("catalog")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        end = time.monotonic() + 30
+        # A readiness that was asked for a moment ago holds for a second.
+        while not (told := _doctor(mesh, **mesh_is))[0]:
+            assert time.monotonic() < end
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    finding, = told[1]["server"]
+    assert told[0] == 1 and finding["verdict"] == "fail"
+    assert f"{mesh.url} is not ready: Not ready: catalog." in finding["said"], finding
+    assert finding["next_step"] == "Wait a moment, or read what it writes."
+
+
+def test_doctor_names_the_packages_that_are_missing(tmp_path):
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "env")], check=True)
+    packages = next((tmp_path / "env").glob("lib/python*/site-packages"))
+    for path in Path(sysconfig.get_path("purelib")).iterdir():
+        # All but these two, as after an installation that was broken off.
+        if not path.name.lower().replace("_", "-").startswith(("alembic", "google-re2")):
+            (packages / path.name).symlink_to(path)
+    done = subprocess.run([str(tmp_path / "env/bin/python"), "-m", "gateway", "doctor", "--url", f"http://127.0.0.1:{free_port()}", "--data",
+                           str(tmp_path / "data")], cwd=ROOT, env=project_environment(), capture_output=True, text=True, timeout=60)
+    line = next(line for line in done.stdout.splitlines() if line[6:14] == "packages")
+    assert done.returncode == 1 and line.split()[:2] == ["fail", "packages"] and line.endswith("Missing: alembic, google-re2."), done.stdout + done.stderr
+    assert "Next: Remove the folder .venv of the project and call ./edgemere again." in done.stdout
+
+
+def test_doctor_warns_where_the_data_folder_has_little_room(tmp_path):
+    # A file system of its own, that only this command sees.
+    done = subprocess.run(
+        ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", 'mount -t tmpfs -o size=64m small "$0" && exec "$@"', str(tmp_path),
+         sys.executable, "-m", "gateway", "doctor", "-o", "json", "--url", f"http://127.0.0.1:{free_port()}", "--data", str(tmp_path / "data")],
+        cwd=ROOT, env=project_environment(), capture_output=True, text=True, timeout=60)
+    finding, = (one for one in json.loads(done.stdout) if one["what"] == "data folder")
+    assert finding["verdict"] == "warn" and "data (made at the first start) has only 64.0 MiB left." in finding["said"], finding
+    assert finding["next_step"] == "Make room, or name another with --data."
 
 
 def test_doctor_says_what_is_not_there_before_anything_runs(tmp_path):

@@ -1,12 +1,14 @@
 """TLS to the broker and the database: real servers with certificates, and who is believed of them."""
 from __future__ import annotations
 
+import json
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from kombu import Connection
 from sqlalchemy import text
 
@@ -20,6 +22,7 @@ from tests.interface.rights.conftest import House, until
 from tests.support.ports import free_port
 from tests.support.postgres import PostgresServer
 from tests.support.rabbitmq import RabbitNode
+from tests.support.servers import run_edgemere
 
 
 class Servers:
@@ -122,3 +125,32 @@ def test_a_mesh_runs_over_both(servers, tmp_path):
         until(lambda: ada("events.list", event="datarequest.satisfied")["total"] == 1)
     finally:
         house.stop()
+
+
+def test_the_doctor_judges_the_certificates_by_the_settings_of_the_mesh(servers, tmp_path):
+    cert, key = servers.client
+    ours = {"ca": str(servers.authority.ca), "cert": str(cert), "private_key": str(key)}
+    theirs = {**ours, "ca": str(servers.others.ca)}
+    unnamed = servers.postgres.url.replace("127.0.0.1", "127.0.0.2")
+
+    def told(broker: dict[str, Any], database: dict[str, Any], url: str = servers.postgres.url) -> dict[str, dict[str, str]]:
+        (tmp_path / "mesh.yaml").write_text(yaml.safe_dump({"broker": {"uri": servers.uri, "tls": broker}, "database": {"url": url, "tls": database}}))
+        done = run_edgemere("doctor", "-o", "json", "--config", str(tmp_path / "mesh.yaml"), "--url", f"http://127.0.0.1:{free_port()}",
+                            "--data", str(tmp_path / "data"), EDGEMERE_PORT=str(free_port()))
+        found = [one for one in json.loads(done.stdout) if one["what"] == "certificates"]
+        assert done.returncode == (1 if any(one["verdict"] == "fail" for one in found) else 0), done.stdout
+        assert all(one["next_step"] for one in found if one["verdict"] != "ok")
+        return {what: one for what in ("broker", "database") for one in found if f"the {what}" in one["said"].casefold()}
+
+    found = told(ours, {"ca": ours["ca"]})
+    assert [found[what]["said"].endswith("ends in 1 days") for what in ("broker", "database")] == [True, True], found
+    found = told(theirs, {"ca": theirs["ca"]})
+    for what in ("broker", "database"):
+        assert (found[what]["verdict"], found[what]["said"].partition(" at ")[0]) == ("fail", f"The certificate of the {what}"), found
+        assert "is not trusted: " in found[what]["said"] and f"{what}.tls.ca" in found[what]["next_step"]
+    found = told({"ca": ours["ca"]}, {"ca": ours["ca"]}, unnamed)
+    assert "does not take our certificate" in found["broker"]["said"] and "broker.tls.cert" in found["broker"]["next_step"]
+    assert "IP address mismatch" in found["database"]["said"], found
+    found = told({**ours, "verify": False}, {"required": True, "verify": False})
+    assert {found[what]["verdict"] for what in found} == {"warn"} and "is not verified" in found["database"]["said"]
+    assert told({**ours, "ca": str(tmp_path / "none.pem")}, {})["broker"]["said"].startswith("The files with certificates for the broker cannot be used")
