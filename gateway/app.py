@@ -129,17 +129,21 @@ class App:
             answer = refusal(unexpected(request_id), path, request_id)
         name = row.name if row else (path if path in self._pages else "other")
         self._metrics.count(name, answer.status, time.perf_counter() - began, code)
-        self._keep_record(environ, answer.status, code or "ok")
+        self._keep_record(row, environ, answer.status, code or "ok")
         answer.headers += self._doorkeeper.headers(environ)
         if self._doorkeeper.is_secure(environ):
             answer.headers.append(TLS_ALONE)
         return send(answer, environ, start_response, request_id)
 
-    def _keep_record(self, environ: dict[str, Any], status: int, outcome: str) -> None:
-        """Say in the audit log what a logged-in caller of a changing action was told."""
+    def _keep_record(self, row: Action | None, environ: dict[str, Any], status: int, outcome: str) -> None:
+        """Say in the audit log what a logged-in caller was told: of a change, of what he had no right to, and which bytes he was given."""
         context = environ.get("edgemere.context")
-        if context is not None and context.action:
-            self._doorkeeper.record.answered(context, status, outcome)
+        if row is None or context is None or not self._doorkeeper.required:
+            return
+        if row.changes or status == 403:
+            self._doorkeeper.record.answered(context.having(action=row.name), status, outcome)
+        elif "edgemere.given_out" in environ and status < 300:
+            self._doorkeeper.record.read(context.having(action=row.name), status, environ["edgemere.given_out"])
 
     def close(self) -> None:
         """The server stops: waiting calls answer with what is, streams end, sockets hear that they end."""
@@ -218,6 +222,7 @@ class App:
         found = content.open_content(place, environ, self._settings.socket_timeout_s)
         if found.body is None:
             return Answer(found.status, found.headers, b"")
+        environ["edgemere.given_out"] = [str(parameters[name]) for name in ("id", "data") if parameters.get(name)]
         may_read_on = self._may_read_on(row, parameters, context, environ["edgemere.caller"])
         return Answer(found.status, found.headers, content.WhileAllowed(found.body, may_read_on))
 

@@ -9,6 +9,7 @@ ROWS = {
     "Requests": [
         ("Requests a second, by action", "reqps", [("sum by (action) (rate(edgemere_http_requests_total[%s]))", "{{action}}")]),
         ("Errors a second, by code", "reqps", [("sum by (code) (rate(edgemere_action_errors_total[%s]))", "{{code}}")]),
+        ("Refused a second", "reqps", [("sum by (status) (rate(edgemere_http_requests_total{status=~\"401|403|429\"}[%s]))", "{{status}}")]),
         ("Answer time", "s", [
             ("histogram_quantile(0.5, sum by (le) (rate(edgemere_http_request_seconds_bucket[%s])))", "median"),
             ("histogram_quantile(0.95, sum by (le) (rate(edgemere_http_request_seconds_bucket[%s])))", "95 %"),

@@ -1,4 +1,5 @@
-"""What the gateway has to say for the audit log: answers to changing calls, and refused logins; sent on in batches, beside.
+"""What the gateway has to say for the audit log: answers to changing calls, what nobody had a right to, bytes that were given out, and
+refused logins; sent on in batches, beside.
 
 A call never waits for it. What a gateway holds when it is killed is lost: the answers of the last ``EVERY_S``, never a
 change, which is written with the change itself. While the service ``events`` is away up to ``HELD`` lines wait; of more,
@@ -10,6 +11,7 @@ import logging
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 from shared.kernel import clock
@@ -24,6 +26,8 @@ HELD = 20_000
 BATCH = 500
 REFUSALS_EVERY_S = 60.0
 REFUSALS_KEPT = 2000
+READ_EVERY_S = 60.0
+READERS_KEPT = 5000
 _PAUSES_S = (0.5, 1, 2, 5, 10)
 
 
@@ -35,6 +39,7 @@ class Record:
         self._lines: deque[dict[str, Any]] = deque()
         self._refused: dict[tuple[str, str], dict[str, Any]] = {}
         self._due: dict[tuple[str, str], float] = {}
+        self._read: dict[tuple[str, ...], float] = {}
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._closing = threading.Event()
@@ -45,11 +50,23 @@ class Record:
         """How many lines wait to be written."""
         return len(self._lines) + len(self._refused)
 
-    def answered(self, context: Context, status: int, outcome: str) -> None:
-        """A changing call was answered: ``outcome`` is ok, or the code of the error."""
+    def answered(self, context: Context, status: int, outcome: str, objects: Sequence[str] = ()) -> None:
+        """A call was answered: ``outcome`` is ok, or the code of the error; ``objects`` is what of."""
         self._add({"kind": "answered", "id": new_id("auditentry"), "time": clock.stamp(), "owner": context.owner,
                    "credential": context.credential, "address": context.address, "action": context.action, "outcome": outcome,
-                   "status": status, "correlation_id": context.correlation_id})
+                   "status": status, "correlation_id": context.correlation_id, "objects": list(objects)})
+
+    def read(self, context: Context, status: int, objects: Sequence[str]) -> None:
+        """Bytes of ``objects`` were given to a caller. Who reads them in many parts has one line a minute."""
+        place, now = (context.credential or context.owner, *objects), time.monotonic()
+        with self._lock:
+            if self._read.get(place, 0.0) > now:
+                return
+            if len(self._read) >= READERS_KEPT:
+                # Those whose minute is not over have another line then: rather one too many.
+                self._read.clear()
+            self._read[place] = now + READ_EVERY_S
+        self.answered(context, status, "ok", objects)
 
     def refused(self, address: str, code: str, request_id: str, key_id: str = "") -> None:
         """A credential was refused. Those of one minute, one address and one reason are one line, that says how many."""

@@ -68,15 +68,15 @@ class Calls:
         except Exception:
             log.exception("request %s for %s failed", request_id, row.name if row else "an event")
             found = self.refusal(unexpected(request_id), row, request_id)
-        if self._is_recorded(row):
+        if self._is_recorded(row, found[2]["status"]):
             context = context.having(action=row.name, correlation_id=request_id)
             self._doorkeeper.record.answered(context, found[2]["status"], "ok" if found[1] is None else found[1]["code"])
         self._metrics.count(f"socket {row.name}" if row else "socket other", found[2]["status"], time.perf_counter() - began,
                             (found[1] or {}).get("code", ""))
         return found
 
-    def _is_recorded(self, row: Action | None) -> bool:
-        return self._doorkeeper is not None and self._doorkeeper.required and row is not None and row.changes
+    def _is_recorded(self, row: Action | None, status: int = 0) -> bool:
+        return self._doorkeeper is not None and self._doorkeeper.required and row is not None and (row.changes or status == 403)
 
     @staticmethod
     def refusal(error: EdgemereError, row: Action | None = None, request_id: str = "") -> Answered:

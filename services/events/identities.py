@@ -161,7 +161,9 @@ def identify(uses: Uses, key_id: str, digest: str) -> dict[str, Any]:
     if row["state"] != keyring.ACTIVE or row["expires_at"] and row["expires_at"] <= now:
         raise Unauthenticated("key.expired", f"The key '{row['name']}' ended {row['expires_at']}.",
                               next_step="Make a new one, or log in again.")
-    before = clock.stamp_in(-keyring.NOTED_EVERY_S)
+    if keyring.is_idle(row, uses.config.auth.session_idle_s):
+        raise Unauthenticated("key.expired", "This login was not used for too long.", next_step="Log in again.")
+    before = clock.stamp_in(-keyring.noted_every_s(row, uses.config.auth.session_idle_s))
     if (row["last_used_at"] or "") < before:
         with uses.db.at_once() as connection:
             keyring.note_use(connection, key_id, now, before)
@@ -196,7 +198,7 @@ def close_session(uses: Uses) -> bool:
 def sweep(uses: Uses) -> None:
     """Mark keys whose time is over, and drop sessions that ended a day ago."""
     with uses.db.transaction() as uow:
-        keyring.end_old(uow, clock.stamp())
+        keyring.end_old(uow, clock.stamp(), clock.stamp_in(-uses.config.auth.session_idle_s))
         keyring.forget_sessions(uow, clock.stamp_in(-SESSION_KEPT_S))
 
 

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, and_, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from services.events.models import APIKEY, apikey_table
+from shared.kernel import clock
 from shared.lists import Lister
 from shared.storage.record import Row
 from shared.storage.unit_of_work import UnitOfWork
@@ -109,11 +110,22 @@ def note_use(connection: Connection, key_id: str, now: str, before: str) -> None
         table.c.id == key_id, or_(table.c.last_used_at.is_(None), table.c.last_used_at < before)).values(last_used_at=now))
 
 
-def end_old(uow: UnitOfWork, now: str) -> int:
-    """Mark the keys whose time is over; how many."""
+def is_idle(row: Row, idle_s: float) -> bool:
+    """Whether a session was left: nothing was asked with it for ``idle_s``, nor was it made since."""
+    return row["kind"] == SESSION and (row["last_used_at"] or row["created_at"]) <= clock.stamp_in(-idle_s)
+
+
+def noted_every_s(row: Row, idle_s: float) -> float:
+    """How old the last use that was noted may become: of a session, a small part of the time after which it ends."""
+    return min(NOTED_EVERY_S, idle_s / 20) if row["kind"] == SESSION else NOTED_EVERY_S
+
+
+def end_old(uow: UnitOfWork, now: str, idle_since: str) -> int:
+    """Mark the keys whose time is over, and the sessions that were not used since ``idle_since``; how many."""
     table = apikey_table
+    left = and_(table.c.kind == SESSION, func.coalesce(table.c.last_used_at, table.c.created_at) <= idle_since)
     return uow.connection.execute(update(table).where(
-        table.c.state == ACTIVE, table.c.expires_at <= now).values(state=EXPIRED, version=table.c.version + 1, updated_at=now)).rowcount
+        table.c.state == ACTIVE, or_(table.c.expires_at <= now, left)).values(state=EXPIRED, version=table.c.version + 1, updated_at=now)).rowcount
 
 
 def forget_sessions(uow: UnitOfWork, before: str) -> int:

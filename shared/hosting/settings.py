@@ -51,6 +51,7 @@ class Auth:
     mode: str = key(fields.String(validate=OneOf(["none", "required"])))
     cache_s: float = key(Seconds(0, 60))
     session_s: float = key(Seconds(60, 30 * 86400))
+    session_idle_s: float = key(Seconds(1, 30 * 86400))
     bootstrap_key_file: str = key(fields.String())
     bootstrap_owner: str = key(fields.String())
     jwt: Jwt

@@ -285,7 +285,7 @@ def an_audit_log_that_takes_nothing(ward: Ward) -> None:
         ward.signal("events", signal.SIGSTOP)
         flooding.start()
         try:
-            ward.fires_and_clears("the audit log takes nothing", ["EdgemereAuditLost"], mend)
+            ward.fires_and_clears("the audit log takes nothing", ["EdgemereAuditLost", "EdgemereRefusals"], mend)
         finally:
             over.set()
 

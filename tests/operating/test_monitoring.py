@@ -105,6 +105,7 @@ CASES: dict[str, list[tuple[str, str, str]]] = {
     "EdgemereSourceFull": [('edgemere_source_filled_ratio{source="scratch", kind="bytes"}', "0.9x30", "0.95x30")],
     "EdgemereRoom": [('edgemere_data_free_bytes{instance="a"}', "2000x30", "500x30"),
                      ('edgemere_data_least_room_bytes{instance="a"}', "1000x30", "1000x30")],
+    "EdgemereRefusals": [('edgemere_http_requests_total{status="401", action="do.identity.show"}', "0+30x30", "0+100x30")],
     "EdgemereAuditLost": [('edgemere_audit_lost_total{instance="a"}', "3x30", "0+1x30")],
     "EdgemereClockSkew": [('edgemere_clock_skew_seconds{service="events", instance="a"}', "-0.3x30", "-3x30")],
 }

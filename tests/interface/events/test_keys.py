@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from services.events import audit_trail, auditing, identities, keyring
@@ -129,6 +129,32 @@ def test_a_key_ends_by_itself_and_a_session_with_what_it_was_opened_with(uses, a
     assert identities.open_session(uses, 3600, until)["expires_at"] == until
     identities.sweep(uses)
     assert ask(identities.find, ANN, state="Expired")["total"] == 1
+
+
+def test_a_session_that_nobody_uses_ends_and_one_in_use_goes_on(uses, ask):
+    idle_s = uses.config.auth.session_idle_s
+    uses.context = ANN
+    used, left = identities.open_session(uses, 12 * 3600, None), identities.open_session(uses, 12 * 3600, None)
+    key = ask(identities.create, ANN, name="of-a-program")
+
+    def quiet_for(made: dict[str, Any], seconds: float) -> None:
+        with uses.db.transaction() as uow:
+            uow.connection.execute(update(apikey_table).where(apikey_table.c.id == made["id"]).values(
+                created_at=clock.stamp_in(-10 * 3600), last_used_at=clock.stamp_in(-seconds)))
+
+    for made in (used, key):
+        quiet_for(made, idle_s - 60)
+    quiet_for(left, idle_s + 1)
+    assert identify(uses, used["key"])["kind"] == "session"
+    with pytest.raises(Unauthenticated, match="key.expired.*not used"):
+        identify(uses, left["key"])
+    # The use was noted, so that its time begins anew.
+    assert ask(identities.show, ANN, id=used["id"])["last_used_at"] > clock.stamp_in(-60)
+    # A key is for programs that run once a month.
+    quiet_for(key, 40 * 86400)
+    identities.sweep(uses)
+    assert [ask(identities.show, ANN, id=made["id"])["state"] for made in (used, left, key)] == ["Active", "Expired", "Active"]
+    assert identify(uses, key["key"])["kind"] == "key"
 
 
 def test_the_bootstrap_key_is_taken_once_and_not_again_after_it_was_revoked(uses, ask):

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -122,6 +123,25 @@ def test_a_login_on_the_page_is_a_cookie_that_no_script_reads_and_no_other_site_
     ended.send("40")
     assert json.loads(heard(ended, "44")[2:])["data"]["code"] == "key.revoked"
     refused(server.ask(LIST, None, headers=session), "key.revoked")
+
+
+def test_each_login_on_the_page_is_a_session_of_its_own_and_one_that_was_brought_along_is_not_taken(server):
+    page = {"Origin": server.url, "Content-Type": "application/json"}
+    made = server.make_key("for-several-logins")
+
+    def log_in(**more: str) -> str:
+        answer = server.ask("/web/session", None, "POST", json={"credential": made["key"]}, headers={**page, **more})
+        return answer.headers["Set-Cookie"].partition(";")[0]
+
+    first = log_in()
+    # Somebody who gave the browser a session of his own, to use it once its user has logged in.
+    brought = log_in(Cookie=first)
+    sessions = [cookie.partition("=")[2] for cookie in (first, brought, log_in(), log_in())]
+    assert len(set(sessions)) == 4 and len({session[31:] for session in sessions}) == 4
+    # 256 bits of which nobody chose one: 52 characters of base 32.
+    assert all(re.fullmatch("edk_[0-9A-Z]{26}_[a-z2-7]{52}", session) for session in sessions)
+    ours = server.ask(f"{DO}/apikey/list", params={"kind": "session", "state": "Active", "limit": 1000}).json()["items"]
+    assert {f"akey_{session[4:30]}" for session in sessions} <= {one["id"] for one in ours}
 
 
 def test_behind_a_proxy_with_tls_the_cookie_is_for_tls_alone(server):

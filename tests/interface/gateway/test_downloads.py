@@ -68,6 +68,25 @@ def test_a_download_ends_when_its_instance_is_taken_away(server, large):
     assert broke and count < SIZE / 2
 
 
+def test_whoever_was_given_bytes_is_in_the_audit_log_once_a_minute(server, large):
+    made = server.make_key("of-one-who-reads", owner="noted", roles=["DataScientist"])
+    instance, download = began(server, made["key"], "to-be-noted", large)
+    download.close()
+    for part in ("bytes=0-9", "bytes=10-19"):
+        assert server.ask(f"{DO}/datainstance/content", made["key"], params={"id": instance}, headers={"Range": part}).status_code == 206
+    assert server.ask(f"{DO}/datainstance/content", made["key"], method="HEAD", params={"id": instance}).status_code == 200
+    assert server.ask(f"{DO}/datainstance/show", made["key"], params={"id": instance}).status_code == 200
+
+    def reads() -> list[dict]:
+        return [line for line in server.audit(owner="noted") if line["action"] == "do.datainstance.content"]
+
+    eventually(reads, bool)
+    server.ask(f"{DO}/datainstance/destroy", made["key"], "POST", json={"attr1": instance})
+    eventually(lambda: [line for line in server.audit(owner="noted") if line["action"] == "do.datainstance.destroy"], bool)
+    line, = reads()
+    assert (line["objects"], line["status"], line["credential"]) == ([instance], 200, made["id"])
+
+
 def test_a_call_that_waits_ends_with_the_key_of_its_caller(server):
     made = server.make_key("of-one-who-waits", owner="waiter", roles=["DataScientist"])
     answers = []

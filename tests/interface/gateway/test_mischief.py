@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from tests.interface.gateway.locked import CREATE, DO, LIST, WHO, eventually
+from tests.interface.gateway.locked import CREATE, DO, LIST, WHO, connected, eventually, heard
 
 pytestmark = pytest.mark.usefixtures("its_own_address")
 
@@ -28,6 +28,14 @@ def test_the_audit_log_says_who_changed_what_from_where_and_what_he_was_told(ser
     assert by_call["audited-call", "answered"]["status"] == 201
     assert by_call["audited-mistake", "answered"]["outcome"] == "parameter.unknown"
     assert not [line for line in lines if line["correlation_id"] == "audited-question"]
+    # What he has no right to is written, though it would change nothing: on each door.
+    server.ask(f"{DO}/audit/list", made["key"], headers={"X-Request-Id": "audited-beyond"})
+    sock = connected(server, header=[f"Authorization: Bearer {made['key']}"])
+    sock.send('420["do.audit.list",{},{"request_id":"audited-beyond-2"}]')
+    assert '"status":403' in heard(sock, "430")
+    beyond = eventually(lambda: [line for line in server.audit(owner="ann") if line["correlation_id"].startswith("audited-beyond")],
+                        lambda found: len(found) == 2)
+    assert {(line["action"], line["status"], line["outcome"]) for line in beyond} == {("do.audit.list", 403, "denied")}
     attempt = eventually(lambda: server.audit(kind="refused", address=its_own_address), bool)
     assert {(line["outcome"], line["credential"]) for line in attempt} == {("key.wrong", made["id"])}
     assert server.ask(f"{DO}/audit/verify").json()["intact"]

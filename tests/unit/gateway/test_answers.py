@@ -192,6 +192,8 @@ def test_every_answer_has_its_security_headers(world, path):
     answer = world.ask(path)
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
+    kind = answer.headers["Content-Type"]
+    assert kind.startswith(("application/json", "application/problem+json")) or kind.startswith("text/") and "charset=utf-8" in kind, kind
 
 
 def test_answers_of_the_api_are_not_stored(world):

@@ -89,6 +89,16 @@ def test_all_bytes_come_through(origin):
     assert dict(found.headers)["ETag"] == '"v1"' and dict(found.headers)["Content-Type"] == "text/csv"
 
 
+@pytest.mark.parametrize(("name", "kind"), [("a.svg", "image/svg+xml"), ("a.html", "text/html"), ("a.xhtml", "application/xhtml+xml"),
+                                            ("a.js", "text/javascript"), ("a.xml", "application/xml")])
+def test_what_a_browser_could_run_is_a_download_in_a_sandbox(origin, name, kind):
+    for method in ("GET", "HEAD"):
+        headers = dict(get({**place(origin), "name": name, "media_type": kind}, method).headers)
+        assert headers["Content-Disposition"] == f'attachment; filename="{name}"'
+        assert headers["Content-Security-Policy"] == "sandbox; default-src 'none'"
+    assert dict(get({**place(origin), "name": name, "media_type": kind}, range="bytes=0-9").headers)["Content-Security-Policy"].startswith("sandbox")
+
+
 def test_a_range_comes_from_a_server_without_ranges(origin):
     found = get(place(origin), range="bytes=300-399")
     assert (found.status, b"".join(found.body)) == (206, DATA[300:400])
