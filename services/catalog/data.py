@@ -148,11 +148,12 @@ def relocate(uses: Uses, data: str, source: str, path: str) -> dict[str, Any]:
 
 
 def relocate_all(uses: Uses, moves: Sequence[Mapping[str, Any]], holder: str) -> dict[str, Any]:
-    """Relocate what ``holder`` has moved: ``[{"data", "source", "path", "checksum"?, "fingerprint"?}]``, in one transaction.
+    """Relocate what ``holder`` has moved: ``[{"data", "source", "path", "checksum"?, "fingerprint"?, "modified_at"?}]``, in one transaction.
 
-    ``fingerprint`` is what a scan of the target will find, so that it finds nothing changed. Answers ``{"refused": {data: error}}``:
-    each that is not there any more (``data.not_found``), whose place is taken (``data.path_taken``), or on which others stand
-    (``data.in_use``). The holder's claims on readers where the data was are given back. Repeating the call changes nothing.
+    ``fingerprint`` is what a scan of the target will find, so that it finds nothing changed; ``modified_at`` its time there, which a
+    store sets itself. Answers ``{"refused": {data: error}}``: each that is not there any more (``data.not_found``), whose place is taken
+    (``data.path_taken``), or on which others stand (``data.in_use``). The holder's claims on readers where the data was are given
+    back. Repeating the call changes nothing.
 
     From then on scans leave both places of each as they are, until ``passages.end`` is called for it.
     """
@@ -179,7 +180,7 @@ def relocate_all(uses: Uses, moves: Sequence[Mapping[str, Any]], holder: str) ->
                        "path": move["path"], "place": places[row["id"]], "name": rules.name_of(move["path"]),
                        "uri": uri_of(target, move["path"]), "fingerprint": move.get("fingerprint"),
                        "owner": target["owner"], "access_rule": _rule_at(uow, target, row, move["path"]),
-                       **({"checksum": move["checksum"]} if move.get("checksum") else {})}
+                       **{name: move[name] for name in ("checksum", "modified_at") if move.get(name)}}
                 uow.change(DATA, [row], new)
                 under_way[row["id"]] = [(row["source_id"], row["place"]), (target["id"], new["place"])]
                 repository.count_more(uow, row["source_id"], -1, -(row["size"] or 0))

@@ -40,7 +40,7 @@ class ByteServer:
 
     def ticket(self, source: Mapping[str, Any], path: str, entry: Mapping[str, Any]) -> dict[str, Any]:
         """Where to read one file: ``{url, size, media_type, name, checksum, etag}``; of a folder that is one Data, its archive."""
-        packed = entry["media_type"] == FOLDER and source["adaptor"] == "file"
+        packed = entry["media_type"] == FOLDER and source["adaptor"] in ("file", "fsspec")
         claim = orjson.dumps({"a": source["adaptor"], "p": source["parameters"], "f": path, "d": packed, "t": int(time.time()) + TICKET_S})
         token = base64.urlsafe_b64encode(self._sign(claim) + claim).decode()
         seen = [entry.get("checksum"), entry.get("size"), entry.get("modified_at"), entry["instance_id"], entry["data_id"]]
@@ -101,7 +101,8 @@ class ByteServer:
         if wanted["a"] in NEAR:
             source = open_source(wanted["a"], wanted["p"], self._policy)
             return (_PackedFolder if wanted["d"] else _NearItem)(source, wanted["f"])
-        return FarItem(self._movers, {"adaptor": wanted["a"], "parameters": wanted["p"]}, wanted["f"], self._policy.as_json())
+        return FarItem(self._movers, {"adaptor": wanted["a"], "parameters": wanted["p"]}, wanted["f"], self._policy.as_json(),
+                       packed=wanted["d"])
 
 
 class _NearItem:
@@ -129,7 +130,7 @@ class _PackedFolder:
     def __init__(self, source: Any, path: str) -> None:
         self._source = source
         try:
-            self._archive = FolderArchive(source.root, path)
+            self._archive = FolderArchive(source, path)
         except BaseException:
             source.close()
             raise

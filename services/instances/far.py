@@ -22,8 +22,9 @@ CHUNK = 256 * 1024
 class FarItem:
     """One item that a mover has opened; ``size`` in bytes, or None. Read it once, or close it."""
 
-    def __init__(self, pool: Any, source: Mapping[str, Any], path: str, policy: Mapping[str, Any]) -> None:
-        """
+    def __init__(self, pool: Any, source: Mapping[str, Any], path: str, policy: Mapping[str, Any], packed: bool = False) -> None:
+        """With ``packed`` the archive of a folder that is one Data.
+
         Raises:
             EdgemereError: what the mover says; ``deadline_exceeded`` when it says nothing.
         """
@@ -35,7 +36,7 @@ class FarItem:
         self._listener.listen(1)
         self._listener.settimeout(OPEN_S)
         self._job = pool.submit({"op": "read", "to": token, "policy": policy,
-                                 "items": [{"key": "read", "source": dict(source), "path": path}]}, on_message=self._heard.put)
+                                 "items": [{"key": "read", "source": dict(source), "path": path, "packed": packed}]}, on_message=self._heard.put)
         try:
             self.size: int | None = self._opened()["size"]
         except BaseException:

@@ -43,7 +43,7 @@ def advance(uses: Uses, request: str, entries: Sequence[Row], sources: Mapping[s
 def _switch(uses: Uses, request: str, copied: Sequence[Row]) -> dict[str, dict[str, Any]]:
     """Ask the catalogue to say that the data is at its target: what it refused, by data."""
     moves = [{"data": row["data_id"], "source": row["target_id"], "path": row["target_path"], "checksum": row["checksum"],
-              "fingerprint": (row["seen"] or {}).get("fingerprint")} for row in copied]
+              **{name: (row["seen"] or {}).get(name) for name in ("fingerprint", "modified_at")}} for row in copied]
     answer = uses.mesh.call("catalog", "relocate_all", moves=moves, holder=request, timeout_s=30)
     return {data: {**error, "retryable": bool(error.get("retryable"))} for data, error in answer["refused"].items()}
 

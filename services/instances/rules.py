@@ -131,7 +131,7 @@ def ready_values(result: Mapping[str, Any]) -> dict[str, Any]:
 def copied_values(result: Mapping[str, Any]) -> dict[str, Any]:
     """What the good copy of a move says about its entry, which is not ready before the catalogue says so."""
     return {**ready_values(result), "state": "pending", "step": "copied", "tries": 0,
-            "seen": {"stat": result["seen"], "fingerprint": result["fingerprint"]}}
+            "seen": {"stat": result["seen"], "fingerprint": result["fingerprint"], "modified_at": result["modified_at"]}}
 
 
 def mounted_values(entry: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, Any]:

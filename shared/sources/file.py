@@ -19,6 +19,7 @@ Links, devices, sockets and pipes are passed over and named; so is what cannot b
 from __future__ import annotations
 
 import functools
+import hashlib
 import io
 import os
 import shutil
@@ -30,9 +31,9 @@ from shared.kernel.errors import Conflict, EdgemereError, Invalid
 from shared.sources.beneath import Root, source_error
 from shared.sources.documents import BadDocument, rows_of
 from shared.sources.file_walk import Walk, meets, stamp_of_ns
-from shared.sources.folders import files_of, weight_of
+from shared.sources.folders import FolderFile, files_of, is_folder_error, weight_of
 from shared.sources.listing import SUFFIXES, Described, bad_listing, gather, load_file, load_value
-from shared.sources.paths import file_uri, openable, quoted, to_bytes
+from shared.sources.paths import OWN_PREFIX, file_uri, openable, quoted, to_bytes
 from shared.sources.own_files import own_files
 from shared.sources.port import Entry, Problem, SourcePolicy, Stat
 from shared.sources.registry import bad_parameters, optional, texts
@@ -115,6 +116,13 @@ class FileSource:
         """Whether a folder at this path would be one item."""
         return self._folders is not None and self._folders(path, path.rpartition("/")[2]) or self._has_listing and path in self._listed_folders
 
+    def folder_files(self, path: str) -> list[FolderFile]:
+        """The files below a folder, in the order of the manifest. Raises as ``stat``."""
+        try:
+            return [FolderFile(inside, stat_of(found), found.st_mode & 0o777) for inside, found in files_of(self.root, to_bytes(path))]
+        except OSError as error:
+            raise source_error(error, path) from None
+
     def _is_directory(self, path: str) -> bool:
         parent, _, name = to_bytes(path).rpartition(b"/")
         try:
@@ -140,8 +148,7 @@ class FileSource:
 
     def open(self, path: str, offset: int = 0) -> BinaryIO:
         if self.is_folder(path):
-            raise Conflict("source.is_folder", f"'{path}' is a folder that is one data; it has no bytes of its own.",
-                           next_step="Copy or mount it and open the files in it, or read its archive: edgemere do datainstance content.")
+            raise is_folder_error(path)
         fd, found = self.root.open_file(path)
         stream = OpenFile(fd, "rb", closefd=True)
         stream.stat = stat_of(found)
@@ -167,13 +174,15 @@ class FileSource:
         """
         native = to_bytes(path)
         parent, _, name = native.rpartition(b"/")
-        if self.is_folder(path):
-            return self._delete_folder(path, native, seen)
+        if self.keeps_folder(path):
+            self._finish_leaving(path, native, seen)
+            if self.is_folder(path):
+                return self._delete_folder(path, native, seen)
         try:
             folder = self.root.folder(parent)
             found = os.stat(name, dir_fd=folder.fd, follow_symlinks=False)
             if not modes.S_ISREG(found.st_mode) or (seen.size, seen.modified_ns) != (found.st_size, found.st_mtime_ns):
-                raise Conflict("source.changed", f"'{path}' changed after it was moved and was not deleted.", next_step="Scan the source again.")
+                raise _not_deleted(path)
             os.unlink(name, dir_fd=folder.fd)
             os.fsync(folder.fd)
         except FileNotFoundError:
@@ -183,18 +192,39 @@ class FileSource:
         return True
 
     def _delete_folder(self, path: str, native: bytes, seen: Stat) -> bool:
+        """Take a folder off its path as it was seen, in one step, and then delete it: no half of it is ever seen as data."""
         parent, _, name = native.rpartition(b"/")
+        leaving = leaving_name(native, seen)
         if _stat_of_folder(self.root, native, path).etag != seen.etag:
-            raise Conflict("source.changed", f"'{path}' changed after it was moved and was not deleted.", next_step="Scan the source again.")
+            raise _not_deleted(path)
         try:
             folder = self.root.folder(parent)
-            shutil.rmtree(name, dir_fd=folder.fd)
+            os.rename(name, leaving, src_dir_fd=folder.fd, dst_dir_fd=folder.fd)
+            self.root.forget_all()
+            folder = self.root.folder(parent)
+            if _stat_of_folder(self.root, parent + b"/" + leaving if parent else leaving, path).etag != seen.etag:
+                os.rename(leaving, name, src_dir_fd=folder.fd, dst_dir_fd=folder.fd)
+                raise _not_deleted(path)
             os.fsync(folder.fd)
         except OSError as error:
             raise source_error(error, path) from None
         finally:
             self.root.forget_all()
+        self._finish_leaving(path, native, seen)
         return True
+
+    def _finish_leaving(self, path: str, native: bytes, seen: Stat) -> None:
+        """Delete what was taken off its path, also by a call that did not live to do it."""
+        try:
+            folder = self.root.folder(native.rpartition(b"/")[0])
+            shutil.rmtree(leaving_name(native, seen), dir_fd=folder.fd)
+            os.fsync(folder.fd)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise source_error(error, path) from None
+        finally:
+            self.root.forget_all()
 
     def fingerprint(self, path: str) -> str | None:
         """What a scan that finds this file now would say of it; None where it would pass it over."""
@@ -244,6 +274,15 @@ class FileSource:
             finally:
                 os.close(fd)
         return listed, own
+
+
+def leaving_name(native: bytes, seen: Stat) -> bytes:
+    """The name of a folder that is being deleted; a later call with the same words finds it."""
+    return OWN_PREFIX.encode() + hashlib.blake2b(native + b"\0" + str(seen.etag).encode(), digest_size=12).hexdigest().encode() + b".leaving"
+
+
+def _not_deleted(path: str) -> Conflict:
+    return Conflict("source.changed", f"'{path}' changed after it was moved and was not deleted.", next_step="Scan the source again.")
 
 
 @functools.lru_cache(maxsize=256)

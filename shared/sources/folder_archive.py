@@ -6,37 +6,34 @@ lie below the folder's own name. Nothing of it is stored.
 from __future__ import annotations
 
 import io
-import os
 import tarfile
 from bisect import bisect_right
 from collections.abc import Iterator
 from itertools import accumulate
 from typing import Any
 
+from shared.kernel import clock
 from shared.kernel.errors import Conflict
-from shared.sources.beneath import Root, source_error
-from shared.sources.folders import files_of
-from shared.sources.paths import from_bytes, to_bytes
+from shared.sources.beneath import source_error
+from shared.sources.folders import FolderFile
+from shared.sources.paths import to_bytes
+from shared.sources.port import Stat
 
 MEDIA_TYPE, SUFFIX = "application/x-tar", ".tar"
 
 
 class FolderArchive(io.RawIOBase):
-    """The archive of the folder at ``path`` of a root; ``size`` is that of the whole, in bytes. Lists the folder once."""
+    """The archive of the folder at ``path`` of a source; ``size`` is that of the whole, in bytes. Lists the folder once."""
 
-    def __init__(self, root: Root, path: str) -> None:
+    def __init__(self, source: Any, path: str) -> None:
         """
         Raises:
             EdgemereError: ``source.vanished``, ``source.unreadable``.
         """
-        self._root, self._path = root, path
-        native = to_bytes(path)
-        self._top = native.rpartition(b"/")[2]
-        try:
-            self._files = files_of(root, native)
-        except OSError as error:
-            raise source_error(error, path) from None
-        lengths = [len(self._header(inside, found)) + _padded(found.st_size) for inside, found in self._files]
+        self._source, self._path = source, path
+        self._top = to_bytes(path).rpartition(b"/")[2]
+        self._files: list[FolderFile] = source.folder_files(path)
+        lengths = [len(self._header(file)) + _padded(file.stat.size or 0) for file in self._files]
         self._starts = list(accumulate(lengths, initial=0))
         end = self._starts[-1] + 2 * tarfile.BLOCKSIZE
         self.size = end + -end % tarfile.RECORDSIZE
@@ -72,29 +69,28 @@ class FolderArchive(io.RawIOBase):
             self._pieces.close()
         super().close()
 
-    def _header(self, inside: bytes, found: os.stat_result) -> bytes:
-        member = tarfile.TarInfo((self._top + b"/" + inside).decode("utf-8", "surrogateescape"))
-        member.size, member.mtime, member.mode = found.st_size, int(found.st_mtime), found.st_mode & 0o777
+    def _header(self, file: FolderFile) -> bytes:
+        member = tarfile.TarInfo((self._top + b"/" + file.inside).decode("utf-8", "surrogateescape"))
+        member.size, member.mtime, member.mode = file.stat.size or 0, _seconds(file.stat), file.mode
         return member.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
 
     def _from(self, offset: int) -> Iterator[bytes]:
         first = bisect_right(self._starts, offset) - 1
         skip = offset - self._starts[first]
-        for inside, found in self._files[first:]:
-            header = self._header(inside, found)
+        for file in self._files[first:]:
+            header = self._header(file)
             yield header[skip:]
-            yield from self._content(inside, found, max(0, skip - len(header)))
+            yield from self._content(file, max(0, skip - len(header)))
             skip = 0
         yield bytes(self.size - self._starts[-1] - skip)
 
-    def _content(self, inside: bytes, known: os.stat_result, skip: int) -> Iterator[bytes]:
-        path = f"{self._path}/{from_bytes(inside)}"
-        fd, found = self._root.open_file(path)
-        with os.fdopen(fd, "rb", buffering=0) as stream:
-            if (found.st_size, found.st_mtime_ns) != (known.st_size, known.st_mtime_ns):
+    def _content(self, file: FolderFile, skip: int) -> Iterator[bytes]:
+        path, size = file.below(self._path), file.stat.size or 0
+        first = min(skip, size)
+        with self._source.open(path, first) as stream:
+            if not file.is_still(stream.stat):
                 raise _changed(path)
-            stream.seek(min(skip, known.st_size))
-            left = known.st_size - stream.tell()
+            left = size - first
             while left:
                 try:
                     piece = stream.read(min(left, 1 << 18))
@@ -104,7 +100,13 @@ class FolderArchive(io.RawIOBase):
                     raise _changed(path)
                 left -= len(piece)
                 yield piece
-        yield bytes(_padded(known.st_size) - max(known.st_size, skip))
+        yield bytes(_padded(size) - max(size, skip))
+
+
+def _seconds(stat: Stat) -> int:
+    if stat.modified_ns is not None:
+        return stat.modified_ns // 1_000_000_000
+    return int(clock.parse_time(stat.modified_at).timestamp()) if stat.modified_at else 0
 
 
 def _padded(size: int) -> int:

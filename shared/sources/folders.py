@@ -3,18 +3,47 @@
 The manifest has a line ``<sha256>  <path>`` for each regular file below it, in the order of the bytes of their paths, as
 ``sha256sum`` writes them; its sha256 is the checksum of the folder. Links, devices, empty folders and what begins with
 ``.edgemere-`` are no part of it. Everything is opened below the root, never through a link.
+
+A source with folders has, beside what the port says: ``keeps_folder(path)`` (whether a folder there would be one item),
+``is_folder(path)`` (whether one is), ``folder_files(path)`` (its files, whether it is one item or not).
 """
 from __future__ import annotations
 
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
+from shared.kernel.errors import Conflict
 from shared.sources.beneath import Root
-from shared.sources.paths import COPY_MARK, OWN_PREFIX
+from shared.sources.paths import COPY_MARK, OWN_PREFIX, from_bytes
+from shared.sources.port import Stat
 
 MEDIA_TYPE = "inode/directory"
 _OWN = OWN_PREFIX.encode()
+
+
+@dataclass(slots=True)
+class FolderFile:
+    """One file of a folder: its path in it, what its source says of it, and its rights."""
+
+    inside: bytes
+    stat: Stat
+    mode: int = 0o644
+
+    def below(self, folder: str) -> str:
+        """Its path in the source."""
+        return f"{folder}/{from_bytes(self.inside)}"
+
+    def is_still(self, now: Stat) -> bool:
+        """Whether it is what it was. A store says a time more exactly in lists than elsewhere, so where there is an ETag that decides."""
+        return now == self.stat if self.stat.etag is None else (now.size, now.etag) == (self.stat.size, self.stat.etag)
+
+
+def is_folder_error(path: str) -> Conflict:
+    """``source.is_folder``: it was to be opened as a file."""
+    return Conflict("source.is_folder", f"'{path}' is a folder that is one data; it has no bytes of its own.",
+                    next_step="Copy or mount it and open the files in it, or read its archive: edgemere do datainstance content.")
 
 
 def files_of(root: Root, native: bytes) -> list[tuple[bytes, os.stat_result]]:

@@ -20,7 +20,7 @@ object ``{"adaptor", "parameters"}`` itself::
     {"op": "unmount", "id", "mounts": folder, "items": [{"key", "mount_path"}]}
     {"op": "settle",  "id", "items": [{"key", "source", "path", "target", "target_path", "size"?, "seen"}]}
         after a copy with "moves": true, once the catalogue says that the data is at the target
-    {"op": "read",    "id", "to": name of a socket, "items": [one {"key", "source", "path"}]}      see reading.py
+    {"op": "read",    "id", "to": name of a socket, "items": [one {"key", "source", "path", "packed"?}]}      see reading.py
     {"op": "cancel", "id"}             within a second; nothing half-done stays
 
 ``key`` names one copy for ever: 1 to 200 of ``A-Z a-z 0-9 _ . : -`` (``<instance id>:<data id>`` will do). ``path`` and
@@ -31,7 +31,7 @@ Out of it, per job::
 
     {"id", "results": [result, …]}     every item exactly once, in batches of at most 500, in no promised order
         {"key", "ok": true, "uri", "path", "size", "checksum", "verified"}           verify, copy, restore
-            mount too, with "via": "link" | "read_through"; a copy that "moves" has {"fingerprint", "seen": Stat} as well
+            mount too, with "via": "link" | "read_through"; a copy that "moves" has {"fingerprint", "modified_at", "seen": Stat} as well
         {"key", "ok": true, "deleted": bool, "kept": {code, detail} | null}           settle
         {"key", "ok": true, "unmounted": bool}                                        unmount
         {"key", "ok": true, "trashed": bool, "foreign": bool}                         discard

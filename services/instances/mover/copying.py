@@ -12,12 +12,12 @@ from services.instances.mover.target import Spot, exists
 from services.instances.mover.work import Work
 from shared.hosting.worker_loop import Job
 from shared.kernel.errors import Conflict, EdgemereError
-from shared.sources.file import FileSource
 from shared.sources.port import Source, Stat
 
 LARGE = 1 << 20
 PASSING = ("source.unreadable", "source.unreachable", "source.throttled", "source.timeout", "target.throttled", "target.timeout")
-STORED = 4
+# Copies into a store at a time: small ones, of which each is one request that waits, and those that have several under way themselves.
+STORED_SMALL, STORED = 8, 4
 
 
 def copy(job: Job) -> None:
@@ -48,9 +48,10 @@ def copy(job: Job) -> None:
 
 
 def _is_folder(work: Work, item: Mapping[str, Any]) -> bool:
+    from services.instances.mover.folders import is_folder
+
     try:
-        source = work.place(item, "source")
-        return isinstance(source, FileSource) and source.is_folder(item["path"])
+        return is_folder(work, item)
     except Exception:
         return False  # What cannot be opened fails as whatever it was taken for.
 
@@ -68,8 +69,12 @@ def _store(work: Work, items: Sequence[Mapping[str, Any]]) -> None:
         return
     from services.instances.mover.store import copy_to_store
 
-    with ThreadPoolExecutor(STORED, thread_name_prefix="store") as pool:
-        list(pool.map(lambda item: work.attempt(item, lambda item: _one(work, item, copy_to_store)), items))
+    small = [item for item in items if isinstance(item.get("size"), int) and item["size"] < LARGE]
+    others = [item for item in items if not (isinstance(item.get("size"), int) and item["size"] < LARGE)]
+    for some, width in ((small, STORED_SMALL), (others, STORED)):
+        if some:
+            with ThreadPoolExecutor(width, thread_name_prefix="store") as pool:
+                list(pool.map(lambda item: work.attempt(item, lambda item: _one(work, item, copy_to_store)), some))
 
 
 def _one(work: Work, item: Mapping[str, Any], do: Callable[[Work, Mapping[str, Any]], None]) -> None:
@@ -116,7 +121,8 @@ def finish(work: Work, item: Mapping[str, Any], size: int, checksum: str, moved:
         # What the target's next scan will find, so that it finds nothing changed; and what may be deleted afterwards.
         seen = source_of(work, item).stat(item["path"])
         as_known(item, seen)
-        more |= {"fingerprint": target.fingerprint(item["target_path"]), "seen": asdict(seen)}
+        more |= {"fingerprint": target.fingerprint(item["target_path"]), "modified_at": target.stat(item["target_path"]).modified_at,
+                 "seen": asdict(seen)}
     work.ok(item, moved=moved, **target.locate(item["target_path"]), size=size, checksum=checksum, verified="checksum", **more)
 
 

@@ -2,13 +2,16 @@
 
 Its files are copied as any others are, by a job of their own from the one folder to the other, each under a key made of the
 folder's; so a later attempt goes on with the files that are there. The checksum of the whole is that of its manifest.
+Into an object store it goes without a temporary name: ``store_folders.py``.
 """
 from __future__ import annotations
 
 import hashlib
 import os
 import shutil
+import threading
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from services.instances.mover.copying import changed, finish, is_passing, unchanged
@@ -16,19 +19,21 @@ from services.instances.mover.looking import as_known, read, same_checksum, sour
 from services.instances.mover.target import Spot, exists, mark, mark_of, remove_empty, rename_new, sync_folders, target_error
 from services.instances.mover.work import Work
 from shared.kernel.errors import Conflict, Unavailable, from_payload
-from shared.sources.beneath import Folder, Root, source_error
+from shared.sources.beneath import Folder, Root
 from shared.sources.file import FileSource
-from shared.sources.folders import files_of, manifest_checksum
+from shared.sources.folders import FolderFile, files_of, manifest_checksum
 from shared.sources.paths import COPY_MARK, from_bytes, to_bytes
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 PIECE = 1 << 20
+# Files of a store are read beside each other: each waits for it most of the time.
+READERS = 8
 
 
 def is_folder(work: Work, item: Mapping[str, Any]) -> bool:
     """Whether the item's source holds a folder as one Data at its path."""
     source = work.place(item, "source")
-    return isinstance(source, FileSource) and source.is_folder(item["path"])
+    return hasattr(source, "is_folder") and source.is_folder(item["path"])
 
 
 def copy_folder(work: Work, item: Mapping[str, Any]) -> None:
@@ -37,15 +42,20 @@ def copy_folder(work: Work, item: Mapping[str, Any]) -> None:
     Raises:
         EdgemereError: nothing is left then, but for a part where the source did not answer and may again.
     """
+    from services.instances.mover.store_folders import copy_folder_to_store
+
     source, target = source_of(work, item), work.place(item, "target")
-    if not isinstance(target, FileSource):
+    if not hasattr(target, "keeps_folder"):
         raise Conflict("target.not_writable", f"'{item['path']}' is a folder that is one data; the target does not take those.",
-                       next_step="Name a folder of this machine as the target, leave or mount the data, or store its archive: "
+                       next_step="Name a folder of this machine or an object store as the target, leave or mount the data, or store its archive: "
                                  "edgemere do datainstance content.")
-    spot = Spot(target, item["key"], item["target_path"])
     if item.get("moves") and not target.keeps_folder(item["target_path"]):
         raise Conflict("target.not_writable", f"The target would not keep '{item['target_path']}' as one: its folders_as_data do not name it.",
                        next_step="Add it to parameters.folders_as_data of the target, or ask for a copy.")
+    if not isinstance(target, FileSource):
+        copy_folder_to_store(work, item, source, target)
+        return
+    spot = Spot(target, item["key"], item["target_path"])
     try:
         if (there := _already_there(work, item, spot)) is not None:
             finish(work, item, *there, 0)
@@ -55,7 +65,7 @@ def copy_folder(work: Work, item: Mapping[str, Any]) -> None:
             before = source.stat(item["path"])
             as_known(item, before)
             _part(spot, folder)
-            sums = _copy_files(work, item, source, spot)
+            sums = _copy_into_part(work, item, source, spot)
             unchanged(source, item["path"], before)
             checksum = manifest_checksum(sums.items())
             same_checksum(item, checksum)
@@ -70,25 +80,28 @@ def copy_folder(work: Work, item: Mapping[str, Any]) -> None:
     finish(work, item, before.size or 0, checksum, before.size or 0)
 
 
-def hash_folder(work: Work, item: Mapping[str, Any], root: Root, path: str) -> tuple[int, str]:
-    """Bytes and checksum of a folder, every file of it read. Raises ``source.unreadable`` and its like."""
-    sums, size = {}, 0
-    native = to_bytes(path)
-    try:
-        files = files_of(root, native)
-    except OSError as error:
-        raise source_error(error, path) from None
-    for inside, _ in files:
+def hash_folder(work: Work, item: Mapping[str, Any], place: Any, path: str) -> tuple[int, str]:
+    """Bytes and checksum of a folder of a source, every file of it read. Raises ``source.unreadable`` and its like."""
+    files: list[FolderFile] = place.folder_files(path)
+    lock, done = threading.Lock(), 0
+
+    def hashed(file: FolderFile) -> tuple[bytes, str]:
+        nonlocal done
         digest = hashlib.sha256()
-        fd, _ = root.open_file(f"{path}/{from_bytes(inside)}")
-        with os.fdopen(fd, "rb", buffering=0) as stream:
+        with place.open(file.below(path)) as stream:
             while piece := read(stream, PIECE, path):
                 digest.update(piece)
-                size += len(piece)
                 work.check()
-                work.progress(item["key"], size, item.get("size"), "verifying")
-        sums[inside] = "sha256:" + digest.hexdigest()
-    return size, manifest_checksum(sums.items())
+                with lock:
+                    done += len(piece)
+                work.progress(item["key"], done, item.get("size"), "verifying")
+        return file.inside, "sha256:" + digest.hexdigest()
+    if isinstance(place, FileSource):
+        sums = [hashed(file) for file in files]
+    else:
+        with ThreadPoolExecutor(READERS, thread_name_prefix="folder") as pool:
+            sums = list(pool.map(hashed, files))
+    return done, manifest_checksum(sums)
 
 
 def unmark_files(root: Root, path: str) -> None:
@@ -126,8 +139,8 @@ def _already_there(work: Work, item: Mapping[str, Any], spot: Spot) -> tuple[int
         return None
     if not ours:
         raise exists(spot.shown())
-    size, checksum = hash_folder(work, item, spot.root, item["target_path"])
-    if checksum != (item.get("checksum") or hash_folder(work, item, source_of(work, item).root, item["path"])[1]):
+    size, checksum = hash_folder(work, item, work.place(item, "target"), item["target_path"])
+    if checksum != (item.get("checksum") or hash_folder(work, item, source_of(work, item), item["path"])[1]):
         raise exists(spot.shown())
     remove_tree(spot.root, folder, spot.part)
     return size, checksum
@@ -146,24 +159,10 @@ def _part(spot: Spot, folder: Folder) -> None:
         os.close(fd)
 
 
-def _copy_files(work: Work, item: Mapping[str, Any], source: Any, spot: Spot) -> dict[bytes, str]:
+def _copy_into_part(work: Work, item: Mapping[str, Any], source: Any, spot: Spot) -> dict[bytes, str]:
     """Copy every file into the part; their checksums by path in it."""
-    native = to_bytes(item["path"])
-    files = files_of(source.root, native)
     part = spot.folder_path + b"/" + spot.part if spot.folder_path else spot.part
-    keys = {f"{item['key'][:150]}:{hashlib.blake2b(inside, digest_size=12).hexdigest()}": inside for inside, _ in files}
-    inner = _Inner(work, item, {
-        "s": _rootdir(source.root, native), "t": {**_rootdir(spot.root, part), "writable": True}})
-    sizes = {inside: found.st_size for inside, found in files}
-    paths = {key: from_bytes(inside) for key, inside in keys.items()}
-    results = inner.copied([{"key": key, "source": "s", "path": paths[key], "target": "t", "target_path": paths[key],
-                             "size": sizes[inside], "keeps_time": bool(item.get("moves"))} for key, inside in keys.items()])
-    for result in results:
-        if not result["ok"]:
-            raise from_payload(result["error"])
-    if len(results) != len(files):
-        raise Unavailable("source.unreadable", f"Not every file of '{item['path']}' was copied.", next_step="Try again.")
-    sums = {keys[result["key"]]: result["checksum"] for result in results}
+    sums = copy_files(work, item, source, source.folder_files(item["path"]), (_folder_at(spot.root, part, writable=True), ""))
     # What an earlier attempt brought and the source has no more, or what is no part of it.
     spot.root.forget_all()
     for inside, _ in files_of(spot.root, part):
@@ -172,24 +171,59 @@ def _copy_files(work: Work, item: Mapping[str, Any], source: Any, spot: Spot) ->
     return sums
 
 
-def _rootdir(root: Root, native: bytes) -> dict[str, Any]:
-    return {"rootdir": os.fsdecode(os.path.join(root.native, native))}
+def inner_key(key: str, inside: bytes) -> str:
+    """The key of a file of the folder with this key."""
+    return f"{key[:150]}:{hashlib.blake2b(inside, digest_size=12).hexdigest()}"
+
+
+def copy_files(work: Work, item: Mapping[str, Any], source: Any, files: Sequence[FolderFile], target: tuple[Mapping[str, Any], str]) -> dict[bytes, str]:
+    """Copy the files of a folder to ``target``, a place and what goes before their paths there; their checksums by path in the folder.
+
+    Raises:
+        EdgemereError: what the first that was not copied says.
+    """
+    place, before = target
+    if isinstance(source, FileSource):
+        inner = _Inner(work, item, {"s": _folder_at(source.root, to_bytes(item["path"])), "t": place})
+        origin = ""
+    else:
+        inner = _Inner(work, item, {"s": of_files(work.described(item, "source")), "t": place})
+        origin = item["path"] + "/"
+    keys = {inner_key(item["key"], file.inside): file for file in files}
+    results = inner.copied([{
+        "key": key, "source": "s", "path": origin + (path := from_bytes(file.inside)), "target": "t", "target_path": before + path,
+        "size": file.stat.size, "keeps_time": bool(item.get("moves"))} for key, file in keys.items()])
+    for result in results:
+        if not result["ok"]:
+            raise from_payload(result["error"])
+    if len(results) != len(files):
+        raise Unavailable("source.unreadable", f"Not every file of '{item['path']}' was copied.", next_step="Try again.")
+    return {keys[result["key"]].inside: result["checksum"] for result in results}
+
+
+def of_files(place: Mapping[str, Any]) -> dict[str, Any]:
+    """A place as that of each of its files: none of its folders is one data there."""
+    return {**place, "parameters": {**(place.get("parameters") or {}), "folders_as_data": []}}
+
+
+def _folder_at(root: Root, native: bytes, **more: Any) -> dict[str, Any]:
+    return {"adaptor": "file", "parameters": {"rootdir": os.fsdecode(os.path.join(root.native, native)), **more}}
 
 
 class _Inner:
-    """The job that copies the files of a folder, inside the job of the folder."""
+    """The job that copies the files of a folder, inside the job of the folder, whose limits hold for them."""
 
     def __init__(self, work: Work, item: Mapping[str, Any], places: Mapping[str, Mapping[str, Any]]) -> None:
         self._outer, self._item = work, item
+        self.outer = (work, item)
         self.id, self.elapsed_s = "", 0.0
-        self.body = {"id": "", "op": "copy", "policy": work.body.get("policy"), "verify": work.body.get("verify"),
-                     "sources": {name: {"adaptor": "file", "parameters": dict(given)} for name, given in places.items()}}
+        self.body = {"id": "", "op": "copy", "policy": work.body.get("policy"), "verify": work.body.get("verify"), "sources": dict(places)}
         self.results: list[dict[str, Any]] = []
         self._done = 0
 
     @property
     def cancelled(self) -> bool:
-        return self._outer.cancelled
+        return self._outer.cancelled or any(not result["ok"] for result in self.results)
 
     def copied(self, items: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Copy these files; their results."""

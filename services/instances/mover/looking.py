@@ -46,7 +46,7 @@ def look(work: Work, item: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
         found = source.stat(path)
         as_known(item, found)
         if checksum:
-            same_checksum(item, hash_folder(work, item, source.root, path)[1])
+            same_checksum(item, hash_folder(work, item, source, path)[1])
     elif not checksum and source.locate(path)["path"] is None and hasattr(source, "reachable"):
         found = source.reachable(path)
     else:

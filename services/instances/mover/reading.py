@@ -7,6 +7,7 @@ from typing import Any
 from services.instances.mover.looking import read, source_of
 from services.instances.mover.work import Work
 from shared.hosting.worker_loop import Job
+from shared.sources.folder_archive import FolderArchive
 
 CHUNK = 1 << 20
 TIMEOUT_S = 60
@@ -21,8 +22,8 @@ def read_out(job: Job) -> None:
     with Work(job) as work:
         item, = work.items()
         source, path = source_of(work, item), item["path"]
-        # A table has a size when it is exported; what was exported is what is sent.
-        exported: Any = source.open(path) if getattr(source, "exports", False) else None
+        # A table has a size when it is exported, a folder when it is packed; what was exported is what is sent.
+        exported: Any = FolderArchive(source, path) if item.get("packed") else source.open(path) if getattr(source, "exports", False) else None
         size = exported.size if exported is not None else source.stat(path).size
         job.send(opened={"size": size})
         with socket.socket(socket.AF_UNIX) as line:

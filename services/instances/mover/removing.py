@@ -112,7 +112,7 @@ def _restore(work: Work, item: Mapping[str, Any], spot: Spot) -> None:
     fd = os.open(spot.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder.fd)
     if stat.S_ISDIR(os.fstat(fd).st_mode):
         os.close(fd)
-        size, checksum = hash_folder(work, item, spot.root, item["target_path"])
+        size, checksum = hash_folder(work, item, work.place(item, "target"), item["target_path"])
         _restored(work, item, spot, size, checksum)
         return
     with os.fdopen(fd, "rb", buffering=0) as stream:

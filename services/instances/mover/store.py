@@ -13,19 +13,21 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from services.instances.mover.copying import changed, finish, is_passing, unchanged
+from services.instances.mover import store_folders
+from services.instances.mover.copying import changed, finish, is_passing, keeps_time, unchanged
+from services.instances.mover.folders import hash_folder
 from services.instances.mover.large import hash_stream
 from services.instances.mover.looking import as_known, read, same_checksum, source_of
 from services.instances.mover.target import exists
 from services.instances.mover.work import Work
 from shared.kernel.errors import Conflict, EdgemereError, NotFound, Unavailable
+from shared.sources.fsspec import MARK, MOVED
 from shared.sources.port import Source, Stat
 
 PART = 8 << 20
 WHOLE = 16 << 20
 UPLOADS = 4
 COPY_LIMIT = 5 << 30
-MARK, MOVED = "edgemere-key", "edgemere-moved"
 TRASH = ".edgemere-trash"
 
 
@@ -57,7 +59,8 @@ def copy_to_store(work: Work, item: Mapping[str, Any]) -> None:
 
 
 def _owner(item: Mapping[str, Any]) -> dict[str, str]:
-    return {MOVED if item.get("moves") else MARK: item["key"]}
+    # The files of a moved folder are told by their time; they are the target's own as well.
+    return {MOVED if keeps_time(item) else MARK: item["key"]}
 
 
 def _is_ours(item: Mapping[str, Any], metadata: Mapping[str, str]) -> bool:
@@ -278,7 +281,8 @@ def discard(work: Work, item: Mapping[str, Any], target: Any) -> None:
     try:
         _, metadata = target.head(path, "target")
     except NotFound:
-        work.ok(item, trashed=False, foreign=False)
+        trashed, foreign = store_folders.carry(item, target, path, f"{TRASH}/{item['key']}", _copied)
+        work.ok(item, trashed=trashed, foreign=foreign and not trashed)
         return
     if not _is_ours(item, metadata):
         work.ok(item, trashed=False, foreign=True)
@@ -297,10 +301,22 @@ def restore(work: Work, item: Mapping[str, Any], target: Any) -> None:
         try:
             target.head(trash, "target")
         except NotFound:
-            raise NotFound("target.trash_empty", f"There is nothing in the trash to restore '{path}' from.",
-                           next_step="Ask for the data again.") from None
+            _restore_folder(work, item, target)
+            return
         _copied(target, trash, path)
     checksum, size = _read(work, item, target, path)
+    same_checksum({**item, "path": path}, checksum)
+    work.ok(item, moved=size, **target.locate(path), size=size, checksum=checksum, verified="checksum")
+
+
+def _restore_folder(work: Work, item: Mapping[str, Any], target: Any) -> None:
+    path, trash = item["target_path"], f"{TRASH}/{item['key']}"
+    if store_folders.ours_below(item, target, path)[1]:
+        raise exists(path)
+    store_folders.carry(item, target, trash, path, _copied)
+    if not store_folders.ours_below(item, target, path)[0]:
+        raise NotFound("target.trash_empty", f"There is nothing in the trash to restore '{path}' from.", next_step="Ask for the data again.")
+    size, checksum = hash_folder(work, item, target, path)
     same_checksum({**item, "path": path}, checksum)
     work.ok(item, moved=size, **target.locate(path), size=size, checksum=checksum, verified="checksum")
 
@@ -314,7 +330,7 @@ def purge(work: Work, item: Mapping[str, Any], target: Any) -> None:
                 target.call("delete_object", path, "target")
                 purged = True
         except NotFound:
-            pass
+            purged = store_folders.remove(item, target, path) or purged
     folder, slash, _ = item["target_path"].rpartition("/")
     note = f"{folder}{slash}.edgemere-{hashlib.blake2b(item['key'].encode(), digest_size=12).hexdigest()}.upload"
     try:

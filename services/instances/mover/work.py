@@ -39,7 +39,9 @@ class Work:
         self._policy = SourcePolicy.from_json(job.body.get("policy"))
         self._places = job.body.get("sources") or {}
         self._share = float(job.body.get("share") or 1)
-        self.limited = any((place.get("parameters") or {}).get("limits") for place in self._places.values())
+        # Of a job inside that of another item: that work and item, whose places are limited for both.
+        self._outer: tuple[Work, Mapping[str, Any]] | None = getattr(job, "outer", None)
+        self.limited = self._outer[0].limited if self._outer else any((place.get("parameters") or {}).get("limits") for place in self._places.values())
         self.verifies_device = job.body.get("verify") == "device"
         self._open: dict[Any, Source | EdgemereError] = {}
         self._mounts: Root | None = None
@@ -121,6 +123,11 @@ class Work:
             raise found
         return found
 
+    def described(self, item: Mapping[str, Any], role: str) -> Mapping[str, Any]:
+        """What the job says of the place that ``item[role]`` names; ``place`` has opened it."""
+        given = item[role]
+        return self._places[given] if isinstance(given, str) else given
+
     def _gates(self, item: Mapping[str, Any]) -> list[Gate]:
         """The gates of the places that an item passes, always in the same order."""
         found: dict[str, Gate] = {}
@@ -135,8 +142,8 @@ class Work:
     @contextmanager
     def transfer(self, item: Mapping[str, Any]) -> Iterator[None]:
         """A place among the transfers that the item's source and target allow at a time. Raises Cancelled while it waits."""
-        if not self.limited:
-            yield
+        if not self.limited or self._outer:
+            yield  # What is inside another transfer has its place.
             return
         with ExitStack() as held:
             for gate in self._gates(item):
@@ -145,7 +152,9 @@ class Work:
 
     def pace(self, item: Mapping[str, Any], count: int) -> None:
         """Wait until the item's source and target take ``count`` bytes more. Raises Cancelled."""
-        if self.limited:
+        if self._outer:
+            self._outer[0].pace(self._outer[1], count)
+        elif self.limited:
             for gate in self._gates(item):
                 gate.pace(count, self.check)
 

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import sqlite3
+import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -113,11 +114,52 @@ def test_files_are_copied_into_a_store_and_moved_there_for_good(lab: Lab) -> Non
     assert lab.call(f"{FMDM}/query?expression=name:b.csv")["items"][0]["source"]["name"] == "vault"
     again = lab.call(f"{FMDM}/datasource/scan", id="vault")
     assert (again["data_count"], again["scan"]["changed"], again["scan"]["vanished"]) == (1, 0, 0)
+    assert lab.request("used", query="source:vault name:b.csv", action="leave")["state"] == "Satisfied", "what was moved is used where it lies"
     lab.call(f"{DO}/datarequest/complete", id="up")
     until = time.monotonic() + 20
     while lab.store.fs.exists("vault/up-0/a.bin") and time.monotonic() < until:
         time.sleep(0.2)
     assert not lab.store.fs.exists("vault/up-0/a.bin") and (root / "a.bin").exists()
+
+
+def test_a_folder_that_is_one_data_goes_into_a_store_and_comes_back(lab: Lab) -> None:
+    lab.bucket("crates", writable=True, folders_as_data=["*.zarr"])
+    files = {"day.zarr/.zarray": b"{}", "day.zarr/0/0": b"chunk", "day.zarr/0/1": BODY, "beside.csv": b"1,2"}
+    root = lab.files("racks", files, deletable=True, writable=True, folders_as_data=["*.zarr"])
+
+    def of(where: str) -> list[str]:
+        return sorted(path.removeprefix("crates/") for path in lab.store.fs.find(where))
+
+    def unpacked(packed: bytes, folder: str) -> bool:
+        out = lab.folder / folder
+        out.mkdir()
+        subprocess.run(["tar", "-x", "-C", out], input=packed, check=True)
+        return {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*") if path.is_file()} == {
+            path: body for path, body in files.items() if path.startswith("day.zarr")}
+
+    assert lab.request("crated", query="source:racks type:dir", action="copy", target="crates")["state"] == "Satisfied"
+    entry, = lab.access("crated")
+    assert (entry["uri"], entry["verified"], entry["size"]) == ("s3://crates/crated-0/day.zarr", "checksum", len(BODY) + 7)
+    assert of("crates/crated-0") == ["crated-0/day.zarr/.zarray", "crated-0/day.zarr/0/0", "crated-0/day.zarr/0/1"]
+    assert unpacked(lab.content(entry["instance"]), "from-the-copy")
+    assert lab.call(f"{FMDM}/datasource/scan", id="crates")["data_count"] == 0, "a copy is no data of its own"
+    lab.call(f"{DO}/datarequest/complete", id="crated")
+    assert lab.request("crate", query="source:racks type:dir", action="move", target="crates")["state"] == "Satisfied"
+    moved, = lab.call(f"{FMDM}/query?expression=type:dir source:crates".replace(" ", "%20"))["items"]
+    assert (moved["path"], moved["source"]["name"]) == ("day.zarr", "crates") and not (root / "day.zarr").exists() and (root / "beside.csv").exists()
+    again = lab.call(f"{FMDM}/datasource/scan", id="crates")
+    assert (again["data_count"], again["scan"]["changed"], again["scan"]["vanished"]) == (1, 0, 0)
+    lab.call(f"{DO}/datarequest/complete", id="crate")
+    assert lab.request("through-it", query="source:crates", action="mount")["state"] == "Satisfied"
+    entry, = lab.access("through-it")
+    assert entry["via"] == "read_through" and unpacked(lab.content(entry["instance"]), "from-the-store")
+    lab.call(f"{DO}/datarequest/complete", id="through-it")
+    assert lab.request("back", query="source:crates", action="move", target="racks")["state"] == "Satisfied"
+    assert {path: (root / path).read_bytes() for path in files} == files
+    until = time.monotonic() + 20
+    while [path for path in of("crates") if not path.startswith(".edgemere-trash/")] and time.monotonic() < until:
+        time.sleep(0.2)
+    assert not [path for path in of("crates") if not path.startswith(".edgemere-trash/")]
 
 
 def test_a_table_is_delivered_as_parquet(lab: Lab) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from shared.kernel.errors import Conflict
-from shared.sources.beneath import Root
+from shared.sources.file import FileSource, open_source
 from shared.sources.folder_archive import FolderArchive
+from shared.sources.port import SourcePolicy
 
 
 @pytest.fixture
@@ -27,7 +28,11 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
-def whole(root: Root, offset: int = 0) -> bytes:
+def opened(folder: Path) -> FileSource:
+    return open_source({"rootdir": str(folder.parent)}, SourcePolicy())
+
+
+def whole(root: FileSource, offset: int = 0) -> bytes:
     with FolderArchive(root, "day.zarr") as stream:
         stream.seek(offset)
         return stream.read()
@@ -39,7 +44,7 @@ def listing(folder: Path) -> str:
 
 
 def test_tar_unpacks_the_files_of_the_folder_and_nothing_else(folder: Path, tmp_path: Path) -> None:
-    root = Root(str(folder.parent))
+    root = opened(folder)
     packed = whole(root)
     (tmp_path / "out").mkdir()
     subprocess.run(["tar", "-x", "-C", tmp_path / "out"], input=packed, check=True)
@@ -50,14 +55,14 @@ def test_tar_unpacks_the_files_of_the_folder_and_nothing_else(folder: Path, tmp_
 
 
 def test_it_is_the_same_each_time_and_can_be_read_from_anywhere_on(folder: Path) -> None:
-    root = Root(str(folder.parent))
+    root = opened(folder)
     packed = whole(root)
     for offset in (0, 1, 511, 512, 513, 1024, 1500, 700_001, len(packed) - 10_000, len(packed) - 1, len(packed), len(packed) + 5):
         assert whole(root, offset) == packed[offset:], offset
 
 
 def test_a_file_that_changes_while_it_is_read_ends_the_reading(folder: Path) -> None:
-    archive = FolderArchive(Root(str(folder.parent)), "day.zarr")
+    archive = FolderArchive(opened(folder), "day.zarr")
     archive.read(10)
     (folder / "0/large").write_bytes(b"another content")
     with pytest.raises(Conflict, match="changed while its folder was read"):
