@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -25,6 +26,7 @@ class Stage:
         self._log = log
         self._arguments = [sys.executable, "-m", "gateway", "up", "--port", str(port), "--data", str(state)]
         self._process: subprocess.Popen[bytes] | None = None
+        self._started = threading.Event()
 
     def __enter__(self) -> Stage:
         """Start it, and return when it is ready.
@@ -32,22 +34,42 @@ class Stage:
         Raises:
             Failure: it ended or was not ready in time; the end of its log is in the failure.
         """
+        # Signals interrupt the main thread alone: a start that one cuts short would leave a server that nobody knows.
+        try:
+            threading.Thread(target=self._start).start()
+            self._started.wait()
+            self._wait_until_ready()
+        except BaseException:
+            # Ctrl-C too: a server left behind would hold the demo's folder against the next demo.
+            self._started.wait(STOP_S)
+            self.__exit__()
+            raise
+        return self
+
+    def _start(self) -> None:
         # The demo shows the shipped settings, whatever the user's shell has set for a mesh of their own.
         environment = {key: value for key, value in os.environ.items() if not key.startswith("EDGEMERE_")}
-        with open(self._log, "wb") as log:
-            # A session of its own: Ctrl-C is for the demo, which then ends the server in order.
-            self._process = subprocess.Popen(self._arguments, env=environment, stdin=subprocess.DEVNULL, stdout=log,
-                                             stderr=subprocess.STDOUT, start_new_session=True)
+        try:
+            with open(self._log, "wb") as log:
+                # A session of its own: Ctrl-C is for the demo, which then ends the server in order.
+                self._process = subprocess.Popen(self._arguments, env=environment, stdin=subprocess.DEVNULL, stdout=log,
+                                                 stderr=subprocess.STDOUT, start_new_session=True)
+        finally:
+            self._started.set()
+
+    def _wait_until_ready(self) -> None:
+        process = self._process
+        if process is None:
+            raise Failure(FAILED, {"code": "demo.server", "detail": "The demo's server could not be started.",
+                                   "next_step": f"Look whether {self._log} can be written."})
         deadline = time.monotonic() + READY_S
         while not self._is_ready():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                ended = self._process.poll()
-                self.__exit__()
+            ended = process.poll()
+            if ended is not None or time.monotonic() > deadline:
                 said = f"ended with {ended}" if ended is not None else f"was not ready after {READY_S:.0f} s"
                 raise Failure(FAILED, {"code": "demo.server", "detail": f"The demo's server {said}.", "log": self._tail(),
                                        "next_step": f"Read {self._log}, or name another --port or --data."})
             time.sleep(0.1)
-        return self
 
     def __exit__(self, *_: object) -> None:
         process = self._process

@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.support.ports import free_port
@@ -27,6 +28,23 @@ def test_the_demo_shows_paths_that_exist_the_first_and_the_second_time(tmp_path:
         paths = [Path(line.split()[-1]) for line in listing.splitlines() if str(tmp_path) in line]
         assert len(paths) == 6 and all(path.is_file() for path in paths)
         assert sum(path.is_relative_to(tmp_path / "results") for path in paths) == 3
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_demo_that_is_ended_while_its_server_starts_leaves_none_behind(tmp_path: Path, number: signal.Signals) -> None:
+    folder = tmp_path / "demo"
+    process = subprocess.Popen([sys.executable, "-m", "gateway", "demo", "--port", str(free_port()), "--data", str(folder)], cwd=ROOT, text=True,
+                               env=project_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    deadline = time.monotonic() + 60
+    while not (folder / "server.log").exists():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.005)
+    process.send_signal(number)
+    said, _ = process.communicate(timeout=40)
+    left = [other for other in psutil.process_iter(["cmdline"]) if str(folder) in " ".join(other.info["cmdline"] or ())]
+    for other in left:
+        other.kill()
+    assert not left and process.returncode and "Traceback" not in said, (left, process.returncode, said)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
