@@ -6,6 +6,11 @@ Placement comes from PyPI into an environment of its own, made in a temporary fo
 gunicorn with two workers, no authentication. Ours runs embedded (SQLite, in-process broker: one process) or, with ``--mesh``, as
 processes on RabbitMQ and PostgreSQL. Each of the sources has one class of Data; each resource provider one trait and one
 inventory. The floor is a bare request to the same server. One server runs at a time.
+
+What is compared: a query is a query. Who has found a place, or knows it, claims it by its id, and has an exact answer when the call ends: with
+Placement by ``PUT /allocations``; with ours by ``reserve``, the one action that claims over HTTP, which asks the catalogue again, and stores and
+decides about a request and a reservation, whose data is then made ready beside what is measured. What Placement does, and no more, is the
+catalogue's ``claim``: a call on the broker for those who have the seal of the mesh, no action over HTTP. It is measured with ``--mesh``.
 """
 from __future__ import annotations
 
@@ -25,7 +30,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.mesh import Client
+from benchmarks.mesh import DO, FMDM, Client
+from shared.bus.seal import Seal
+from shared.hosting.rpc import MeshClient
+from shared.kernel.errors import NoCapacity
 from tests.support.ports import free_port
 from tests.support.postgres import PostgresServer, plain_url
 
@@ -194,51 +202,73 @@ class Placement:
 # --- ours ------------------------------------------------------------------------------------------------------------
 
 class Ours:
-    """The product over its REST face. Claims are those of ``reserve``: a request with one reservation at one source."""
+    """The product over its REST face, and with ``broker`` (its address, and the seal of the mesh) the catalogue's claims over AMQP."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self, url: str, broker: tuple[str, Seal] | None = None) -> None:
+        self.url, self.broker = url, broker
 
     def client(self) -> Client:
         return Client(self.url)
 
-    def query(self, call: Client, expression: str, limit: int) -> list[str]:
-        from benchmarks.mesh import FMDM
+    def query(self, call: Client, expression: str, limit: int) -> list[dict[str, Any]]:
+        return call.get(f"{FMDM}/query?expression={expression}&limit={limit}&funnel=false")["items"]
 
-        return [item["source"]["name"] for item in call.get(f"{FMDM}/query?expression={expression}&limit={limit}&funnel=false")["items"]]
-
-    def reserve(self, call: Client, expression: str, **more: Any) -> bool:
-        from benchmarks.mesh import DO
-
-        status, body = call.call("POST", f"{DO}/reserve", {"request": {"query": expression, **more}}, Prefer="wait=0")
+    def reserve(self, call: Client, expression: Any) -> bool:
+        status, body = call.call("POST", f"{DO}/reserve", {"request": {"query": expression}}, Prefer="wait=0")
         assert status in (200, 202), (status, body)
         return body["state"] in ("Selected", "Evaluated", "Satisfied")
 
     def measure(self, seconds: float) -> dict[str, Any]:
         call = self.client()
         assert len(self.query(call, "trait:few", 1000)) == 10
+        known = call.get(f"{FMDM}/data/list?limit=1000&sort=-id")["items"]
+        tight = [self.query(call, f"tight:{number}", 1)[0] for number in range(RACES)]
 
         def cycle(client: int) -> Callable[[int], Any]:
             own = self.client()
-            return lambda number: self.reserve(own, f"trait:few number:{self_number(self, own)}")
-
-        def self_number(ours: Ours, own: Client) -> str:
-            return ours.query(own, "trait:few", 1)[0].removeprefix("source-")
+            return lambda number: self.reserve(own, {"id": self.query(own, "trait:few", 1)[0]["id"]})
 
         def claims(client: int) -> Callable[[int], Any]:
             own = self.client()
-            return lambda number: self.reserve(own, f"number:{client * 100 + number % 100}")
+            return lambda number: self.reserve(own, {"id": known[(client * 100 + number % 100) % len(known)]["id"]})
         figures: dict[str, Any] = {
             "floor ms": p50_ms(lambda: call.get("/health/live"), 1), "query 10 hits ms": p50_ms(lambda: self.query(call, "trait:few", 1000), seconds),
-            "query half, limit 50 ms": p50_ms(lambda: self.query(call, "side:half", 50), seconds),
-            "query and reserve, 8 clients /s": per_second(cycle, seconds), "claims, 8 clients /s": per_second(claims, seconds)}
+            "query half, limit 50 ms": p50_ms(lambda: self.query(call, "side:half", 50), seconds)}
+        if self.broker:
+            figures |= self.by_rpc(*self.broker, [one["source"]["id"] for one in known], [one["source"]["id"] for one in tight], seconds)
+        figures |= {"query and reserve, 8 clients /s": per_second(cycle, seconds), "claims by reserve, 8 clients /s": per_second(claims, seconds)}
         races = []
-        for number in range(RACES):
-            def racing(client: int, number: int = number) -> Callable[[int], bool]:
+        for one in tight:
+            def racing(client: int, one: dict[str, Any] = one) -> Callable[[int], bool]:
                 own = self.client()
-                return lambda _: self.reserve(own, f"tight:{number}")
+                return lambda _: self.reserve(own, {"id": one["id"]})
             races.append(race(racing))
         return {**figures, "races": races}
+
+    def by_rpc(self, uri: str, seal: Seal, known: list[str], tight: list[str], seconds: float) -> dict[str, Any]:
+        """The catalogue's claims, of eight clients with a connection each; what the races took is given back."""
+        clients = [MeshClient(uri, timeout_s=30, name=f"client-{number}", seal=seal) for number in range(CLIENTS)]
+
+        def claim(client: int, source: str) -> bool:
+            holder = f"bench-{uuid.uuid4()}"
+            try:
+                clients[client].call("catalog", "claim", holder=holder, claims=[
+                    {"id": f"{holder}.r", "source": source, "kind": "readers", "amount": 1}])
+            except NoCapacity:
+                return False
+            taken.append(holder)
+            return True
+        taken: list[str] = []
+        try:
+            rate = per_second(lambda client: lambda number: claim(client, known[(client * 100 + number % 100) % len(known)]), seconds)
+            taken.clear()
+            races = [race(lambda client, source=source: lambda _: claim(client, source)) for source in tight]
+            for holder in taken:
+                clients[0].call("catalog", "release", holder=holder)
+        finally:
+            for client in clients:
+                client.stop()
+        return {"claims by RPC, 8 clients /s": rate, "races by RPC": races}
 
 
 def fill(url: str, count: int) -> None:
@@ -316,7 +346,9 @@ def _ours(folder: Path, postgres: PostgresServer, given: argparse.Namespace) -> 
         mesh = ProductionMesh(folder / "mesh", broker.uri, database)
         try:
             fill(database, given.sources)
-            return Ours(mesh.start().url).measure(given.seconds)
+            mesh.start()
+            seal = Seal((folder / "mesh" / "data" / "mesh.secret").read_bytes().strip())
+            return Ours(mesh.url, (broker.uri, seal)).measure(given.seconds)
         finally:
             mesh.stop()
             broker.stop()

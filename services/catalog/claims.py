@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import delete, update
@@ -18,9 +19,11 @@ from services.catalog import lines, repository, rules
 from services.catalog.models import BYTES, KINDS, READERS, SOURCE, claim_table, ref
 from shared.hosting.uses import Uses
 from shared.kernel import clock
-from shared.kernel.errors import Conflict, EdgemereError, Invalid, NoCapacity, NotFound
+from shared.kernel.context import Context
+from shared.kernel.errors import Conflict, EdgemereError, Invalid, NoCapacity, NotFound, from_payload
 from shared.kernel.ids import is_id
 from shared.storage.bulk import insert_rows
+from shared.storage.database import Database
 from shared.storage.record import Row
 from shared.storage.unit_of_work import UnitOfWork
 
@@ -29,13 +32,24 @@ Amounts = dict[str, dict[str, int]]
 SWEPT = 5000
 
 
+@dataclass(frozen=True, eq=False)
+class Ask:
+    """Claims of one holder that are granted together or not at all: rows by id (as ``_checked`` makes them), when they end, for which call."""
+
+    claims: Mapping[str, Row]
+    holder: str
+    expires: str | None
+    context: Context
+
+
 def claim(uses: Uses, claims: Sequence[Mapping[str, Any]], holder: str, ttl_s: float | None = None,
           wait: bool = False) -> dict[str, Any]:
     """Claim room for ``holder``: ``[{"id", "source", "kind": "readers"|"bytes", "amount", "data"?}]``.
 
     Claims that are there already stay, with the new expiry (None: until they are released). Answers
     ``{"claimed": how many now stand}``. Where there is no room, or it is kept for others who came before, a holder
-    that says ``wait`` gets a place in line, and is named by ``capacity.freed`` when it is its turn.
+    that says ``wait`` gets a place in line, and is named by ``capacity.freed`` when it is its turn. Those that ask at the same time
+    share a transaction (``grant``).
 
     Raises:
         NoCapacity: ``source.no_capacity`` with ``source, kind, wanted, free``, for one who waits ``line`` as
@@ -44,12 +58,22 @@ def claim(uses: Uses, claims: Sequence[Mapping[str, Any]], holder: str, ttl_s: f
         NotFound: ``datasource.not_found``.
         Invalid: a claim is malformed, or its id stands for another claim.
     """
-    asked = _checked(claims, holder, ttl_s)
-    expires = None if ttl_s is None else clock.stamp_in(ttl_s)
+    ask, = _asks(uses, [{"claims": claims, "holder": holder}], ttl_s)
+    answer = uses.parts["claims"].do(ask) if ask.claims else None
+    if answer and not wait and not _make_room(uses, _sources_of([ask])):
+        raise from_payload(answer)
+    if answer is not None:
+        _claim_alone(uses, ask, wait)
+    return {"claimed": len(ask.claims)}
+
+
+def _claim_alone(uses: Uses, ask: Ask, wait: bool) -> None:
+    """Claim with a look at the lines, or say what is in the way."""
+    asked, patience_s = ask.claims, uses.config.reservations.backfill_s
 
     def work() -> NoCapacity | None:
         with uses.db.transaction(uses.context) as uow:
-            held = repository.locked_sources(uow, {one["source_id"] for one in asked.values()})
+            held = repository.locked_sources(uow, _sources_of([ask]))
             _check_there(asked, held)
             have = repository.claims_by_ids(uow.connection, list(asked))
             _check_same(asked, have)
@@ -57,72 +81,96 @@ def claim(uses: Uses, claims: Sequence[Mapping[str, Any]], holder: str, ttl_s: f
             for one in fresh:
                 _check_usable(held[one["source_id"]], one["kind"])
             wanted = _amounts(fresh)
-            refusal = lines.judge(uow, held, wanted, holder, uses.config.reservations.backfill_s, wait)
+            refusal = lines.judge(uow, held, wanted, ask.holder, patience_s, wait)
             if refusal:
                 # Its place in line is written all the same.
                 return refusal
-            if have:
-                for part in repository.parts(list(have)):
-                    uow.connection.execute(update(claim_table).where(claim_table.c.id.in_(part)).values(expires_at=expires))
+            after = _take(uow, held, fresh, have, wanted, {ask.expires: list(asked)})
             if fresh:
-                now = clock.stamp()
-                insert_rows(uow.connection, claim_table, [{**one, "expires_at": expires, "created_at": now} for one in fresh])
-                after = _use(uow, held, wanted)
-                lines.served(uow, {**held, **after}, holder, uses.config.reservations.backfill_s)
+                lines.served(uow, {**held, **after}, ask.holder, patience_s)
         return None
 
-    refusal = uses.db.retrying(work) if asked else None
-    if refusal and _make_room(uses, {one["source_id"] for one in asked.values()}):
+    refusal = uses.db.retrying(work)
+    if refusal and _make_room(uses, _sources_of([ask])):
         refusal = uses.db.retrying(work)
     if refusal:
         raise refusal
-    return {"claimed": len(asked)}
 
 
 def claim_all(uses: Uses, asks: Sequence[Mapping[str, Any]], ttl_s: float | None = None) -> list[dict[str, Any] | None]:
-    """For each of ``asks``, ``{"claims", "holder"}``, None when all of its claims stand now; in one transaction.
+    """For each of ``asks``, ``{"claims", "holder"}``, what ``grant`` answers; room whose time is over is given to them."""
+    wanted = _asks(uses, asks, ttl_s)
+    answers = grant(uses.db, wanted) if wanted else []
+    if any(answers) and _make_room(uses, _sources_of(wanted)):
+        # Those that were granted stand already.
+        answers = grant(uses.db, wanted)
+    return answers
 
-    Of another nothing is claimed, and the answer is the error ``source.no_capacity``, or an empty one where ``claim`` is to be
-    asked: it says what else is wrong, and who is next where anybody waits for room at one of these sources.
+
+def grant(db: Database, asks: Sequence[Ask]) -> list[dict[str, Any] | None]:
+    """None for each ask of which all claims stand now; in one transaction.
+
+    Of another nothing is claimed, and the answer is the error ``source.no_capacity``, or an empty one where it is to be asked for
+    alone: that says what else is wrong, and who is next where anybody waits for room at one of these sources.
     """
-    checked = [_checked(ask["claims"], ask["holder"], ttl_s) for ask in asks]
-    expires = None if ttl_s is None else clock.stamp_in(ttl_s)
-    every = {claim_id: one for asked in checked for claim_id, one in asked.items()}
-
     def work() -> list[dict[str, Any] | None]:
-        with uses.db.transaction(uses.context) as uow:
-            held = repository.locked_sources(uow, {one["source_id"] for one in every.values()})
-            if lines.any_waits(uow.connection, held, {ask["holder"] for ask in asks}):
+        with db.transaction(asks[0].context if len(asks) == 1 else None) as uow:
+            held = repository.locked_sources(uow, _sources_of(asks))
+            if lines.any_waits(uow.connection, held, {ask.holder for ask in asks}):
                 return [{} for _ in asks]
-            have = repository.claims_by_ids(uow.connection, list(every))
-            refused, fresh, kept, taken = [], [], [], _amounts(())
-            for asked in checked:
-                new = [one for claim_id, one in asked.items() if claim_id not in have]
+            have = repository.claims_by_ids(uow.connection, [claim_id for ask in asks for claim_id in ask.claims])
+            refused: list[dict[str, Any] | None] = []
+            fresh: dict[str, Row] = {}
+            ends: dict[str | None, list[str]] = defaultdict(list)
+            taken = _amounts(())
+            for ask in asks:
+                # What another ask of these has got stands, too.
+                known = {**have, **fresh}
+                new = [one for claim_id, one in ask.claims.items() if claim_id not in known]
                 wanted = _amounts(new)
-                refused.append(_refused(asked, new, wanted, held, have, taken))
+                refused.append(_refused(ask.claims, new, wanted, held, known, taken))
                 if refused[-1] is None:
-                    fresh += new
-                    kept += [claim_id for claim_id in asked if claim_id in have]
+                    fresh |= {one["id"]: one for one in new}
+                    ends[ask.expires] += ask.claims
                     for source, kinds in wanted.items():
                         for kind, amount in kinds.items():
                             taken[source][kind] += amount
-            for part in repository.parts(kept):
-                uow.connection.execute(update(claim_table).where(claim_table.c.id.in_(part)).values(expires_at=expires))
-            if fresh:
-                now = clock.stamp()
-                insert_rows(uow.connection, claim_table, [{**one, "expires_at": expires, "created_at": now} for one in fresh])
-                _use(uow, held, taken)
+            _take(uow, held, list(fresh.values()), have, taken, ends)
             return refused
-    answers = uses.db.retrying(work) if asks else []
-    if any(answers) and _make_room(uses, {one["source_id"] for one in every.values()}):
-        # Those that were granted stand already.
-        answers = uses.db.retrying(work)
-    return answers
+    return db.retrying(work)
+
+
+def _take(uow: UnitOfWork, held: Mapping[str, Row], fresh: Sequence[Row], have: Mapping[str, Row], amounts: Amounts,
+          ends: Mapping[str | None, Sequence[str]]) -> dict[str, Row]:
+    """Write claims that are granted, and the new end of those that stand already; the sources that changed, by id."""
+    for expires, ids in ends.items():
+        for part in repository.parts([claim_id for claim_id in ids if claim_id in have]):
+            uow.connection.execute(update(claim_table).where(claim_table.c.id.in_(part)).values(expires_at=expires))
+    if not fresh:
+        return {}
+    end_of, now = {claim_id: expires for expires, ids in ends.items() for claim_id in ids}, clock.stamp()
+    insert_rows(uow.connection, claim_table, [{**one, "expires_at": end_of[one["id"]], "created_at": now} for one in fresh])
+    return _use(uow, held, amounts)
+
+
+def _asks(uses: Uses, given: Sequence[Mapping[str, Any]], ttl_s: Any) -> list[Ask]:
+    """Checked asks.
+
+    Raises:
+        Invalid: one is malformed.
+    """
+    checked = [_checked(ask["claims"], ask["holder"], ttl_s) for ask in given]
+    expires = None if ttl_s is None else clock.stamp_in(ttl_s)
+    return [Ask(asked, ask["holder"], expires, uses.context) for ask, asked in zip(given, checked, strict=True)]
+
+
+def _sources_of(asks: Sequence[Ask]) -> set[str]:
+    return {one["source_id"] for ask in asks for one in ask.claims.values()}
 
 
 def _refused(asked: Mapping[str, Row], new: Sequence[Row], wanted: Amounts, held: Mapping[str, Row], have: Mapping[str, Row],
              taken: Amounts) -> dict[str, Any] | None:
-    """Why claims cannot be granted beside what was ``taken`` in this transaction already, as ``claim_all`` answers it."""
+    """Why claims cannot be granted beside what was ``taken`` in this transaction already, as ``grant`` answers it."""
     try:
         _check_there(asked, held)
         _check_same(asked, {claim_id: row for claim_id, row in have.items() if claim_id in asked})
@@ -130,11 +178,11 @@ def _refused(asked: Mapping[str, Row], new: Sequence[Row], wanted: Amounts, held
             _check_usable(held[one["source_id"]], one["kind"])
     except EdgemereError:
         return {}
-    for source, kinds in wanted.items():
-        refusal = rules.no_room({**held[source], "used": rules.used_after(held[source], taken[source])}, kinds)
-        if refusal is not None:
-            return refusal.payload()
-    return None
+    refusals = [refusal for source, kinds in wanted.items()
+                if (refusal := rules.no_room({**held[source], "used": rules.used_after(held[source], taken[source])}, kinds))]
+    # What could never be granted is said first.
+    first = min(refusals, key=lambda refusal: not refusal.extra.get("never"), default=None)
+    return first and first.payload()
 
 
 def look(uses: Uses, claims: Sequence[Mapping[str, Any]], holder: str) -> list[dict[str, Any]]:

@@ -30,6 +30,8 @@ from shared.query.tree import Clause, Query, walk
 from shared.query.unknown_tags import unknown_tags
 from shared.storage.record import Row
 
+Page = tuple[Sequence[Row], str | None, int, dict[str, Any] | None, list[dict[str, Any]]]
+"""What was found: the rows of a page, its next, the total, the funnel, the warnings."""
 _NAMED = 5
 # Hints are worth some seconds, not more.
 HINTS_LIMIT_S = 5.0
@@ -52,7 +54,8 @@ def query(uses: Uses, parameters: Mapping[str, Any]) -> dict[str, Any]:
     with located("/expression"):
         wanted = parse(parameters.get("expression"), DATA_FIELDS)
     with uses.db.reading() as connection:
-        return _page(_Now(connection, uses.context), wanted, parameters)
+        now = _Now(connection, uses.context)
+        return _page(now, _looked_up(now, wanted, parameters))
 
 
 def query_all(uses: Uses, expressions: Sequence[Any], limit: int,
@@ -61,7 +64,7 @@ def query_all(uses: Uses, expressions: Sequence[Any], limit: int,
 
     ``rights`` has for each the owner and the roles for whom it is asked.
     """
-    found: list[dict[str, Any] | None] = []
+    found: list[tuple[_Now, Page] | None] = []
     of_all: dict[Context, _Now] = {}
     with uses.db.reading() as connection:
         contexts = [uses.context] * len(expressions) if rights is None else [Context(owner, tuple(roles)) for owner, roles in rights]
@@ -72,8 +75,11 @@ def query_all(uses: Uses, expressions: Sequence[Any], limit: int,
             except EdgemereError:
                 found.append(None)
                 continue
-            found.append(_page(now, wanted, {"limit": limit}))
-    return found
+            found.append((now, _looked_up(now, wanted, {"limit": limit})))
+        places = {row["source_id"] for one in found if one for row in one[1][0]}
+        for now in of_all.values():
+            now.sources(places)
+        return [one and _page(*one) for one in found]
 
 
 class _Now:
@@ -98,7 +104,7 @@ class _Now:
         return {one: self._sources[one] for one in wanted}
 
 
-def _page(now: _Now, wanted: Query, parameters: Mapping[str, Any]) -> dict[str, Any]:
+def _looked_up(now: _Now, wanted: Query, parameters: Mapping[str, Any]) -> Page:
     connection, counted, total = now.connection, None, None
     counts = parameters.get("funnel", True)
     # Of one clause the funnel says how many match, which a page that has them all says, too.
@@ -121,6 +127,11 @@ def _page(now: _Now, wanted: Query, parameters: Mapping[str, Any]) -> dict[str, 
     if counted is not None and now.seen.hidden:
         # Of all there is, not of what matches: else a query could be made to tell what hidden data says.
         counted["hidden_by_access"] = now.seen.hidden
+    return rows, following, total, counted, warnings
+
+
+def _page(now: _Now, found: Page) -> dict[str, Any]:
+    rows, following, total, counted, warnings = found
     return {
         **envelope([render_data(row) for row in rows], following, total), "funnel": counted, "warnings": warnings,
         "sources": now.sources(row["source_id"] for row in rows),

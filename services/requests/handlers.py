@@ -165,6 +165,13 @@ def show(uses: Uses, parameters: Parameters) -> dict[str, Any]:
     return shown(uses, row)
 
 
+def show_all(uses: Uses, requests: Sequence[str]) -> list[dict[str, Any]]:
+    """As ``show``, of those of several ids that are there, whoever asks."""
+    with uses.db.reading() as connection:
+        rows = repository.rows_of(connection, requests)
+    return [shown(uses, row) for row in rows.values()]
+
+
 def shown(uses: Uses, row: Row) -> dict[str, Any]:
     """A request alone: with the refs of its reservations and instances, where lists and messages have a count."""
     return {**render_request(row), "blocked_by": waiting.current(uses, row),
@@ -259,13 +266,22 @@ def belong_to(uow: UnitOfWork, row: Row) -> None:
 def move_to_failed(uow: UnitOfWork, row: Row, reason: Mapping[str, Any], message: str,
                    found: Mapping[str, Any] | None = None) -> Row:
     """Fail a request inside a transaction, and what was made in its name with it."""
+    moved, = move_all_to_failed(uow, [row], reason, {row["id"]: {"message": message, "found": found}})
+    return moved
+
+
+def move_all_to_failed(uow: UnitOfWork, rows: Sequence[Row], reason: Mapping[str, Any], told: Mapping[str, Mapping[str, Any]]) -> list[Row]:
+    """The same of several, for one reason; ``told`` has for each, by id, its ``message`` and what was ``found``, if anything."""
     from services.requests import standing
 
-    changes = {"reason": dict(reason), "message": message, "blocked_by": None, "next_retry_at": None,
-               "instances": 0, "instance_refs": None, **({"found": dict(found)} if found else {})}
-    moved, = uow.move(REQUEST, [row], "failed", changes=changes, detail=reason)
-    standing.end_children(uow, moved)
-    settle_reference(uow, moved, "failed", reason)
+    def changes(row: Row) -> dict[str, Any]:
+        found = told[row["id"]]["found"]
+        return {"reason": dict(reason), "message": told[row["id"]]["message"], "blocked_by": None, "next_retry_at": None,
+                "instances": 0, "instance_refs": None, "found": dict(found) if found else row["found"]}
+    moved = uow.move(REQUEST, rows, "failed", changes=changes, detail=reason)
+    for row in moved:
+        standing.end_children(uow, row)
+        settle_reference(uow, row, "failed", reason)
     return moved
 
 

@@ -102,8 +102,16 @@ class Requests:
         return handlers.plain_all(self.uses, requests, owners)
 
     @rpc
+    def show_all(self, requests):
+        return handlers.show_all(self.uses, requests)
+
+    @rpc
     def advance(self, steps):
         return together.advance(self.uses, steps)
+
+    @rpc
+    def refused(self, told):
+        return together.refused(self.uses, told)
 
     @rpc
     def provide(self, dataref):

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from services.requests import promises, repository, steps
+from services.requests import handlers, promises, repository, steps
 from services.requests.models import REQUEST
 from shared.hosting.uses import Uses
 from shared.kernel import clock
@@ -41,6 +41,27 @@ def advance(uses: Uses, told: Sequence[Mapping[str, Any]]) -> list[dict[str, Any
                 _evaluated(uow, [row for row in rows.values() if row["id"] in due and row["state"] == state], events, due)
         return answers
     return uses.db.retrying(work)
+
+
+def refused(uses: Uses, told: Sequence[Mapping[str, Any]]) -> None:
+    """Fail requests of which a step cannot be taken and that may not wait.
+
+    ``told``: for each ``{"request", "attempt", "code", "message", "found", "cause"}``. Of one that ended or began anew meanwhile, or may
+    wait after all, nothing happens.
+    """
+    by_id = {one["request"]: one for one in told}
+
+    def work() -> None:
+        with uses.db.transaction(uses.context) as uow:
+            due: dict[str, list[Row]] = {}
+            for row in repository.locked(uow, list(by_id)).values():
+                one = by_id[row["id"]]
+                if row["attempt"] == one["attempt"] and row["state"] in repository.OPEN and not row["destroyed_at"] and not row["wait"]:
+                    due.setdefault(one["code"], []).append(row)
+                    uow.causes[row["id"]] = uses.context.having(**one["cause"])
+            for code, rows in due.items():
+                handlers.move_all_to_failed(uow, rows, {"code": code}, by_id)
+    uses.db.retrying(work)
 
 
 def _refusal(step: Mapping[str, Any], row: Row | None) -> Conflict | None:

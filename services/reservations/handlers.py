@@ -1,6 +1,7 @@
 """The two steps of a request that happen here, reserve and evaluate, and what a reservation can be told by hand."""
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,53 +19,61 @@ from shared.nets import DATAREQUEST
 from shared.storage.record import Row
 
 Parameters = dict[str, Any]
-PAST_RESERVE = ("Selected", "Evaluated", "Satisfied")
 # A request that was completed because its instances were gone: one that lives came back since.
 BY_ITS_INSTANCES = ("instances_destroyed", "lifetime_over", "reaped")
-PAST_EVALUATE = ("Evaluated", "Satisfied")
+# Messages that came together wait so long for a call that is at the same request; one by itself waits until that has to be over.
+GLANCE_S = 0.2
+CALL_S = 60.0
 
 
 def reserve(uses: Uses, parameters: Parameters) -> dict[str, Any]:
     """Take a request to Selected, doing the missing steps before; past it, it is answered unchanged."""
-    request = _begun(uses, parameters["request"])
-    if request["state"] == "Needed":
+    request, shown = _taken(uses, parameters["request"])
+    if request["state"] == "Needed" and shown is None:
         reserving.reserve(uses, request)
-    return uses.mesh.call("requests", "show", id=request["id"])
+    return shown or uses.mesh.call("requests", "show", id=request["id"])
 
 
 def evaluate(uses: Uses, parameters: Parameters) -> dict[str, Any]:
     """Take a request to Evaluated, doing the missing steps before; past it, it is answered unchanged."""
-    request = _begun(uses, parameters["request"])
-    if request["state"] == "Needed":
+    request, shown = _taken(uses, parameters["request"])
+    if request["state"] == "Needed" and shown is None:
         reserving.reserve(uses, request)
         request = uses.mesh.call("requests", "plain", request=request["id"])
     if request["state"] == "Selected":
         evaluating.evaluate(uses, request)
-    return uses.mesh.call("requests", "show", id=request["id"])
+    return shown or uses.mesh.call("requests", "show", id=request["id"])
 
 
-def _begun(uses: Uses, given: str | Mapping[str, Any]) -> dict[str, Any]:
-    """The request meant, created when it was given inline, fulfilled when it is in Init.
+def _taken(uses: Uses, given: str | Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Any] | None]:
+    """The request meant, created when it was given inline, fulfilled when it is in Init; and as it is answered, where nothing was in its
+    way: then it is reserved and evaluated, together with those of other calls (``together.take``).
 
     Raises:
         Conflict: ``datarequest.illegal_move``, it is Failed or Completed.
     """
-    if isinstance(given, Mapping):
-        # A repeated call finds the request that its first run made.
-        own = uses.mesh.having(idempotency_key=uses.context.idempotency_key)
-        with located("/request"):
-            given = own.call("requests", "create", **{**given, "fulfill": True})["id"]
-    request = uses.mesh.call("requests", "plain", request=given)
-    if request["state"] == "Init":
+    ref = _created(uses, given) if isinstance(given, Mapping) else given
+    request, shown = uses.parts["calls"].do(together.Call(uses, ref))
+    if request is not None and request["state"] == "Init":
         uses.mesh.call("requests", "fulfill", id=request["id"])
-        request = uses.mesh.call("requests", "plain", request=request["id"])
+        request, shown = uses.parts["calls"].do(together.Call(uses, request["id"]))
+    if request is None:
+        # Whoever is asked for it says why there is none.
+        request = uses.mesh.call("requests", "plain", request=ref)
     if request["state"] in ("Failed", "Completed"):
         raise Conflict(
             "datarequest.illegal_move", f"Request '{request['name']}' is {request['state']}.",
             next_step=f"Start a new attempt: edgemere do datarequest retry --id {request['name']}"
             if request["state"] == "Failed" else "Make a new request.",
             state=request["state"], legal=DATAREQUEST.legal(request["state"]))
-    return request
+    return request, shown
+
+
+def _created(uses: Uses, given: Mapping[str, Any]) -> str:
+    # A repeated call finds the request that its first run made.
+    own = uses.mesh.having(idempotency_key=uses.context.idempotency_key)
+    with located("/request"):
+        return own.call("requests", "create", **{**given, "fulfill": True})["id"]
 
 
 def on_needed(uses: Uses, messages: Sequence[Any]) -> list[Any]:
@@ -72,14 +81,18 @@ def on_needed(uses: Uses, messages: Sequence[Any]) -> list[Any]:
 
     Of several those are given back that need more than the others.
     """
+    several = len(messages) > 1
     # What describes a request that nobody made yet makes one: that is for a message by itself.
-    apart = [message for message in messages if len(messages) > 1 and _describes(message)]
-    asked = _of_messages(uses, [message for message in messages if message not in apart])
+    apart = [message for message in messages if several and _describes(message)]
+    called = [message for message in messages if message not in apart and not uses.parts["under_way"].is_over(message.obj, 0 if several else CALL_S)]
+    asked = _of_messages(uses, [message for message in messages if not several or message not in (*apart, *called)])
     needed = {request["id"]: (own, request) for own, request in asked.values() if request["state"] == "Needed"}
     done = together.reserve(uses, list(needed.values()))
     left = [message for message, (_, request) in asked.items() if request["state"] == "Init" or request["id"] in needed.keys() - done]
-    if len(messages) > 1:
-        return [*apart, *left]
+    if several:
+        until = time.monotonic() + GLANCE_S
+        return [*apart, *left, *(message for message in called if not (
+            uses.parts["under_way"].is_over(message.obj, until - time.monotonic()) and uses.parts["done"].has(message.obj)))]
     for own, request in (asked[message] for message in left):
         if request["state"] == "Init":
             own.mesh.call("requests", "fulfill", id=request["id"])
@@ -95,8 +108,8 @@ def on_selected(uses: Uses, messages: Sequence[Any]) -> list[Any]:
     Of several those are given back for which there is something to do.
     """
     apart = [message for message in messages if len(messages) > 1 and _describes(message)]
-    open_still = [message for message in messages if message not in apart and not uses.parts["evaluated"].has(message.obj)]
-    selected = {message: one for message, one in _of_messages(uses, open_still).items() if one[1]["state"] == "Selected"}
+    asked = _of_messages(uses, [message for message in messages if message not in apart])
+    selected = {message: one for message, one in asked.items() if one[1]["state"] == "Selected"}
     if len(messages) == 1:
         for own, request in selected.values():
             evaluating.evaluate(own, request)
@@ -109,7 +122,9 @@ def _describes(message: Any) -> bool:
 
 
 def _of_messages(uses: Uses, messages: Sequence[Any]) -> dict[Any, together.Asked]:
-    """The requests that messages are about as they are now, each with what its work belongs to, by message."""
+    """The requests that messages are about as they are now, each with what its work belongs to, by message; but for those of which
+    this process knows that nothing is left to do."""
+    messages = [message for message in messages if not uses.parts["done"].has(message.obj)]
     if not messages:
         return {}
     refs = [_ref(uses.caused_by(message), message) for message in messages]

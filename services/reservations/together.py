@@ -4,10 +4,14 @@ What is found, decided and claimed is what ``reserving`` and ``evaluating`` woul
 reservations are written once, with what is decided about them, and the request is told once. It is for requests of which nothing is
 in the way: whatever has a group, heals, follows a lock, has a budget, finds too little or too much, is refused something, or waits for
 room, goes step by step as ``reserving.reserve`` begins it. Every part may run twice.
+
+They come as messages that wait (``handlers.on_needed``) or as calls at the same time (``take``).
 """
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +23,8 @@ from services.reservations.policy.records import facts_of
 from services.reservations.reserving import CannotGoOn, Intention
 from shared.hosting import quotas
 from shared.hosting.uses import Uses
-from shared.kernel.errors import EdgemereError, from_payload
+from shared.kernel.errors import EdgemereError, NotYet, from_payload
+from shared.kernel.rights import visible_to
 
 Asked = tuple[Uses, Mapping[str, Any]]
 """A request as ``requests.plain`` answers it, and what its work belongs to."""
@@ -27,9 +32,9 @@ Asked = tuple[Uses, Mapping[str, Any]]
 KEPT = 5000
 
 
-class Evaluated:
-    """The attempts that this process took to Evaluated in one go, the newest of them: the message that they are Selected, which was
-    said at the same moment, has nothing left to do. Who is not among them is asked about."""
+class Done:
+    """The attempts with which this process is done, the newest of them: taken to Evaluated in one go, or refused for want of room. A message
+    that they are Needed, or Selected, has nothing left to do. Who is not among them is asked about."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, int], None] = {}
@@ -47,8 +52,46 @@ class Evaluated:
         return isinstance(obj, Mapping) and (obj.get("id"), obj.get("attempt")) in self._known
 
 
+class UnderWay:
+    """The attempts that calls are taking to Evaluated in this process at this moment: the message that they are Needed has nothing to do
+    meanwhile, and perhaps nothing afterwards."""
+
+    def __init__(self) -> None:
+        self._ends: dict[tuple[str, int], threading.Event] = {}
+
+    @contextmanager
+    def taking(self, requests: Sequence[Mapping[str, Any]]) -> Iterator[None]:
+        keys, over = [(request["id"], request["attempt"]) for request in requests], threading.Event()
+        self._ends.update(dict.fromkeys(keys, over))
+        try:
+            yield
+        finally:
+            for key in keys:
+                if self._ends.get(key) is over:
+                    del self._ends[key]
+            over.set()
+
+    def is_over(self, obj: Any, within_s: float) -> bool:
+        """Whether nobody is at a message's object, or no longer after a while."""
+        end = self._ends.get((obj.get("id"), obj.get("attempt"))) if isinstance(obj, Mapping) else None
+        return end is None or end.wait(within_s)
+
+
 FEW = 100
 """A request that matches more Data than this is large enough to go by itself."""
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """A call for a request by its id or name, of whoever ``uses`` works for."""
+
+    uses: Uses
+    request: str
+
+
+Taken = tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]
+"""The request of a call: as ``requests.plain`` answered it at first, None where the caller has none such; and as ``requests.show`` answers it
+now, None unless it is done with."""
 
 
 @dataclass
@@ -70,6 +113,21 @@ class _Taking:
                 if self.evaluation.by_id[row["id"]].status == status]
 
 
+def take(calls: Sequence[Call]) -> list[Taken]:
+    """Reserve and evaluate for calls that came at the same time; of each what became of it, in their order."""
+    uses = calls[0].uses if len(calls) == 1 else calls[0].uses.for_several()
+    found = uses.mesh.call("requests", "plain_all", requests=[one.request for one in calls],
+                           owners=[visible_to(one.uses.context) for one in calls])
+    needed = {request["id"]: (one.uses, request) for one, request in zip(calls, found, strict=True) if request and request["state"] == "Needed"}
+    done: set[str] = set()
+    shown: dict[str, Any] = {}
+    with uses.parts["under_way"].taking([request for _, request in needed.values()]), suppress(NotYet):
+        # While a mesh is renewed process by process the other services may be older: then each step is taken by itself.
+        done = reserve(uses, list(needed.values()))
+        shown = {one["id"]: one for one in uses.mesh.call("requests", "show_all", requests=sorted(done))} if done else {}
+    return [(request, shown.get(request["id"]) if request else None) for request in found]
+
+
 def reserve(uses: Uses, asked: Sequence[Asked]) -> set[str]:
     """Take Needed requests to Evaluated as far as nothing is in their way; the ids of those that are done with."""
     usual = [(own, request) for own, request in asked if _is_usual(own, request)]
@@ -79,7 +137,7 @@ def reserve(uses: Uses, asked: Sequence[Asked]) -> set[str]:
     done = _told(speaker, _written(speaker, _claimed(speaker, _found(speaker, usual), refused))) | refused if usual else set()
     for _, request in asked:
         if request["id"] not in done:
-            uses.parts["evaluated"].discard(request["id"], request["attempt"])
+            uses.parts["done"].discard(request["id"], request["attempt"])
     return done
 
 
@@ -124,10 +182,14 @@ def _claimed(uses: Uses, takings: Sequence[_Taking], refused: set[str]) -> list[
     answers = uses.mesh.call(
         "catalog", "claim_all", asks=[{"claims": taking.claims, "holder": taking.request["id"]} for taking in takings],
         ttl_s=uses.config.reservations.claim_ttl_s, timeout_s=30)
-    for taking, answer in zip(takings, answers, strict=True):
-        if answer and (answer.get("extra") or {}).get("kind") == "readers" and not taking.request.get("wait"):
-            reserving.refuse(taking.uses, taking.request, reserving.no_room(from_payload(answer)), taking.intention.found)
-            refused.add(taking.request["id"])
+    without = [(taking, reserving.no_room(from_payload(answer))) for taking, answer in zip(takings, answers, strict=True)
+               if answer and (answer.get("extra") or {}).get("kind") == "readers" and not taking.request.get("wait")]
+    if without:
+        uses.mesh.call("requests", "refused", timeout_s=30, told=[
+            {**_about(taking), "code": why.code, "message": why.message} for taking, why in without])
+        refused |= {taking.request["id"] for taking, _ in without}
+        for taking, _ in without:
+            uses.parts["done"].add(taking.request["id"], taking.request["attempt"])
     return [taking for taking, answer in zip(takings, answers, strict=True) if answer is None]
 
 
@@ -160,16 +222,16 @@ def _told(uses: Uses, takings: Sequence[_Taking]) -> set[str]:
     """Tell the requests; the ids of those that are done with."""
     if not takings:
         return set()
-    evaluated, attempts = uses.parts["evaluated"], [(taking.request["id"], taking.request["attempt"]) for taking in takings]
+    ours, attempts = uses.parts["done"], [(taking.request["id"], taking.request["attempt"]) for taking in takings]
     for one in attempts:
         # Before the message can be here.
-        evaluated.add(*one)
+        ours.add(*one)
     try:
         answers = uses.mesh.call("requests", "advance", steps=[_step(taking) for taking in takings], timeout_s=30)
     except BaseException:
         # Nobody knows how far they are.
         for one in attempts:
-            evaluated.discard(*one)
+            ours.discard(*one)
         raise
     for taking, refusal in zip(takings, answers, strict=True):
         if refusal is not None:
@@ -178,13 +240,18 @@ def _told(uses: Uses, takings: Sequence[_Taking]) -> set[str]:
 
 
 def _step(taking: _Taking) -> dict[str, Any]:
-    rows, context = taking.intention.rows, taking.uses.context
+    rows = taking.intention.rows
     chosen = [one for _, one in taking.evaluation.with_status("chosen")]
     return {
-        "request": taking.request["id"], "attempt": taking.request["attempt"], "reservations": len(rows),
-        "refs": [{"id": row["id"], "name": row["name"]} for row in rows], "found": taking.intention.found,
-        "confirmed": len(chosen), "cost": round(sum(one.cost for one in chosen), 9), "ready_in_s": taking.evaluation.ready_in_s,
-        "cause": {"correlation_id": context.correlation_id, "causation_id": context.causation_id, "traceparent": context.traceparent}}
+        **_about(taking), "reservations": len(rows), "refs": [{"id": row["id"], "name": row["name"]} for row in rows],
+        "confirmed": len(chosen), "cost": round(sum(one.cost for one in chosen), 9), "ready_in_s": taking.evaluation.ready_in_s}
+
+
+def _about(taking: _Taking) -> dict[str, Any]:
+    """What a request is told in any case: which attempt it is about, what was found, and what that belongs to."""
+    context = taking.uses.context
+    return {"request": taking.request["id"], "attempt": taking.request["attempt"], "found": taking.intention.found,
+            "cause": {"correlation_id": context.correlation_id, "causation_id": context.causation_id, "traceparent": context.traceparent}}
 
 
 def _taken_back(taking: _Taking, error: EdgemereError) -> None:

@@ -154,7 +154,9 @@ def _instances(service: Service, config: Config, broker: Any, seal: Seal) -> Non
 def _catalog(service: Service, config: Config, broker: Any, seal: Seal) -> None:
     policy = source_policy(config)
     pool = WorkerPool(_worker("services.catalog.scanner"), size=1, name="scanner")
-    service.uses = replace(service.uses, parts={"scanner": pool, "policy": policy})
+    claims = importlib.import_module("services.catalog.claims")
+    service.uses = replace(service.uses, parts={
+        "scanner": pool, "policy": policy, "claims": GroupCommit(partial(claims.grant, service.uses.db))})
     service.uses.figures.samples.add(importlib.import_module("services.catalog.figures").look(service.uses.db))
     service.stops.append(pool.stop)
 
@@ -163,7 +165,8 @@ def _reservations(service: Service, config: Config, broker: Any, seal: Seal) -> 
     live = importlib.import_module("services.reservations.policy.live")
     together = importlib.import_module("services.reservations.together")
     policies = live.PolicyFile(config.policies.file or None)
-    service.uses = replace(service.uses, parts={"policies": policies, "evaluated": together.Evaluated()})
+    service.uses = replace(service.uses, parts={
+        "policies": policies, "done": together.Done(), "under_way": together.UnderWay(), "calls": GroupCommit(together.take)})
     service.stops.append(policies.stop)
 
 

@@ -40,6 +40,11 @@ class Uses:
             return self
         return replace(self, context=self.context.having(**message.context), mesh=self.mesh.having(**message.context))
 
+    def for_several(self) -> Uses:
+        """The same for what is done for several callers at once, which is the mesh's own work."""
+        context = Context(mesh=True)
+        return replace(self, context=context, mesh=self.mesh.having(**vars(context)))
+
     @property
     def itself(self) -> Any:
         """``mesh`` for what the service has to know for its own work, whoever set it going: whose an object is does not matter then."""

@@ -14,10 +14,11 @@ from typing import Any
 import orjson
 from sqlalchemy import delete, select
 
-from services.catalog import intake, models, rules
+from services.catalog import claims, intake, models, rules
 from services.catalog.service import Catalog
 from services.requests import creating
 from services.requests.service import Requests
+from services.reservations import together
 from services.reservations.policy.live import PolicyFile
 from services.reservations.service import Reservations
 from shared.hosting.config import load_config
@@ -48,7 +49,11 @@ class House:
             migrate(name, engine)
             module = __import__(f"services.{name}.models", fromlist=["METADATA"])
             self.databases[name] = Database(engine, module.METADATA)
-        self.numbered = GroupCommit(partial(creating.create, self.databases["requests"]))
+        self.parts = {
+            "requests": {"numbered": GroupCommit(partial(creating.create, self.databases["requests"]))},
+            "reservations": {"policies": self.policies, "done": together.Done(), "under_way": together.UnderWay(),
+                             "calls": GroupCommit(together.take)},
+            "catalog": {"claims": GroupCommit(partial(claims.grant, self.databases["catalog"]))}}
 
     def configured(self, **more: Any) -> None:
         """Other settings from now on, beside those that the house was made with."""
@@ -76,8 +81,7 @@ class House:
     def service(self, name: str) -> Any:
         """A service as one call has it."""
         made = KINDS[name]()
-        parts = {"reservations": {"policies": self.policies}, "requests": {"numbered": self.numbered}}.get(name, {})
-        made.uses = Uses(name, self.databases[name], self.config, self.context, self, parts)
+        made.uses = Uses(name, self.databases[name], self.config, self.context, self, self.parts[name])
         return made
 
     # --- what is there ---------------------------------------------------------------------------------------------

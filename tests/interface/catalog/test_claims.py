@@ -2,13 +2,15 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from services.catalog import claims
-from shared.kernel.errors import Conflict, Invalid, NoCapacity, NotFound, VersionConflict
+from services.catalog import claims, models
+from shared.kernel.errors import Conflict, EdgemereError, Invalid, NoCapacity, NotFound, VersionConflict
+from shared.storage.group_commit import GroupCommit
 from tests.interface.catalog.world import Catalogue
 
 
@@ -181,3 +183,69 @@ def test_room_whose_time_is_over_is_given_to_those_who_ask_together(catalogue: C
     source = catalogue.source(capacity={"readers": 1})
     claims.claim(catalogue.uses, _ask(source, "dreq_1", "a")["claims"], "dreq_1", ttl_s=0)
     assert claims.claim_all(catalogue.uses, [_ask(source, "dreq_2", "b")], 60) == [None]
+
+
+RACES, CLIENTS, EACH, ROOM = 5, 8, 25, 50
+
+
+def test_of_200_claims_of_eight_clients_exactly_as_many_are_granted_as_there_is_room_for(catalogue: Catalogue) -> None:
+    for number in range(RACES):
+        source = catalogue.source(f"tight-{number}", capacity={"readers": ROOM})
+        granted: list[str] = []
+        start = threading.Barrier(CLIENTS)
+
+        def client(at: int, source: dict = source, granted: list[str] = granted, start: threading.Barrier = start) -> None:
+            start.wait()
+            for one in range(EACH):
+                try:
+                    catalogue.claim(source, f"{source['name']}-{at}-{one}", holder=f"{source['name']}-{at}-{one}")
+                except NoCapacity as refusal:
+                    assert refusal.extra["free"] == 0 and refusal.extra["wanted"] == 1
+                else:
+                    granted.append(f"{at}-{one}")
+        threads = [threading.Thread(target=client, args=(at,)) for at in range(CLIENTS)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert len(granted) == len(set(granted)) == ROOM == catalogue.used(source)["readers"]
+
+
+def test_claims_that_are_asked_for_at_once_share_a_transaction_and_fail_alone(catalogue: Catalogue) -> None:
+    source, sizes = catalogue.source(capacity={"readers": 9}), []
+    began, go_on = threading.Event(), threading.Event()
+
+    def held(asks: list[claims.Ask]) -> list:
+        sizes.append(len(asks))
+        if not began.is_set():
+            began.set()
+            go_on.wait(20)
+        return claims.grant(catalogue.db, asks)
+    group = GroupCommit(held)
+    catalogue.uses.parts = {**catalogue.uses.parts, "claims": group}
+    answers: dict[str, object] = {}
+
+    def ask(name: str, **more: object) -> None:
+        try:
+            answers[name] = catalogue.claim(more.pop("source", source), name.partition("-")[0], **more)
+        except EdgemereError as error:
+            answers[name] = error
+    asked = {"a": {}, "b": {"holder": "dreq_2"}, "b-again": {"holder": "dreq_2"}, "b-of-another": {"holder": "dreq_3"}, "c": {"amount": 9},
+             "d": {"amount": 10}, "e": {"source": {"id": "dsrc_01M87HEZH066AESBS7QVCT04P4"}}, "f": {"holder": "dreq_4", "ttl_s": 60}}
+    threads = [threading.Thread(target=ask, args=(name,), kwargs=more) for name, more in asked.items()]
+    threads[0].start()
+    assert began.wait(20)
+    for at, thread in enumerate(threads[1:], 1):
+        thread.start()
+        while len(group._waiting) < at:
+            time.sleep(0.001)
+    go_on.set()
+    for thread in threads:
+        thread.join(60)
+    assert sizes == [1, 7]
+    assert answers["a"] == answers["b"] == answers["b-again"] == answers["f"] == {"claimed": 1}
+    assert isinstance(answers["b-of-another"], Invalid) and isinstance(answers["e"], NotFound)
+    assert answers["c"].extra["free"] == 7 and answers["d"].extra["never"] is True  # type: ignore[attr-defined]
+    assert catalogue.used(source)["readers"] == 3
+    with catalogue.db.reading() as connection:
+        assert {row.id: bool(row.expires_at) for row in connection.execute(models.claim_table.select())} == {"a": False, "b": False, "f": True}

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from shared.hosting.workers import WorkerPool
 from shared.kernel.context import Context
 from shared.kernel.ids import new_id
 from shared.storage.database import Database, make_engine
+from shared.storage.group_commit import GroupCommit
 from shared.storage.migrate import migrate
 from tests.support.answering import Answering
 
@@ -44,7 +46,8 @@ class Catalogue:
         migrate("catalog", self.engine)
         self.db = Database(self.engine, models.METADATA)
         self.pool = WorkerPool([sys.executable, "-m", "services.catalog.scanner"], size=1, name="scanner")
-        parts = {"scanner": self.pool, "policy": source_policy(self.config)}
+        parts = {"scanner": self.pool, "policy": source_policy(self.config),
+                 "claims": GroupCommit(partial(claims.grant, self.db))}
         self.uses = Uses("catalog", self.db, self.config, Context(owner="ada"), Answering(), parts)
 
     def close(self) -> None:

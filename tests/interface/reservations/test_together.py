@@ -24,8 +24,9 @@ class World(Steps):
         self.advanced: list[dict[str, Any]] = []
         self.mesh.functions.update({
             "catalog.query_all": lambda expressions, limit, **more: [self._query(one, limit, None, True) for one in expressions],
-            "catalog.claim_all": self._claim_all, "requests.advance": self._advance})
-        self.uses = replace(self.uses, parts={**self.uses.parts, "evaluated": together.Evaluated()})
+            "catalog.claim_all": self._claim_all, "requests.advance": self._advance,
+            "requests.refused": self._tell("refused")})
+        self.uses = replace(self.uses, parts={**self.uses.parts, "done": together.Done(), "under_way": together.UnderWay()})
 
     def _claim_all(self, asks: list[dict[str, Any]], ttl_s: float) -> list[Any]:
         answers = []
@@ -102,7 +103,16 @@ def test_who_finds_no_room_is_told_so_and_who_would_wait_goes_alone(world: World
     world.full.add(world.sources["near"]["id"])
     hurried, patient = world.wanted(), world.wanted(wait=True)
     assert world.go(hurried, patient) == {hurried["id"]}
-    assert world.told["blocked"]["request"] == hurried["id"] and world.told["blocked"]["code"] == "no_capacity" and not world.rows()
+    said, = world.told["refused"]["told"]
+    assert (said["request"], said["attempt"], said["code"]) == (hurried["id"], 1, "no_capacity") and not world.rows()
+
+
+def test_all_for_whom_there_is_no_room_are_told_in_one_call(world: World) -> None:
+    world.add("near", "a.csv")
+    world.full.add(world.sources["near"]["id"])
+    several = [world.wanted() for _ in range(3)]
+    assert world.go(*several) == {request["id"] for request in several}
+    assert [one["request"] for one in world.told["refused"]["told"]] == [request["id"] for request in several]
 
 
 def test_of_one_that_ended_meanwhile_nothing_stays_reserved(world: World) -> None:
