@@ -22,37 +22,48 @@ Parameters = dict[str, Any]
 # A request that was completed because its instances were gone: one that lives came back since.
 BY_ITS_INSTANCES = ("instances_destroyed", "lifetime_over", "reaped")
 # Messages that came together wait so long for a call that is at the same request; one by itself waits until that has to be over.
-GLANCE_S = 0.2
+GLANCE_S = 0.3
 CALL_S = 60.0
 
 
 def reserve(uses: Uses, parameters: Parameters) -> dict[str, Any]:
     """Take a request to Selected, doing the missing steps before; past it, it is answered unchanged."""
-    request, shown = _taken(uses, parameters["request"])
-    if request["state"] == "Needed" and shown is None:
-        reserving.reserve(uses, request)
+    ref = _named(uses, parameters["request"])
+    with uses.parts["under_way"].at(ref):
+        request, shown = _taken(uses, ref)
+        _check_open(request, parameters["request"])
+        if request["state"] == "Needed" and shown is None:
+            reserving.reserve(uses, request)
     return shown or uses.mesh.call("requests", "show", id=request["id"])
 
 
 def evaluate(uses: Uses, parameters: Parameters) -> dict[str, Any]:
     """Take a request to Evaluated, doing the missing steps before; past it, it is answered unchanged."""
-    request, shown = _taken(uses, parameters["request"])
-    if request["state"] == "Needed" and shown is None:
-        reserving.reserve(uses, request)
-        request = uses.mesh.call("requests", "plain", request=request["id"])
-    if request["state"] == "Selected":
-        evaluating.evaluate(uses, request)
+    ref = _named(uses, parameters["request"])
+    with uses.parts["under_way"].at(ref):
+        request, shown = _taken(uses, ref)
+        _check_open(request, parameters["request"])
+        if request["state"] == "Needed" and shown is None:
+            reserving.reserve(uses, request)
+            request = uses.mesh.call("requests", "plain", request=request["id"])
+        if request["state"] == "Selected":
+            evaluating.evaluate(uses, request)
     return shown or uses.mesh.call("requests", "show", id=request["id"])
 
 
-def _taken(uses: Uses, given: str | Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Any] | None]:
-    """The request meant, created when it was given inline, fulfilled when it is in Init; and as it is answered, where nothing was in its
-    way: then it is reserved and evaluated, together with those of other calls (``together.take``).
+def _named(uses: Uses, given: str | Mapping[str, Any]) -> str:
+    """The id or name of the request meant; one that was given inline is created."""
+    if isinstance(given, str):
+        return given
+    # A repeated call finds the request that its first run made.
+    own = uses.mesh.having(idempotency_key=uses.context.idempotency_key)
+    with located("/request"):
+        return own.call("requests", "create", **{**given, "fulfill": True})["id"]
 
-    Raises:
-        Conflict: ``datarequest.illegal_move``, it is Failed or Completed.
-    """
-    ref = _created(uses, given) if isinstance(given, Mapping) else given
+
+def _taken(uses: Uses, ref: str) -> together.Taken:
+    """The request meant, fulfilled when it is in Init; and as it is answered, where nothing was in its way: then it is reserved and
+    evaluated, together with those of other calls (``together.take``)."""
     request, shown = uses.parts["calls"].do(together.Call(uses, ref))
     if request is not None and request["state"] == "Init":
         uses.mesh.call("requests", "fulfill", id=request["id"])
@@ -60,20 +71,21 @@ def _taken(uses: Uses, given: str | Mapping[str, Any]) -> tuple[Mapping[str, Any
     if request is None:
         # Whoever is asked for it says why there is none.
         request = uses.mesh.call("requests", "plain", request=ref)
-    if request["state"] in ("Failed", "Completed"):
+    return request, shown
+
+
+def _check_open(request: Mapping[str, Any], given: str | Mapping[str, Any]) -> None:
+    """Refuse a step of a request that has ended. One that the call itself made, and that failed since, is what it is answered with.
+
+    Raises:
+        Conflict: ``datarequest.illegal_move``, it is Failed or Completed.
+    """
+    if request["state"] in ("Failed", "Completed") and isinstance(given, str):
         raise Conflict(
             "datarequest.illegal_move", f"Request '{request['name']}' is {request['state']}.",
             next_step=f"Start a new attempt: edgemere do datarequest retry --id {request['name']}"
             if request["state"] == "Failed" else "Make a new request.",
             state=request["state"], legal=DATAREQUEST.legal(request["state"]))
-    return request, shown
-
-
-def _created(uses: Uses, given: Mapping[str, Any]) -> str:
-    # A repeated call finds the request that its first run made.
-    own = uses.mesh.having(idempotency_key=uses.context.idempotency_key)
-    with located("/request"):
-        return own.call("requests", "create", **{**given, "fulfill": True})["id"]
 
 
 def on_needed(uses: Uses, messages: Sequence[Any]) -> list[Any]:

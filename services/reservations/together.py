@@ -10,6 +10,7 @@ They come as messages that wait (``handlers.on_needed``) or as calls at the same
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -53,28 +54,30 @@ class Done:
 
 
 class UnderWay:
-    """The attempts that calls are taking to Evaluated in this process at this moment: the message that they are Needed has nothing to do
-    meanwhile, and perhaps nothing afterwards."""
+    """The requests that calls are at in this process at this moment. The message that one is Needed waits for the call, after which there is
+    nothing left to do for it."""
 
     def __init__(self) -> None:
-        self._ends: dict[tuple[str, int], threading.Event] = {}
+        self._ends: dict[str, list[threading.Event]] = {}
 
     @contextmanager
-    def taking(self, requests: Sequence[Mapping[str, Any]]) -> Iterator[None]:
-        keys, over = [(request["id"], request["attempt"]) for request in requests], threading.Event()
-        self._ends.update(dict.fromkeys(keys, over))
+    def at(self, request: str) -> Iterator[None]:
+        """A call begins, and ends with the block."""
+        over = threading.Event()
+        self._ends.setdefault(request, []).append(over)
         try:
             yield
         finally:
-            for key in keys:
-                if self._ends.get(key) is over:
-                    del self._ends[key]
+            self._ends[request].remove(over)
+            if not self._ends[request]:
+                del self._ends[request]
             over.set()
 
     def is_over(self, obj: Any, within_s: float) -> bool:
-        """Whether nobody is at a message's object, or no longer after a while."""
-        end = self._ends.get((obj.get("id"), obj.get("attempt"))) if isinstance(obj, Mapping) else None
-        return end is None or end.wait(within_s)
+        """Whether no call is at a message's object, or none of them any more after a while."""
+        until = time.monotonic() + within_s
+        ends = tuple(self._ends.get(obj.get("id"), ())) if isinstance(obj, Mapping) else ()
+        return all(end.wait(max(0.0, until - time.monotonic())) for end in ends)
 
 
 FEW = 100
@@ -121,7 +124,7 @@ def take(calls: Sequence[Call]) -> list[Taken]:
     needed = {request["id"]: (one.uses, request) for one, request in zip(calls, found, strict=True) if request and request["state"] == "Needed"}
     done: set[str] = set()
     shown: dict[str, Any] = {}
-    with uses.parts["under_way"].taking([request for _, request in needed.values()]), suppress(NotYet):
+    with suppress(NotYet):
         # While a mesh is renewed process by process the other services may be older: then each step is taken by itself.
         done = reserve(uses, list(needed.values()))
         shown = {one["id"]: one for one in uses.mesh.call("requests", "show_all", requests=sorted(done))} if done else {}

@@ -105,6 +105,18 @@ def test_what_is_wrong_with_one_call_is_not_wrong_with_the_others(house: House) 
     assert (answers[4]["state"], answers[4]["reason"]["code"]) == ("Failed", "no_match")
 
 
+def test_a_request_that_its_own_call_made_and_that_failed_meanwhile_is_answered(house: House) -> None:
+    house.source("lab", {"a.csv": {}}, capacity={"readers": 1})
+
+    def late(calls: Any) -> Any:
+        for call in calls:
+            house.call("requests", "cancel", id=call.request)
+        return together.take(calls)
+    house.parts["reservations"]["calls"] = GroupCommit(late)
+    answer = reserve(house, {"query": "name:a.csv"})
+    assert (answer["state"], answer["reason"]["code"]) == ("Failed", "cancelled")
+
+
 def test_nobody_is_answered_with_the_request_of_another(house: House) -> None:
     house.source("lab", {"a.csv": {}})
     of_ada = house.call("requests", "create", query="name:a.csv")
