@@ -8,7 +8,7 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -231,14 +231,6 @@ def _wanted(dice: random.Random) -> dict[str, Any]:
         {"query": "source:narrow"},
         {"query": "owner:nobody"},
     ])
-
-
-def until(true: Callable[[], Any], limit_s: float = 30) -> Any:
-    deadline = time.monotonic() + limit_s
-    while not (found := true()):
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.02)
-    return found
 
 
 def _path(words: str) -> str:

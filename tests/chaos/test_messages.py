@@ -5,13 +5,12 @@ import json
 import os
 import sqlite3
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.awaiting import until
 from tests.support.calling import Caller, at_rest
 from tests.support.servers import EdgemereServer
 
@@ -94,14 +93,6 @@ class Mesh:
             found[f"moves of {service}"] = connection.execute("SELECT object_id, event, version FROM history ORDER BY seq").fetchall()
             connection.close()
         return found
-
-
-def until(true: Callable[[], Any], limit_s: float = PATIENCE_S) -> Any:
-    deadline = time.monotonic() + limit_s
-    while not (found := true()):
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.02)
-    return found
 
 
 def a_bit_of_everything(mesh: Mesh, tag: str) -> None:

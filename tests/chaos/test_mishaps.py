@@ -9,13 +9,14 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from tests.support.awaiting import until
 from tests.support.calling import Caller, at_rest
 from tests.support.servers import EdgemereServer, run_edgemere
 
@@ -78,14 +79,6 @@ class Scene:
         found = at_rest(self.caller, self.server.data, touched=self.touched)
         assert not found, found
         self.caller.close()
-
-
-def until(true: Callable[[], Any], limit_s: float = PATIENCE_S, pause_s: float = 0.02) -> Any:
-    deadline = time.monotonic() + limit_s
-    while not (found := true()):
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(pause_s)
-    return found
 
 
 def workers(server: EdgemereServer, module: str) -> list[psutil.Process]:

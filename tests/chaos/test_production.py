@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 from tests.chaos import faults
-from tests.chaos.storm import Storm, until
+from tests.chaos.storm import Storm
+from tests.support.awaiting import until
 
 SHORT = (faults.kill_9_at_a_step, faults.broker_unreachable, faults.database_restarted, faults.old_messages_again,
          faults.kill_9_of_everything)

@@ -4,10 +4,9 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
+from tests.support.awaiting import until
 from tests.support.chromium import browser
 from tests.support.node import node
 from tests.support.servers import ROOT, EdgemereServer, project_environment
@@ -48,13 +47,6 @@ class Newcomer:
         return done.stdout
 
 
-def until(holds: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + LIMIT_S
-    while not holds():
-        assert time.monotonic() < end, what
-        time.sleep(0.05)
-
-
 def test_what_the_readme_says_works_and_is_seen_live_on_the_other_faces(tmp_path: Path) -> None:
     with EdgemereServer(tmp_path / "server") as server, browser() as running:
         newcomer = Newcomer(tmp_path, server.url)
@@ -74,7 +66,7 @@ def test_what_the_readme_says_works_and_is_seen_live_on_the_other_faces(tmp_path
                 newcomer.runs(language, text)
             made = ["datarequest-1", "by-curl", "by-python", "by-js", "by-socket"]
             for name in made:
-                until(lambda name=name: f'"name": "{name}"' in heard_path.read_text(), f"{name} is not heard on the command line")
+                until(lambda name=name: f'"name": "{name}"' in heard_path.read_text(), what=f"{name} is not heard on the command line")
             page.get_by_role("button", name=re.compile(r"\d+ new: show")).click()
             for name in made:
                 page.get_by_role("link", name=name, exact=True).wait_for()
@@ -83,7 +75,7 @@ def test_what_the_readme_says_works_and_is_seen_live_on_the_other_faces(tmp_path
             page.get_by_label("name", exact=True).fill("by-page")
             page.get_by_role("button", name="Ask for it").click()
             page.locator(".title .state", has_text="Satisfied").wait_for()
-            until(lambda: '"name": "by-page"' in heard_path.read_text(), "the page's request is not heard on the command line")
+            until(lambda: '"name": "by-page"' in heard_path.read_text(), what="the page's request is not heard on the command line")
         finally:
             follower.terminate()
             follower.wait()

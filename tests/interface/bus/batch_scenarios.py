@@ -11,7 +11,8 @@ from shared.bus.topology import DEAD_QUEUE, PUBLIC
 from shared.hosting.entrypoints import batch_event, on_event, rpc, topology_of
 from shared.hosting.rpc import Mesh
 from shared.kernel.errors import Invalid, NotFound, Unavailable
-from tests.interface.bus.stage import depth, until
+from tests.interface.bus.stage import depth
+from tests.support.awaiting import until
 
 
 def test_batches_come_in_order_with_all_that_is_there(stage):

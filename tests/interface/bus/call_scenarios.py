@@ -17,7 +17,8 @@ from shared.hosting.entrypoints import on_event, rpc, topology_of
 from shared.hosting.rpc import Mesh
 from shared.kernel.context import Context
 from shared.kernel.errors import Conflict, DeadlineExceeded, EdgemereError, Invalid, NotYet, Unavailable
-from tests.interface.bus.stage import CurrentContext, depth, until
+from tests.interface.bus.stage import CurrentContext, depth
+from tests.support.awaiting import until
 
 
 def callee(tag: str) -> type:

@@ -12,7 +12,8 @@ from shared.bus.message import Message
 from shared.bus.topology import INTERNAL, PUBLIC
 from shared.hosting.entrypoints import on_event, rpc
 from shared.kernel.errors import NotFound
-from tests.interface.bus.stage import CurrentContext, until
+from tests.interface.bus.stage import CurrentContext
+from tests.support.awaiting import until
 
 
 def test_stopping_waits_for_what_is_being_handled_and_acks_it(stage):

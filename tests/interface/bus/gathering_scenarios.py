@@ -10,7 +10,8 @@ from shared.bus.topology import PUBLIC
 from shared.hosting.entrypoints import on_event
 from shared.hosting.gathering import on_events
 from shared.kernel.errors import NotFound
-from tests.interface.bus.stage import depth, until
+from tests.interface.bus.stage import depth
+from tests.support.awaiting import until
 
 
 def test_what_waits_is_handled_together_and_what_comes_alone_at_once(stage):

@@ -1,7 +1,6 @@
 """Where the scenarios play: real containers on a real broker, in one green process. See ``green.py``."""
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -60,14 +59,6 @@ class Stage:
     def stop(self) -> None:
         for end in self._ends:
             end()
-
-
-def until(condition: Callable[[], Any], limit_s: float = 15) -> Any:
-    deadline = time.monotonic() + limit_s
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.005)
-    return found
 
 
 def depth(stage: Stage, queue: str) -> int:

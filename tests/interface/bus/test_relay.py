@@ -21,19 +21,12 @@ from shared.kernel.ids import new_id
 from shared.storage.database import Database, make_engine
 from shared.storage.outbox import Outbox
 from shared.storage.schema import SHARDS, service_tables
+from tests.support.awaiting import until
 from tests.support.ports import free_port
 
 METADATA = MetaData()
 service_tables(METADATA)
 QUEUE = "heard"
-
-
-def until(condition: Callable[[], Any], limit_s: float = 15) -> Any:
-    deadline = time.monotonic() + limit_s
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.005)
-    return found
 
 
 @pytest.fixture

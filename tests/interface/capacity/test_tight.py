@@ -7,12 +7,13 @@ import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.awaiting import until
 from tests.support.calling import Caller
 from tests.support.servers import EdgemereServer, run_edgemere
 
@@ -38,14 +39,6 @@ def caller(server: EdgemereServer) -> Iterator[Caller]:
     made = Caller(server.port)
     yield made
     made.close()
-
-
-def until(holds: Callable[[], Any], seconds: float = 30) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := holds()):
-        assert time.monotonic() < deadline, "it did not come to that in time"
-        time.sleep(0.1)
-    return found
 
 
 def folder_source(caller: Caller, place: Path, name: str, files: int = 0, **more: Any) -> None:

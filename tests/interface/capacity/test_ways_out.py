@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from services.requests import waiting
-from tests.interface.capacity.test_tight import folder_source, run, until
+from tests.interface.capacity.test_tight import folder_source, run
+from tests.support.awaiting import until
 from tests.support.calling import Caller
 from tests.support.servers import EdgemereServer
 

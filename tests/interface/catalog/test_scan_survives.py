@@ -2,12 +2,12 @@
 from __future__ import annotations
 
 import json
-import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.support.awaiting import until
 from tests.support.servers import EdgemereServer
 
 FMDM = "/edgemere/diml/dml/fmdm"
@@ -22,13 +22,6 @@ def ask(server: EdgemereServer, path: str, body: Any = None) -> dict[str, Any]:
         return json.load(answer)
 
 
-def wait_for(found: Callable[[], bool], limit_s: float = 60) -> None:
-    until = time.monotonic() + limit_s
-    while not found():
-        assert time.monotonic() < until
-        time.sleep(0.05)
-
-
 def test_a_scan_goes_on_after_kill_9(edgemere_server: Callable[..., EdgemereServer], tmp_path: Path) -> None:
     root = tmp_path / "files"
     for number in range(FILES):
@@ -37,11 +30,11 @@ def test_a_scan_goes_on_after_kill_9(edgemere_server: Callable[..., EdgemereServ
         (folder / f"f{number}.txt").touch()
     server = edgemere_server()
     ask(server, "datasource/create", {"name": "lab", "adaptor": "file", "parameters": {"rootdir": str(root)}})
-    wait_for(lambda: ask(server, "datasource/show?id=lab")["data_count"] > 0)
+    until(lambda: ask(server, "datasource/show?id=lab")["data_count"] > 0)
     server.kill9()
     server.restart()
     before = ask(server, "datasource/show?id=lab")
-    wait_for(lambda: ask(server, "datasource/show?id=lab")["scan"]["state"] != "running")
+    until(lambda: ask(server, "datasource/show?id=lab")["scan"]["state"] != "running")
     after = ask(server, "datasource/show?id=lab")
     assert before["scan"]["id"] == after["scan"]["id"], "it was over before the kill"
     assert (after["scan"]["state"], after["scan"]["files"], after["scan"]["added"]) == ("done", FILES, FILES)

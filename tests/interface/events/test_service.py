@@ -10,15 +10,7 @@ import pytest
 from shared.kernel.errors import Conflict, Invalid, NotFound
 from shared.kernel.ids import with_noun
 from tests.interface.events.conftest import World
-
-
-def until(condition: Callable[[], Any], limit_s: float = 20) -> Any:
-    """What ``condition`` gives when it gives something."""
-    end = time.monotonic() + limit_s
-    while not (found := condition()):
-        assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.02)
-    return found
+from tests.support.awaiting import until
 
 
 def whole_log(world: World, **parameters: Any) -> list[dict[str, Any]]:

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import orjson
 import pytest
@@ -13,6 +12,7 @@ from shared.bus.message import Message
 from shared.bus.port import connect
 from shared.bus.topology import BASE, INTERNAL, PUBLIC
 from shared.hosting.live import LiveFeed, LiveFeeds
+from tests.support.awaiting import until
 
 
 class Bus:
@@ -37,13 +37,6 @@ def bus(tmp_path):
     made = Bus(tmp_path)
     yield made
     made.close()
-
-
-def until(condition, limit_s=10):
-    end = time.monotonic() + limit_s
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.01)
-    return condition()
 
 
 def test_a_feed_hears_what_it_is_bound_to_and_nothing_else(bus):

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from queue import Queue
 from typing import Any
@@ -19,6 +19,7 @@ import kombu
 import pytest
 
 from shared.contracts.table import ACTIONS, BY_RPC, ERRORS
+from tests.support.awaiting import until
 from tests.support.reaper import end_group, reaper
 from tests.support.supervised import SupervisedMesh
 
@@ -87,14 +88,6 @@ def foreigner(mesh: SupervisedMesh, tmp_path_factory: pytest.TempPathFactory) ->
     foreigner = Foreigner(mesh.amqp_uri, tmp_path_factory.mktemp("foreign"))
     yield foreigner
     foreigner.stop()
-
-
-def until(condition: Callable[[], Any], limit_s: float = 40) -> Any:
-    deadline = time.monotonic() + limit_s
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.2)
-    return found
 
 
 def calls_in_order() -> list[str]:

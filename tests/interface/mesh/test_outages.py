@@ -5,11 +5,12 @@ import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from tests.support.awaiting import until
 from tests.support.postgres import PostgresServer
 from tests.support.rabbitmq import RabbitNode
 from tests.support.supervised import SupervisedMesh
@@ -39,14 +40,6 @@ def ready(mesh: SupervisedMesh) -> tuple[int, dict[str, Any]]:
         return refused.code, json.load(refused)
     except OSError:
         return 0, {}
-
-
-def until(condition: Callable[[], Any], limit_s: float = 60) -> Any:
-    deadline = time.monotonic() + limit_s
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.2)
-    return found
 
 
 def says(mesh: SupervisedMesh, words: str) -> bool:

@@ -6,26 +6,17 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from tests.support.awaiting import until
 from tests.support.ports import free_port
 from tests.support.reaper import end_group, reaper
 from tests.support.servers import ROOT, project_environment, run_edgemere
 
 IMPATIENT = {"supervisor": {"probe_every_s": 0.5, "probe_timeout_s": 6, "probe_failures": 2}}
-
-
-def until(condition: Callable[[], Any], limit_s: float = 40) -> Any:
-    deadline = time.monotonic() + limit_s
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.1)
-    return found
 
 
 def is_there(pid: int) -> bool:

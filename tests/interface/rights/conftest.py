@@ -4,8 +4,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -79,14 +78,6 @@ class Caller:
     def hears(self, **given: Any) -> str:
         """All that a stream of this listener says of the past."""
         return "".join(self.house.ask(subscribe={"after": 0, **given}, owner=self.owner, roles=list(self.roles)))
-
-
-def until(condition: Callable[[], Any], limit_s: float = 30) -> Any:
-    deadline = time.monotonic() + limit_s
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
-    return found
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.interface.rights.conftest import ADMINISTRATOR, ENGINEER, SCIENTIST, Caller, House, until
+from tests.interface.rights.conftest import ADMINISTRATOR, ENGINEER, SCIENTIST, Caller, House
+from tests.support.awaiting import until
 
 HIDDEN = "quetzal"
 RULES = [{"when": f"ward:{HIDDEN}", "owners": ["doctor"]}, {"when": "kind:draft", "roles": [ENGINEER]}, {"when": {}, "owners": ["*"]}]

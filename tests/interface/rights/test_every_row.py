@@ -8,7 +8,8 @@ import pytest
 
 from shared.contracts.table import ACTIONS, BY_RPC
 from shared.kernel.errors import EdgemereError
-from tests.interface.rights.conftest import ADMINISTRATOR, DEVELOPER, ENGINEER, SCIENTIST, Caller, House, until
+from tests.interface.rights.conftest import ADMINISTRATOR, DEVELOPER, ENGINEER, SCIENTIST, Caller, House
+from tests.support.awaiting import until
 
 CANARY = "zanzibar"
 ROLES = (SCIENTIST, DEVELOPER, ENGINEER, ADMINISTRATOR)

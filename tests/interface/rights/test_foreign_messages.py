@@ -10,7 +10,8 @@ from shared.bus.seal import SEAL, Seal
 from shared.contracts.event import EVENTS, HANDLED
 from shared.hosting.rpc import headers_of
 from shared.kernel.context import Context
-from tests.interface.rights.conftest import ADMINISTRATOR, DEVELOPER, SCIENTIST, Caller, House, until
+from tests.interface.rights.conftest import ADMINISTRATOR, DEVELOPER, SCIENTIST, Caller, House
+from tests.support.awaiting import until
 
 CLAIM = {"nameko.owner": "ada", "nameko.roles": ["Administrator"], "nameko.mesh": True, "edgemere.owner": "ada"}
 

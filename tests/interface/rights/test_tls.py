@@ -18,7 +18,8 @@ from shared.bus.tls import address
 from shared.hosting.config import broker_uri, database_url, load_config
 from shared.storage.database import make_engine
 from tests.interface.rights.certificates import Authority
-from tests.interface.rights.conftest import House, until
+from tests.interface.rights.conftest import House
+from tests.support.awaiting import until
 from tests.support.ports import free_port
 from tests.support.postgres import PostgresServer
 from tests.support.rabbitmq import RabbitNode

@@ -16,7 +16,8 @@ from shared.bus import port
 from shared.bus.message import Message
 from shared.bus.topology import BASE, DEAD_QUEUE, PUBLIC, event_queue, retry_name
 from shared.kernel.errors import Unavailable
-from tests.support.laws.broker_bench import LIMIT_S, BrokerTrial, Reader, until
+from tests.support.awaiting import until
+from tests.support.laws.broker_bench import LIMIT_S, BrokerTrial, Reader
 from tests.support.laws.broker_queues import QueueLaws
 
 ACKS_KNOWN_S = 0.5

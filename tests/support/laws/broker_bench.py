@@ -33,15 +33,6 @@ class Bench(Protocol):
         """``kill -9`` of the program, and of the broker where that is another process; the broker comes back."""
 
 
-def until(condition: Callable[[], Any], limit_s: float = LIMIT_S) -> Any:
-    """The first true value of ``condition``, asked again and again."""
-    deadline = time.monotonic() + limit_s
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.005)
-    return found
-
-
 class Reader:
     """Reads queues in a connection of its own and keeps what came."""
 

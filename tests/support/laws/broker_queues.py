@@ -14,7 +14,8 @@ from kombu import Producer
 
 from shared.bus.message import Message
 from shared.bus.topology import PUBLIC, event_queue
-from tests.support.laws.broker_bench import BrokerTrial, Reader, until
+from tests.support.awaiting import until
+from tests.support.laws.broker_bench import BrokerTrial, Reader
 
 
 class QueueLaws(BrokerTrial):

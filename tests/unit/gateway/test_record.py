@@ -2,12 +2,12 @@
 from __future__ import annotations
 
 import threading
-import time
 
 from gateway.callers import record
 from gateway.metrics import Metrics
 from shared.kernel.context import Context
 from shared.kernel.errors import Unavailable
+from tests.support.awaiting import until
 
 
 class Away:
@@ -20,13 +20,6 @@ class Away:
         if not self.back.is_set():
             raise Unavailable("events.unavailable", "It is away.")
         self.told += entries
-
-
-def until(holds) -> None:
-    end = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def test_what_is_held_for_the_audit_log_is_bounded_however_it_comes_and_what_goes_is_counted(monkeypatch):

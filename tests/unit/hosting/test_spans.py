@@ -11,6 +11,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from shared.hosting import spans
 from shared.hosting.spans import Ended, Outlet
 from tests.support.ports import free_port
+from tests.support.awaiting import until
 
 
 def span(number: int, service: str = "edgemere-a", **more: object) -> Ended:
@@ -49,13 +50,6 @@ class Taker:
     def close(self) -> None:
         self.server.shutdown()
         self.server.server_close()
-
-
-def until(holds) -> None:
-    end = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 @pytest.fixture
