@@ -30,7 +30,7 @@ class Column:
 
 
 def plain(value: Any) -> str:
-    """A value on one line: a ref by its name, a count by its number, nothing as a dash."""
+    """A value on one line: a ref by its name, a count by its number, an error by its sentence and code, nothing as a dash."""
     if value is None or value == "" or value == [] or value == {}:
         return "-"
     if isinstance(value, bool):
@@ -38,6 +38,8 @@ def plain(value: Any) -> str:
     if isinstance(value, Mapping):
         if "count" in value:
             return str(value["count"])
+        if isinstance(value.get("code"), str) and value.get("detail"):
+            return clean(f"{value['detail']} [{value['code']}]")
         if is_ref(value):
             return clean(str(value.get("name") or value.get("id")))
     if isinstance(value, list) and all(isinstance(item, (str, int, float)) for item in value):

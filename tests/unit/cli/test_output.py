@@ -84,6 +84,14 @@ def test_a_scan_is_shown_with_how_it_went_and_each_thing_that_it_could_not_use()
     assert "done: 24 looked at." in quiet and "more" not in quiet
 
 
+def test_the_cause_of_a_failure_is_a_sentence_wherever_it_is_shown():
+    cause = {"kind": "Unavailable", "code": "target.no_space", "detail": "There is no room.", "next_step": "Make room.", "retryable": True}
+    reason = {"code": "provision_failed", "instance": "full-0", "cause": cause}
+    step = {"time": "2026-01-01T00:00:00Z", "object": "full", "event": "failed", "from": "Evaluated", "to": "Failed", "detail": reason}
+    for shown in (rendered({"name": "full", "state": "Failed", "reason": reason}, "", "datarequest", "table", PIPE), explanation({"timeline": [step]}, PIPE)):
+        assert "There is no room. [target.no_space]" in shown and "{" not in shown
+
+
 def test_colour_is_for_terminals_that_want_it():
     body = {"items": [{"name": "a", "state": "Failed"}]}
     assert "\x1b[31m" in rendered(body, "", "datarequest", "table", Terminal(True, True, True, 80))
