@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import orjson
 import yaml
+
+from shared.kernel.numbers import finite, no_constant
 
 ALIAS_LIMIT = 32
 LISTING_BYTES = 64 * 1024 * 1024
@@ -65,8 +67,10 @@ def read_yaml(text: str | bytes) -> Any:
         stripped = text.lstrip()[:1]
         if stripped in ("{", "[", b"{", b"["):
             try:
-                return orjson.loads(text)
-            except orjson.JSONDecodeError:
+                return json.loads(text, object_pairs_hook=_once, parse_constant=no_constant, parse_float=finite)
+            except BadDocument:
+                raise
+            except ValueError:
                 pass  # YAML's own flow style, or a mistake that YAML's message describes as well.
         _check_aliases(text)
         return yaml.load(text, _Loader)  # noqa: S506 - it is the safe loader, made stricter
@@ -76,6 +80,15 @@ def read_yaml(text: str | bytes) -> Any:
         raise BadDocument(f"{where}{error.problem or error.context}") from None
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError, OverflowError) as error:
         raise BadDocument(str(error).splitlines()[0][:200] if str(error) else "it is nested too deeply") from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen: set[str] = set()
+        double = next(key for key, _ in pairs if key in seen or seen.add(key))
+        raise BadDocument(f"'{double[:80]}' is written twice")
+    return found
 
 
 def _check_aliases(text: str | bytes) -> None:
@@ -102,10 +115,10 @@ def rows_of(value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def csv_rows(text: bytes, needed: str = "path") -> Iterator[tuple[str, dict[str, Any]]]:
-    """The rows of a CSV with a header that names the column ``needed``; an empty cell is no tag.
+    """The rows of a CSV with a header that names the column ``needed``; an empty cell is no tag, nor is a column without a name.
 
     Raises:
-        BadDocument: not UTF-8, no such column, or a cell beyond the reader's bounds.
+        BadDocument: not UTF-8, no such column or one named twice, or a cell beyond the reader's bounds.
     """
     from shared.sources.tags import plain_value
 
@@ -114,6 +127,9 @@ def csv_rows(text: bytes, needed: str = "path") -> Iterator[tuple[str, dict[str,
         header = [name.strip() for name in next(reader, [])]
         if needed not in header:
             raise BadDocument(f"its header has no column '{needed}', but {', '.join(header[:10]) or 'nothing'}")
+        double = next((name for place, name in enumerate(header) if name and name in header[:place]), None)
+        if double is not None:
+            raise BadDocument(f"its header names the column '{double[:80]}' twice")
         for cells in reader:
             if not cells:
                 continue
@@ -121,7 +137,7 @@ def csv_rows(text: bytes, needed: str = "path") -> Iterator[tuple[str, dict[str,
             if len(cells) != len(header):
                 yield where, {"": f"it has {len(cells)} cells where the header has {len(header)}"}
                 continue
-            row = {name: cell if name == needed else plain_value(cell) for name, cell in zip(header, cells) if cell != ""}
+            row = {name: cell if name == needed else plain_value(cell) for name, cell in zip(header, cells) if name and cell != ""}
             yield where, row
     except UnicodeDecodeError as error:
         raise BadDocument(f"byte {error.start} is not UTF-8") from None
@@ -131,6 +147,8 @@ def csv_rows(text: bytes, needed: str = "path") -> Iterator[tuple[str, dict[str,
 
 def parquet_rows(fd: int) -> Iterator[tuple[str, dict[str, Any]]]:
     """The rows of the Parquet file behind a descriptor; it needs a column ``path``. Reads it a few thousand rows at a time.
+
+    A cell that is null or NaN, which is how data frames write what is missing, is no tag.
 
     Raises:
         BadDocument: it is not Parquet, or has no such column.
@@ -149,7 +167,7 @@ def parquet_rows(fd: int) -> Iterator[tuple[str, dict[str, Any]]]:
             while rows := engine.fetchmany(2_000):
                 for cells in rows:
                     number += 1
-                    yield f"row {number}", {name: cell for name, cell in zip(header, cells) if cell is not None}
+                    yield f"row {number}", {name: cell for name, cell in zip(header, cells) if cell is not None and cell == cell}
         except (duckdb.Error, RuntimeError) as error:
             # The latter is how its Python side says that a name or value is no text behind a zero byte.
             raise BadDocument(str(error).splitlines()[0][:200]) from None

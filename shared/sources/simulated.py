@@ -45,11 +45,12 @@ def _plain(value: Any) -> Any:
             raise bad_listing("of the simulated source", f"{named} has a number that is not finite")
     try:
         text = _written(value)
+        plain = orjson.loads(text)
     except (TypeError, ValueError, orjson.JSONEncodeError) as error:
         raise bad_listing("of the simulated source", error) from None
     if len(text) > LISTING_BYTES:
         raise bad_listing("of the simulated source", f"it is larger than {LISTING_BYTES:,} bytes")
-    return orjson.loads(text)
+    return plain
 
 
 def _written(value: Any) -> bytes:

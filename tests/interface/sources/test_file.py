@@ -67,7 +67,8 @@ def test_a_parquet_listing_gives_tags_whatever_the_folder_is_called(tmp_path: Pa
     root = tmp_path / "odd *[x] 'name'"
     root.mkdir()
     (root / "a.bin").write_text("x")
-    duckdb.connect().execute("COPY (SELECT 'a.bin' AS path, 'darren' AS owner, DATE '2020-07-01' AS taken, [1, 2] AS runs, NULL AS nothing) "
+    duckdb.connect().execute("COPY (SELECT 'a.bin' AS path, 'darren' AS owner, DATE '2020-07-01' AS taken, [1, 2] AS runs, NULL AS nothing, "
+                             "'NaN'::DOUBLE AS unknown) "
                              f"TO '{tmp_path}/t.parquet' (FORMAT parquet)")
     os.rename(tmp_path / "t.parquet", root / "datasource.parquet")
     entries, problems = scan(root)

@@ -65,7 +65,8 @@ LAUGHS = "a: &a [x, x]\n" + "\n".join(f"b{n}: &b{n} [*{f'b{n - 1}' if n else 'a'
 
 
 @pytest.mark.parametrize("text", ["a: 1\na: 2", "[" * 100_000, "- " * 100_000, "\n".join(" " * n + "a:" for n in range(3000)), "{a: [1,", LAUGHS,
-                                  "a: !!python/object/apply:os.system [ls]", "d: 2020-13-45", "? [a]\n: 1", 'a: "\\ud800"', "a: b: c", b"\xff\xfe\x00"])
+                                  "a: !!python/object/apply:os.system [ls]", "d: 2020-13-45", "? [a]\n: 1", 'a: "\\ud800"', "a: b: c", b"\xff\xfe\x00",
+                                  '{"a": 1, "a": 2}', '{"b": {"a": 1, "a": 1}}'])
 def test_a_document_that_is_broken_or_hostile_is_refused_quickly(text: str | bytes) -> None:
     began = time.monotonic()
     with pytest.raises(BadDocument):
@@ -93,7 +94,9 @@ def test_rows_of_a_table_with_a_wrong_number_of_cells_are_told_from_the_rest() -
     rows = list(csv_rows(b'\xef\xbb\xbfpath,owner,n\na.csv,"dar,ren",7\nb.csv,x\nc.csv,,\n'))
     assert rows[0] == ("line 2", {"path": "a.csv", "owner": "dar,ren", "n": 7})
     assert "" in rows[1][1] and rows[2][1] == {"path": "c.csv"}
-    for bad in (b"name\nx", b"path\n\xff", b""):
+    # What pandas writes for its index is a column without a name.
+    assert list(csv_rows(b",path,n\n0,a.csv,7\n")) == [("line 2", {"path": "a.csv", "n": 7})]
+    for bad in (b"name\nx", b"path\n\xff", b"", b"path,owner,owner\na.csv,x,y\n"):
         with pytest.raises(BadDocument):
             list(csv_rows(bad))
 
