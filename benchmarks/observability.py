@@ -1,6 +1,6 @@
 """What watching costs: the same mesh with nothing counted, traced or logged, and with everything, in turns, in one run.
 
-    python -m benchmarks.observability [--rounds 6] [--seconds 8] [--clients 4]
+    python -m benchmarks.observability [--rounds 6] [--seconds 8] [--clients 4] [--only show]
 
 Two embedded servers live side by side and are asked in turns, so that both have the same machine. The one with nothing is started by
 ``benchmarks.unobserved``, which takes the counting out; the other exports traces (the part that --sample says) to a sink on this machine, logs at
@@ -95,6 +95,7 @@ def main() -> None:
     options.add_argument("--rounds", type=int, default=6)
     options.add_argument("--seconds", type=float, default=8)
     options.add_argument("--clients", type=int, default=4)
+    options.add_argument("--only", default="show,whole", help="of show and whole")
     options.add_argument("--sample", type=float, default=0.1, help="which part of the traces is kept")
     given = options.parse_args()
     port = free_port()
@@ -120,6 +121,8 @@ def main() -> None:
                 requests = {off: prepared(off), on: prepared(on)}
                 threading.Thread(target=scrape, daemon=True).start()
                 for name, work in (("show", show), ("a whole request", whole)):
+                    if work.__name__ not in given.only.split(","):
+                        continue
                     ratios, rates = [], {off: [], on: []}
                     for number in range(given.rounds + 1):
                         for server in (off, on) if number % 2 else (on, off):

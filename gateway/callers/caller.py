@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from shared.kernel.context import Context
 
 
+SOON_S = 14 * 86400.0
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """An owner with roles, as a credential named them; ``ends`` is when the credential does, in seconds since the epoch.
@@ -19,6 +22,11 @@ class Caller:
     key_id: str = ""
     ends: float | None = None
     credential: str = field(default="", repr=False)
+
+    @property
+    def ends_soon(self) -> bool:
+        """Whether whoever uses the key should see to another one."""
+        return self.kind == "key" and self.ends is not None and self.ends < time.time() + SOON_S
 
     @property
     def is_over(self) -> bool:

@@ -5,6 +5,7 @@ Where nobody has to log in, everybody is the configured owner, and nothing of th
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime, timezone
 from typing import Any
 
 from gateway.callers.caller import Caller
@@ -13,10 +14,12 @@ from gateway.callers.keys import MARK, Keys
 from gateway.callers.rates import Headers, Rates
 from gateway.callers.record import Record
 from gateway.settings import Settings
+from shared.kernel.clock import stamp
 from shared.kernel.context import Context
 from shared.kernel.errors import EdgemereError, Unauthenticated
 
 # Not counted as wrong: what was right once, and comes from a program that did not notice.
+KEY_ENDS = "Edgemere-Key-Ends"
 _ENDED = frozenset({"key.expired", "token.expired", "token.not_yet_valid"})
 
 
@@ -136,8 +139,10 @@ class Doorkeeper:
         self._watchers.append(watcher)
 
     def headers(self, environ: Mapping[str, Any]) -> Headers:
-        """What the answer to this request says about rates."""
-        return self._rates.headers(environ.get("edgemere.remaining") or [])
+        """What the answer to this request says about rates, and about a key that ends within two weeks."""
+        caller = environ.get("edgemere.caller")
+        ends = [(KEY_ENDS, stamp(datetime.fromtimestamp(caller.ends, timezone.utc)))] if caller is not None and caller.ends_soon else []
+        return [*self._rates.headers(environ.get("edgemere.remaining") or []), *ends]
 
     def address(self, environ: Mapping[str, Any]) -> str:
         """Where a request came from."""

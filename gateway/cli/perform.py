@@ -136,6 +136,8 @@ def _hint(row: Action, answer: Answer, options: Options, waiting: Waiting) -> No
         count = len(body.get("items", []))
         print(f"{count} of {about}{body.get('total', 'more')} are shown. All of them: --all. The next page: --cursor {body['next']}",
               file=sys.stderr)
+    if ends := answer.headers.get("Edgemere-Key-Ends"):
+        print(f"This key ends {ends}. Make another one in time: edgemere apikey create; or, of a rotated one, use the new secret.", file=sys.stderr)
     operation = operation_of(answer)
     if operation:
         print(f"Still under way. See how far it is with: edgemere do operation show {operation}", file=sys.stderr)

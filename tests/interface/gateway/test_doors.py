@@ -176,6 +176,14 @@ def test_the_command_line_logs_in_by_a_pipe_and_keeps_the_key_for_this_server_al
     kept = tmp_path / "edgemere" / "credentials.json"
     assert oct(kept.stat().st_mode & 0o777) == "0o600"
     assert run("do", "datarequest", "list").returncode == 0
+    # Whoever uses a key that ends is told while there is time.
+    soon = server.make_key("ends-in-days", owner="ann", roles=["DataScientist"], lifetime="3d")
+    told = run("do", "datarequest", "list", EDGEMERE_KEY=soon["key"])
+    assert told.returncode == 0 and f"This key ends {soon['expires_at']}." in told.stderr and "apikey create" in told.stderr
+    later = server.make_key("ends-in-months", owner="ann", roles=["DataScientist"], lifetime="90d")
+    assert server.ask(LIST, soon["key"]).headers["Edgemere-Key-Ends"] == soon["expires_at"]
+    assert not [key for key in (made, later) if "Edgemere-Key-Ends" in server.ask(LIST, key["key"]).headers]
+    assert "ends" not in run("do", "datarequest", "list").stderr
     verbose = run("-v", "do", "datarequest", "list")
     assert made["key"][31:] not in verbose.stdout + verbose.stderr
     elsewhere = run("whoami", "--url", server.url.replace("127.0.0.1", "localhost"))
