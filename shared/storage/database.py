@@ -82,8 +82,9 @@ def _set_up_sqlite(connection: Any, _: Any) -> None:
     connection.isolation_level = None
     cursor = connection.cursor()
     # NORMAL in WAL mode survives the death of the process at any moment; only a power cut may take the last commits.
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "cache_size=-32000",
-                   "temp_store=MEMORY", "journal_size_limit=67108864",
+    # Each connection of each service has a cache of its own; behind it is the system's, which is one for all.
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "cache_size=-8000", "temp_store=MEMORY",
+                   "journal_size_limit=67108864",
                    # A checkpoint waits for the disk; one for every 64 MB instead of 4 MB.
                    "wal_autocheckpoint=16000"):
         cursor.execute(f"PRAGMA {pragma}")
