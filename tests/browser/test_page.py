@@ -45,6 +45,16 @@ def test_where_the_count_is_zero_stands_what_would_match_instead(visit):
     page.get_by_role("heading", name="What would match instead").wait_for(state="detached")
 
 
+def test_the_page_says_how_to_ask_and_what_it_says_can_be_asked(visit, world):
+    page = visit("new")
+    page.get_by_text("How to ask").click()
+    page.get_by_text("a regular expression").wait_for()
+    forms = page.locator(".language code").all_inner_texts()
+    assert len(forms) > 10
+    for form in forms:
+        assert "funnel" in world.call(f"{FMDM}/query", {"expression": form}), form
+
+
 def test_an_operation_that_has_ended_says_why_it_cannot_be_cancelled(visit, world):
     ended = next(item for item in world.call(f"{DO}/operation/list", {"limit": 200})["items"] if item["status"] not in ("running", "waiting"))
     page = visit(f"operations/{ended['id']}")

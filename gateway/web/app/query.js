@@ -13,6 +13,18 @@ export function atCaret(text, caret) {
   return { kind: "field", begun: bare, from: caret - bare.length };
 }
 
+const FORMS = [
+  ["owner:darren", "a field or a tag that is this"], ["owner:ann,darren", "or one of these"], ["-owner:darren", "and not this"], ["owner:*", "whatever it is, it has one"],
+  ["name:*.csv", "a text with anything for * and one character for ?"], ['lab:"North York"', "in quotes where there are spaces"], ["size>1GB", "also <, >= and <="],
+  ["modified_at>=2026-01-01", "times: a date, or a date and a time"], ["(topic:mri OR topic:eeg)", "one of them; what stands side by side must all hold"],
+  ['name~"^scan_[0-9]+"', "a regular expression"], ["weather", "somewhere in the name or the path"], ['{"owner": {"$in": ["ann", "darren"]}}', "the same as JSON"],
+];
+
+/** The query language on one look, folded away. */
+export function Language() {
+  return html`<details class="language"><summary>How to ask</summary><dl>${FORMS.map(([form, meaning]) => html`<div><dt><code>${form}</code></dt><dd>${meaning}</dd></div>`)}</dl></details>`;
+}
+
 let boxes = 0;
 
 /** A text field for a query. `fields` are the names to complete when the query is over a closed class. */

@@ -2,7 +2,7 @@
 import { html, useState, useAnswer, useSettled, Refusal, Loading, Empty, Fact, State } from "../parts.js";
 import { action } from "../api.js";
 import { ActionForm } from "../forms.js";
-import { QueryBox } from "../query.js";
+import { Language, QueryBox } from "../query.js";
 import { Funnel, Hints, Warnings, Decision } from "../explain.js";
 import { number, bytes, cost, span } from "../format.js";
 import { go, keep } from "../router.js";
@@ -16,7 +16,8 @@ export default function NewRequest({ query }) {
   return html`<h1>New request</h1>
     <div class="field"><label for="question">What data do you need?</label>
       <${QueryBox} id="question" value=${typed} onInput=${(value) => keep({ q: value })} placeholder="owner:darren filetypes:csv modified_at>=2026-01-01" aria-describedby="question-help" />
-      <small id="question-help">A question in the query language: <code>field:value</code>, <code>size>1GB</code>, <code>-tag:x</code>, <code>(a OR b)</code>, or JSON. <a href="/docs">More</a></small></div>
+      <small id="question-help">A question in the query language: <code>field:value</code>, <code>size>1GB</code>, <code>-tag:x</code>, <code>(a OR b)</code>, or JSON.</small></div>
+    <${Language} />
     <div class="columns">
       <section aria-live="polite"><h2>${answer && !found.error ? `${number(answer.total)} Data match` : "What matches"}</h2>
         <${Refusal} error=${found.error} />
