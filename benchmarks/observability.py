@@ -96,7 +96,7 @@ def main() -> None:
     options.add_argument("--seconds", type=float, default=8)
     options.add_argument("--clients", type=int, default=4)
     options.add_argument("--only", default="show,whole", help="of show and whole")
-    options.add_argument("--sample", type=float, default=0.1, help="which part of the traces is kept")
+    options.add_argument("--sample", type=float, default=0.05, help="which part of the traces is kept")
     given = options.parse_args()
     port = free_port()
     sink = subprocess.Popen([sys.executable, "-c", SINK, str(port)])
