@@ -140,7 +140,8 @@ def no_room(source: Mapping[str, Any], wanted: Mapping[str, int]) -> NoCapacity 
         capacity = (source["capacity"] or {}).get(kind)
         free = None if capacity is None else capacity - source["used"][kind]
         if free is not None and amount > free:
-            unit = "bytes are" if kind == BYTES else "readers are"
+            one, several = ("byte", "bytes") if kind == BYTES else ("reader", "readers")
+            unit = f"{one} is" if amount == 1 else f"{several} are"
             return NoCapacity(
                 "source.no_capacity",
                 f"The source '{source['name']}' has no room: {amount} {unit} wanted, {max(free, 0)} of {capacity} free.",

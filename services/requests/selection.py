@@ -16,6 +16,7 @@ MODES = ("all", "best", "first")
 PLACES = ("source", "location")
 MEMBERS = ("mode", "count", "minimum", "distinct", "prefer", "max_cost", "max_bytes", "together", "apart", "expected_reads")
 MOST = 1_000_000
+LARGEST = 1e18
 PREFERENCES = 20
 
 
@@ -51,12 +52,12 @@ def _mode(at: str, value: Any) -> None:
 
 def _whole(at: str, value: Any) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MOST:
-        raise refused(at, "A whole number from 1 is needed here.")
+        raise refused(at, f"A whole number from 1 to {MOST:,} is needed here.")
 
 
 def _number(at: str, value: Any) -> None:
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value) or not 0 <= value <= 1e18:
-        raise refused(at, "A number from 0 is needed here.")
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value) or not 0 <= value <= LARGEST:
+        raise refused(at, f"A number from 0 to {LARGEST:g} is needed here.")
 
 
 def _distinct(at: str, value: Any) -> None:

@@ -5,8 +5,9 @@ from itertools import islice
 
 import pytest
 
+from services.catalog import rules as catalog
 from services.instances import rules as instances
-from services.requests import groups, promises, rules as requests
+from services.requests import groups, promises, rules as requests, selection
 from shared.kernel import clock
 from shared.kernel.errors import Invalid
 
@@ -26,6 +27,20 @@ def test_instances_hold_one_data_or_one_source():
 
 def test_names_count_from_zero_and_leave_out_those_that_live():
     assert list(islice(instances.free_names("train", {"train-0", "train-2"}), 3)) == ["train-1", "train-3", "train-4"]
+
+
+@pytest.mark.parametrize(("select", "bound"), [
+    ({"count": 10**18}, "1 to 1,000,000"), ({"minimum": 0}, "1 to 1,000,000"), ({"max_bytes": 10**30}, "0 to 1e+18")])
+def test_a_number_beyond_its_bounds_is_refused_with_both(select, bound):
+    with pytest.raises(Invalid, match=bound.replace("+", r"\+")):
+        selection.check_select(select)
+
+
+@pytest.mark.parametrize(("kind", "amount", "said"), [
+    ("readers", 1, "1 reader is wanted"), ("readers", 2, "2 readers are wanted"), ("bytes", 1, "1 byte is wanted")])
+def test_what_there_is_no_room_for_is_said_in_words(kind, amount, said):
+    source = {"id": "s", "name": "lab", "capacity": {kind: 0}, "used": {kind: 0}}
+    assert said in catalog.no_room(source, {kind: amount}).detail
 
 
 def test_only_a_copy_has_a_place_at_the_target():
