@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from shared.kernel.context import Context
 from shared.kernel.errors import NoCapacity, VersionConflict
 from shared.kernel.ids import new_id
 from shared.storage.database import Database, make_engine
+from shared.storage.group_commit import GroupCommit
 from shared.storage.migrate import migrate
 
 
@@ -46,8 +48,9 @@ def main() -> None:
         migrate("catalog", engine)
         config = load_config("dev", overrides={"data_dir": f"{home}/own"}, variables={})
         pool = WorkerPool([sys.executable, "-m", "services.catalog.scanner"], size=1, name="scanner")
-        uses = Uses("catalog", Database(engine, models.METADATA), config, Context(owner="bench"), None,
-                    {"scanner": pool, "policy": source_policy(config)})
+        database = Database(engine, models.METADATA)
+        uses = Uses("catalog", database, config, Context(owner="bench"), None, {
+            "scanner": pool, "policy": source_policy(config), "claims": GroupCommit(partial(claims.grant, database))})
         figures = [*scans(uses, Path(home) / "files", given.files), *queries(uses, given.data), *restricted(uses, given.data), *claiming(uses)]
         if not uses.db.is_sqlite:
             figures += racing(uses)
