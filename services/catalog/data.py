@@ -166,6 +166,8 @@ def relocate_all(uses: Uses, moves: Sequence[Mapping[str, Any]], holder: str) ->
             others = repository.claims_of_others(uow.connection, list(rows), holder)
             places = {move["data"]: intake.place_of(move["source"], move["path"]) for move in moves}
             living, _ = repository.at_places(uow, list(places.values()))
+            _forget_copies(uow, moves, rows, held, {data: living.get(place) for data, place in places.items()})
+            living, _ = repository.at_places(uow, list(places.values()))
             under_way: dict[str, list[tuple[str, str]]] = {}
             for move in moves:
                 row, target = rows.get(move["data"]), held.get(move["source"])
@@ -192,6 +194,20 @@ def relocate_all(uses: Uses, moves: Sequence[Mapping[str, Any]], holder: str) ->
     if free:
         claiming.release(uses, free)
     return {"refused": refused}
+
+
+def _forget_copies(uow: UnitOfWork, moves: Sequence[Mapping[str, Any]], rows: Mapping[str, Row], held: Mapping[str, Row],
+                   taken: Mapping[str, Row | None]) -> None:
+    """Take out what a scan of the target made of the copies before their records came: a store cannot hide them until then.
+
+    Only what looks as the copy does, and what nobody stands on.
+    """
+    copies = [there for move in moves if (there := taken[move["data"]]) is not None and move["data"] in rows and move["source"] in held
+              and there["id"] != move["data"] and there["fingerprint"] is not None and there["fingerprint"] == move.get("fingerprint")]
+    used = repository.claims_of_others(uow.connection, [there["id"] for there in copies], "")
+    for there in copies:
+        if there["id"] not in used:
+            intake.remove(uow, there["source_id"], [there])
 
 
 def _rule_at(uow: UnitOfWork, target: Row, row: Row, path: str) -> str | None:

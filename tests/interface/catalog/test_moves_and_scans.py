@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from services.catalog import auditing, data, passages, scans
+from services.catalog import auditing, claims, data, passages, scans
 from services.catalog.models import SOURCE, passage_table
 from shared.hosting.uses import Uses
 from shared.sources.file import open_source
@@ -60,16 +60,18 @@ class World:
         for name in NAMES:
             (self.places["target"] / name).write_bytes(name.encode())
 
-    def switch(self) -> None:
-        source = open_source({"rootdir": str(self.places["target"])}, self.uses_policy())
+    def prints(self) -> dict[str, str | None]:
+        """What a scan finds of the copies."""
+        source = open_source({"rootdir": str(self.places["target"])}, self.uses.parts["policy"])
         prints = {name: source.fingerprint(name) for name in NAMES}
         source.close()
+        return prints
+
+    def switch(self) -> None:
+        prints = self.prints()
         answer = data.relocate_all(self.uses, [{"data": self.data[name], "source": self.ids["target"], "path": name, "fingerprint": prints[name]}
                                                for name in NAMES], "dreq_move")
         assert answer["refused"] == {}
-
-    def uses_policy(self) -> Any:
-        return self.uses.parts["policy"]
 
     def delete(self) -> None:
         for name in NAMES:
@@ -160,6 +162,29 @@ def test_a_scan_that_begins_before_the_end_of_a_move_does_not_miss_its_copy(worl
     world.delete()
     world.end()
     assert [item for item in world.where() if item[0] in NAMES] == world.moved()
+
+
+def test_a_copy_that_a_scan_took_for_data_of_its_own_becomes_what_was_moved(world: World) -> None:
+    """A store cannot hide what a move has brought, as a folder does."""
+    world.copy()
+    assert world.catalogue.rescan("target")["added"] == len(NAMES)
+    for step in (World.switch, World.delete, World.end):
+        step(world)
+    assert world.where() == world.moved()
+    assert world.catalogue.call("datasource_show", id="target")["data_count"] == len(NAMES)
+    assert (scan := world.catalogue.rescan("target"))["added"] == scan["changed"] == scan["vanished"] == 0
+
+
+def test_a_copy_on_which_somebody_stands_by_then_is_not_taken_from_him(world: World) -> None:
+    world.copy()
+    world.catalogue.rescan("target")
+    there = next(item for item in world.catalogue.call("data_list")["items"] if item["source"]["name"] == "target" and item["path"] == "a.bin")
+    world.catalogue.claim(there["source"], "c1", data=there["id"])
+    prints = world.prints()
+    answer = data.relocate_all(world.uses, [{"data": world.data[name], "source": world.ids["target"], "path": name, "fingerprint": prints[name]}
+                                            for name in NAMES], "dreq_move")
+    assert {one: error["code"] for one, error in answer["refused"].items()} == {world.data["a.bin"]: "data.path_taken"}
+    claims.release(world.uses, ids=["c1"])
 
 
 @pytest.mark.parametrize("repair", ["none", "catalogue"])
