@@ -80,7 +80,8 @@ def _briefly(value: Any) -> str:
         if "event" in value and "to" in value:
             return f"{clean(str(value['event']))} (to {clean(str(value['to']))})"
         if value.get("name") and value.get("id"):
-            return f"{clean(str(value['name']))} ({clean(str(value['id']))})"
+            more = "".join(f", {clean(str(key))} {_briefly(item)}" for key, item in value.items() if key not in ("id", "name"))
+            return f"{clean(str(value['name']))} ({clean(str(value['id']))}{more})"
         return ", ".join(f"{clean(str(key))} {_briefly(item)}" for key, item in value.items())
     if isinstance(value, list):
         more = f", … {len(value) - _SHOWN} more" if len(value) > _SHOWN else ""

@@ -25,7 +25,7 @@ def resolve(connection: Connection, record: Record, ref: str, mine: Sequence[Col
 
     Raises:
         NotFound: ``<noun>.not_found``; ``nearest`` lists names that were probably meant.
-        Conflict: ``<noun>.ambiguous``; ``candidates`` lists ``{id, name}``.
+        Conflict: ``<noun>.ambiguous``; ``candidates`` lists ``{id, name}`` and what tells them apart.
     """
     table = record.table
     if is_id(ref):
@@ -71,11 +71,14 @@ def not_found(connection: Connection, record: Record, ref: str, mine: Sequence[C
 
 
 def ambiguous(record: Record, ref: str, rows: list[Row]) -> Conflict:
-    """The error for a name that several living objects have."""
+    """The error for a name that several living objects have; owner, source and path of each are said where they tell them apart."""
+    apart = [(shown, column) for shown, column in (("owner", "owner"), ("source", "source_name"), ("path", "path"))
+             if len({row.get(column) for row in rows}) > 1]
     many = f"More than {CANDIDATES}" if len(rows) > CANDIDATES else str(len(rows))
     return Conflict(f"{record.noun}.ambiguous", f"{many} {record.noun} objects are called '{ref}'.",
                     next_step="Name one by its id; `candidates` lists them.",
-                    candidates=[{"id": row["id"], "name": row["name"]} for row in rows[:CANDIDATES]])
+                    candidates=[{"id": row["id"], "name": row["name"], **{shown: row[column] for shown, column in apart}}
+                                for row in rows[:CANDIDATES]])
 
 
 def known_names(connection: Connection, record: Record, mine: Sequence[ColumnElement[bool]] = ()) -> list[str]:

@@ -91,10 +91,11 @@ def test_every_status_has_its_exit_code(told: Told, status: int, code: str, exit
 def test_a_problem_is_said_with_its_pointers_its_candidates_and_the_next_step(told: Told, capsys: pytest.CaptureFixture[str]) -> None:
     told.tell("GET do/datarequest/show", problem(
         409, "datarequest.ambiguous", errors=[{"pointer": "/id", "detail": "Two have it.\x1b[2J"}], next_step="Use an id.",
-        candidates=[{"id": "dreq_1", "name": "scans"}]))
+        candidates=[{"id": "dreq_1", "name": "scans", "owner": "ann"}]))
     assert main(["do", "datarequest", "show", "scans"]) == 4
     assert capsys.readouterr().err.splitlines() == [
-        "Error: It is datarequest.ambiguous. [datarequest.ambiguous]", "  /id: Two have it.\\x1b[2J", "  candidates: scans (dreq_1)", "Next: Use an id."]
+        "Error: It is datarequest.ambiguous. [datarequest.ambiguous]", "  /id: Two have it.\\x1b[2J", "  candidates: scans (dreq_1, owner ann)",
+        "Next: Use an id."]
 
 
 def test_parameters_are_checked_before_anything_is_sent(told: Told, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ from shared.kernel.context import Context
 from shared.kernel.errors import Conflict, NotFound
 from shared.kernel.ids import new_id
 from shared.lists import resolve
+from shared.lists.naming import ambiguous
 from shared.storage.database import Database
 from tests.interface.lists.conftest import INSTANCE, LISTER
 
@@ -39,6 +40,12 @@ def test_a_name_that_several_have_is_refused_with_the_candidates(database: Datab
         resolve(connection, INSTANCE, rows[3]["name"])
     assert refusal.value.code == "datainstance.ambiguous"
     assert refusal.value.extra["candidates"] == [{"id": row["id"], "name": row["name"]} for row in double]
+
+
+def test_candidates_say_what_tells_them_apart_and_nothing_that_does_not() -> None:
+    rows = [{"id": f"data_{place}", "name": "x.csv", "owner": "ann", "source_name": place, "path": "in/x.csv"} for place in ("lab", "archive")]
+    assert ambiguous(INSTANCE, "x.csv", rows).extra["candidates"] == [
+        {"id": "data_lab", "name": "x.csv", "source": "lab"}, {"id": "data_archive", "name": "x.csv", "source": "archive"}]
 
 
 def test_a_destroyed_one_is_found_only_when_asked_for_and_after_the_living(database: Database, rows: list) -> None:
