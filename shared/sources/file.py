@@ -27,11 +27,11 @@ import stat as modes
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
-from shared.kernel.errors import Conflict, EdgemereError, Invalid
+from shared.kernel.errors import EdgemereError, Invalid
 from shared.sources.beneath import Root, source_error
 from shared.sources.documents import BadDocument, rows_of
 from shared.sources.file_walk import Walk, meets, stamp_of_ns
-from shared.sources.folders import FolderFile, files_of, is_folder_error, weight_of
+from shared.sources.folders import FolderFile, files_of, is_folder_error, not_deleted, weight_of
 from shared.sources.listing import SUFFIXES, Described, bad_listing, gather, load_file, load_value
 from shared.sources.paths import OWN_PREFIX, file_uri, openable, quoted, to_bytes
 from shared.sources.own_files import own_files
@@ -182,7 +182,7 @@ class FileSource:
             folder = self.root.folder(parent)
             found = os.stat(name, dir_fd=folder.fd, follow_symlinks=False)
             if not modes.S_ISREG(found.st_mode) or (seen.size, seen.modified_ns) != (found.st_size, found.st_mtime_ns):
-                raise _not_deleted(path)
+                raise not_deleted(path)
             os.unlink(name, dir_fd=folder.fd)
             os.fsync(folder.fd)
         except FileNotFoundError:
@@ -196,7 +196,7 @@ class FileSource:
         parent, _, name = native.rpartition(b"/")
         leaving = leaving_name(native, seen)
         if _stat_of_folder(self.root, native, path).etag != seen.etag:
-            raise _not_deleted(path)
+            raise not_deleted(path)
         try:
             folder = self.root.folder(parent)
             os.rename(name, leaving, src_dir_fd=folder.fd, dst_dir_fd=folder.fd)
@@ -204,7 +204,7 @@ class FileSource:
             folder = self.root.folder(parent)
             if _stat_of_folder(self.root, parent + b"/" + leaving if parent else leaving, path).etag != seen.etag:
                 os.rename(leaving, name, src_dir_fd=folder.fd, dst_dir_fd=folder.fd)
-                raise _not_deleted(path)
+                raise not_deleted(path)
             os.fsync(folder.fd)
         except OSError as error:
             raise source_error(error, path) from None
@@ -279,10 +279,6 @@ class FileSource:
 def leaving_name(native: bytes, seen: Stat) -> bytes:
     """The name of a folder that is being deleted; a later call with the same words finds it."""
     return OWN_PREFIX.encode() + hashlib.blake2b(native + b"\0" + str(seen.etag).encode(), digest_size=12).hexdigest().encode() + b".leaving"
-
-
-def _not_deleted(path: str) -> Conflict:
-    return Conflict("source.changed", f"'{path}' changed after it was moved and was not deleted.", next_step="Scan the source again.")
 
 
 @functools.lru_cache(maxsize=256)

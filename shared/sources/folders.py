@@ -46,6 +46,11 @@ def is_folder_error(path: str) -> Conflict:
                     next_step="Copy or mount it and open the files in it, or read its archive: edgemere do datainstance content.")
 
 
+def not_deleted(path: str) -> Conflict:
+    """``source.changed``: what was to be deleted after a move is not what was moved, and stays."""
+    return Conflict("source.changed", f"'{path}' changed after it was moved and was not deleted.", next_step="Scan the source again.")
+
+
 def files_of(root: Root, native: bytes) -> list[tuple[bytes, os.stat_result]]:
     """The files below a folder with their paths in it, in the order of the manifest. Raises OSError."""
     return sorted(_below(root, native, b""), key=lambda one: one[0])

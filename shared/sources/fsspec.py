@@ -26,9 +26,9 @@ from typing import Any, BinaryIO
 from urllib.parse import quote
 
 from shared.kernel.clock import stamp
-from shared.kernel.errors import Conflict, EdgemereError, Invalid, NotFound, Unavailable
+from shared.kernel.errors import EdgemereError, Invalid, NotFound, Unavailable
 from shared.sources.addresses import check_reachable
-from shared.sources.folders import MEDIA_TYPE as FOLDER, FolderFile, is_folder_error
+from shared.sources.folders import MEDIA_TYPE as FOLDER, FolderFile, is_folder_error, not_deleted
 from shared.sources.media import media_type
 from shared.sources.object_errors import object_error
 from shared.sources.object_folders import Folders, Weight
@@ -211,7 +211,7 @@ class FsspecSource:
         except NotFound:
             return self.keeps_folder(path) and self._delete_folder(path, seen)
         if (now.size, now.etag) != (seen.size, seen.etag):
-            raise _not_deleted(path)
+            raise not_deleted(path)
         self.remove([path])
         return True
 
@@ -233,7 +233,7 @@ class FsspecSource:
         """Write down which objects of a folder that was ``seen`` are to be deleted; none where it is gone. Raises ``source.changed``."""
         files = self.folder_files(path)
         if files and _together(files).etag != seen.etag:
-            raise _not_deleted(path)
+            raise not_deleted(path)
         known = {file.below(path): [file.stat.size, file.stat.etag] for file in files}
         if known:
             try:
@@ -369,10 +369,6 @@ def _together(files: Sequence[FolderFile]) -> Stat:
     for file in files:
         weight.add(from_bytes(file.inside), file.stat)
     return weight.stat
-
-
-def _not_deleted(path: str) -> Conflict:
-    return Conflict("source.changed", f"'{path}' changed after it was moved and was not deleted.", next_step="Scan the source again.")
 
 
 def _stat_of(info: Mapping[str, Any]) -> Stat:
