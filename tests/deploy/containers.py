@@ -100,7 +100,7 @@ class Workshop:
         return Path(self.buildah("mount", self.buildah("from", "--pull-never", *self._policy(), image)))
 
     def clean(self) -> None:
-        subprocess.run(["buildah", "rm", "--all"], env=self._environment, capture_output=True, timeout=120)
+        subprocess.run(["buildah", "rm", "--all"], env=self._environment, capture_output=True, timeout=600)
 
 
 class Container:
