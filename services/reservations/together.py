@@ -50,7 +50,7 @@ class Done:
 
     def has(self, obj: Any) -> bool:
         """Whether a message's object is one of them."""
-        return isinstance(obj, Mapping) and (obj.get("id"), obj.get("attempt")) in self._known
+        return (request := _named(obj)) is not None and isinstance(obj.get("attempt"), int) and (request, obj["attempt"]) in self._known
 
 
 class UnderWay:
@@ -76,8 +76,14 @@ class UnderWay:
     def is_over(self, obj: Any, within_s: float) -> bool:
         """Whether no call is at a message's object, or none of them any more after a while."""
         until = time.monotonic() + within_s
-        ends = tuple(self._ends.get(obj.get("id"), ())) if isinstance(obj, Mapping) else ()
+        request = _named(obj)
+        ends = tuple(self._ends.get(request, ())) if request is not None else ()
         return all(end.wait(max(0.0, until - time.monotonic())) for end in ends)
+
+
+def _named(obj: Any) -> str | None:
+    """The request that a message's object names; None where a message of anything but a request came."""
+    return obj["id"] if isinstance(obj, Mapping) and isinstance(obj.get("id"), str) else None
 
 
 FEW = 100
