@@ -41,6 +41,19 @@ def world(bench: Bench, store: ObjectStore, name: str) -> Bench:  # noqa: F811
     return bench
 
 
+def kill_in_an_upload(world: Bench, store: ObjectStore, name: str, handle: Any) -> None:
+    """Kill the worker of ``handle`` once the store has a part of what it uploads."""
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        found = store.fs.call_s3("list_multipart_uploads", Bucket=name).get("Uploads") or ()
+        if found and store.fs.call_s3("list_parts", Bucket=name, Key=found[0]["Key"], UploadId=found[0]["UploadId"]).get("Parts"):
+            break
+        time.sleep(0.01)
+    os.kill(world.pool.pids()[0], signal.SIGKILL)
+    with pytest.raises(Unavailable, match="worker.died"):
+        list(handle)
+
+
 def uploads(store: ObjectStore, name: str) -> list[str]:
     return [one["Key"] for one in store.fs.call_s3("list_multipart_uploads", Bucket=name).get("Uploads") or ()]
 
@@ -108,15 +121,7 @@ def test_a_copy_is_no_item_of_its_target_and_what_was_moved_there_is(world: Benc
 def test_an_upload_killed_half_way_leaves_no_object_and_goes_on_where_it_was(world: Bench, store: ObjectStore, name: str) -> None:
     world.file("x", BIG * 4)
     handle = world.submit("copy", item("k", "x"))
-    until = time.monotonic() + 30
-    while time.monotonic() < until:
-        found = store.fs.call_s3("list_multipart_uploads", Bucket=name).get("Uploads") or ()
-        if found and store.fs.call_s3("list_parts", Bucket=name, Key=found[0]["Key"], UploadId=found[0]["UploadId"]).get("Parts"):
-            break
-        time.sleep(0.01)
-    os.kill(world.pool.pids()[0], signal.SIGKILL)
-    with pytest.raises(Unavailable, match="worker.died"):
-        list(handle)
+    kill_in_an_upload(world, store, name, handle)
     assert not store.fs.exists(f"{name}/in/i/x")
     result = world.one("copy", item("k", "x"))
     assert result["ok"] and result["resumed_bytes"] > 0 and result["checksum"] == sha(BIG * 4)

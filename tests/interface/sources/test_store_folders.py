@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import time
 from pathlib import Path
@@ -10,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from shared.kernel.errors import Conflict, Unavailable
+from shared.kernel.errors import Conflict
 from shared.sources.file import leaving_name, open_source as open_file
 from shared.sources.folder_archive import FolderArchive
 from shared.sources.port import Entry, Problem, SourcePolicy
 from shared.sources.registry import open_source
 from tests.interface.mover.conftest import Bench, bench, item, results_of  # noqa: F401  (the fixture)
 from tests.interface.mover.test_folders import manifest
-from tests.interface.sources.test_store import name, uploads  # noqa: F401  (a fixture)
+from tests.interface.sources.test_store import kill_in_an_upload, name, uploads  # noqa: F401  (a fixture)
 from tests.support.object_store import ObjectStore
 
 LARGE = os.urandom(1 << 20) * 18
@@ -171,19 +170,7 @@ def test_cancel_leaves_nothing(shelf: Bench, store: ObjectStore, name: str, to: 
 def test_a_copy_killed_half_way_goes_on_and_can_be_purged(world: Bench, store: ObjectStore, name: str) -> None:  # noqa: F811
     world.file("day.zarr/0/large", LARGE * 3)
     world.sources["s"]["parameters"]["limits"] = {"mib_per_s": 20}
-
-    def killed() -> None:
-        handle = world.submit("copy", item("k", "day.zarr"))
-        until = time.monotonic() + 30
-        while time.monotonic() < until:
-            found = store.fs.call_s3("list_multipart_uploads", Bucket=name).get("Uploads") or ()
-            if found and store.fs.call_s3("list_parts", Bucket=name, Key=found[0]["Key"], UploadId=found[0]["UploadId"]).get("Parts"):
-                break
-            time.sleep(0.01)
-        os.kill(world.pool.pids()[0], signal.SIGKILL)
-        with pytest.raises(Unavailable, match="worker.died"):
-            list(handle)
-    killed()
+    kill_in_an_upload(world, store, name, world.submit("copy", item("k", "day.zarr")))
     assert "i/day.zarr/0/0" in at(store, name) and len(uploads(store, name)) == 1
     written = store.fs.info(f"{name}/in/i/day.zarr/0/0")["LastModified"]
     del world.sources["s"]["parameters"]["limits"]
@@ -193,7 +180,7 @@ def test_a_copy_killed_half_way_goes_on_and_can_be_purged(world: Bench, store: O
     assert store.fs.info(f"{name}/in/i/day.zarr/0/0")["LastModified"] == written, "what was there was not written again"
     assert world.one("purge", item("k", "day.zarr"))["purged"] and at(store, name) == []
     world.sources["s"]["parameters"]["limits"] = {"mib_per_s": 20}
-    killed()
+    kill_in_an_upload(world, store, name, world.submit("copy", item("k", "day.zarr")))
     assert world.one("purge", item("k", "day.zarr"))["purged"] and at(store, name) == [] and uploads(store, name) == []
 
 
