@@ -28,25 +28,24 @@ CALL_S = 60.0
 
 def reserve(uses: Uses, parameters: Parameters) -> dict[str, Any]:
     """Take a request to Selected, doing the missing steps before; past it, it is answered unchanged."""
-    ref = _named(uses, parameters["request"])
-    with uses.parts["under_way"].at(ref):
-        request, shown = _taken(uses, ref)
-        _check_open(request, parameters["request"])
-        if request["state"] == "Needed" and shown is None:
-            reserving.reserve(uses, request)
-    return shown or uses.mesh.call("requests", "show", id=request["id"])
+    return _brought(uses, parameters["request"], evaluated=False)
 
 
 def evaluate(uses: Uses, parameters: Parameters) -> dict[str, Any]:
     """Take a request to Evaluated, doing the missing steps before; past it, it is answered unchanged."""
-    ref = _named(uses, parameters["request"])
+    return _brought(uses, parameters["request"], evaluated=True)
+
+
+def _brought(uses: Uses, given: str | Mapping[str, Any], *, evaluated: bool) -> dict[str, Any]:
+    ref = _named(uses, given)
     with uses.parts["under_way"].at(ref):
         request, shown = _taken(uses, ref)
-        _check_open(request, parameters["request"])
+        _check_open(request, given)
         if request["state"] == "Needed" and shown is None:
             reserving.reserve(uses, request)
-            request = uses.mesh.call("requests", "plain", request=request["id"])
-        if request["state"] == "Selected":
+            if evaluated:
+                request = uses.mesh.call("requests", "plain", request=request["id"])
+        if evaluated and request["state"] == "Selected":
             evaluating.evaluate(uses, request)
     return shown or uses.mesh.call("requests", "show", id=request["id"])
 
