@@ -10,6 +10,7 @@ from gateway.schemas import field_schema, status_of
 from shared.contracts.action import TREES, Action, schema_of
 from shared.contracts.event import EVENTS, HANDLED, OWNERS, PUBLIC
 from shared.contracts.objects import EVENT, OBJECTS
+from shared.contracts.requests import REASONS
 from shared.contracts.table import ACTIONS, PROVIDERS
 from shared.nets import NETS
 
@@ -87,13 +88,15 @@ def messages() -> str:
 
 
 def nets() -> str:
-    """The state nets, each as a diagram and a table of its moves."""
+    """The state nets, each as a diagram and a table of its moves; and the reasons of requests that failed or wait."""
     lines = [_MADE, "# State nets", ""]
     for noun, net in NETS.items():
         lines += [f"## {noun}", "", "```mermaid", "stateDiagram-v2", f"  [*] --> {net.initial}",
                   *(f"  {move.source} --> {move.target} : {move.event}" for move in net.moves.values()), "```", "",
                   *_table(("state", "moves"), (
                       (state, ", ".join(f"{one['event']} → {one['to']}" for one in net.legal(state)) or "none") for state in net.states)), ""]
+    lines += ["## Why a request failed, or waits", "", "`reason.code` and `blocked_by.code` are of this list.", "", *_table(("code", "meaning"), (
+        (f"`{code}`", about) for code, about in REASONS.items())), ""]
     return "\n".join(lines)
 
 

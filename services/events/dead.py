@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from services.events import repository, rules
+from services.events import holding_up, repository, rules
 from services.events.models import render_deadletter
 from shared.bus import dead_letters
 from shared.bus.message import Delivery
@@ -28,14 +28,17 @@ LONGEST_S = 8.0
 
 
 def keep(uses: Uses, messages: Sequence[Delivery]) -> None:
-    """Write dead letters down. One that the broker may be handing out again is kept once."""
-    now = clock.stamp()
+    """Write dead letters down, and tell the requests that they hold up. One that the broker may be handing out again is kept once."""
+    now, seal = clock.stamp(), uses.parts["seal"]
     with uses.db.transaction(uses.context) as uow:
         rows = []
         for message in messages:
-            row = rules.death_of(message, now, uses.parts["seal"].whose(message))
-            if not (message.redelivered and repository.has_death(uow, row["death"])):
-                rows.append({"id": new_id("deadletter"), **row})
+            row = {"id": new_id("deadletter"), **rules.death_of(message, now, seal.whose(message))}
+            if message.redelivered and repository.has_death(uow, row["death"]):
+                continue
+            rows.append(row)
+            if (fact := holding_up.held_up(message, row, seal)) is not None:
+                uow.tell(holding_up.KEPT, fact["request"], fact)
         if rows:
             repository.keep_dead(uow, rows)
     for row in rows:

@@ -157,6 +157,10 @@ class Requests:
     def budget_freed(self, message):
         steps.on_freed(self.uses, message)
 
+    @on_event("edgemere", "deadletter.kept", internal=True)
+    def step_died(self, message):
+        steps.on_dead_letter(self.uses, message)
+
     @batch_event("edgemere", ("data.create", "data.updated"))
     def appeared(self, messages):
         standing.on_data(self.uses, messages)

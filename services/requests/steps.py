@@ -12,12 +12,16 @@ from shared.kernel.errors import Conflict
 from shared.storage.record import Row
 from shared.storage.unit_of_work import UnitOfWork
 
+FAILING = "handler_failing"
 Refs = Sequence[Mapping[str, Any]]
 # What is said of a request whose instances are gone, and of one that lost some of them, by why they went.
 GONE = {"instances_destroyed": "Its last instance was destroyed.", "lifetime_over": "Its lifetime is over.",
         "reaped": "Its last instance was reaped: the room at its target was needed."}
 OTHERS = {"instances_destroyed": "The others were destroyed by their user.", "lifetime_over": "The lifetime of the others is over.",
           "reaped": "The others were reaped: the room at their target was needed."}
+# Whose dead letters hold up a request in a state; of another queue it may fail and the request goes on.
+TAKEN_BY = {"Needed": ("reservations.datarequest.needed",), "Selected": ("reservations.datarequest.selected",),
+            "Evaluated": ("instances.datarequest.evaluated", "requests.instances.settled", "requests.instances.gone")}
 AFTER = {"Needed": ("Selected", "Evaluated", "Satisfied"), "Selected": ("Evaluated", "Satisfied"),
          "Evaluated": ("Satisfied",)}
 
@@ -103,9 +107,10 @@ def blocked(uses: Uses, request: str, attempt: int, code: str, message: str, fou
 def _wait(uses: Uses, uow: UnitOfWork, row: Row, code: str, message: str, found: Mapping[str, Any] | None,
           why: Mapping[str, Any]) -> Row:
     before = row["blocked_by"] or {}
-    again = before.get("code") == code and (before.get("object") or {}).get("id") == (why.get("object") or {}).get("id")
+    again = before.get("code") == code and waiting.is_same(before.get("object"), why.get("object"))
     retries = before.get("retries", 0) + 1 if again else 0
-    due = clock.stamp_in(rules.backoff(retries, uses.config.requests.wait_retry_s))
+    # What failed at each of the bus's own attempts is announced again no sooner than what nobody heard.
+    due = clock.stamp_in(uses.config.requests.quiet_s if code == FAILING else rules.backoff(retries, uses.config.requests.wait_retry_s))
     expected, late = promises.judged(row, why.get("estimate"))
     blocked_by = {"code": code, "object": why.get("object"), "since": before["since"] if again else clock.stamp(),
                   "next_retry_at": due, "retries": retries, **why}
@@ -114,6 +119,32 @@ def _wait(uses: Uses, uow: UnitOfWork, row: Row, code: str, message: str, found:
     if not again or late:
         uow.announce(REQUEST, moved, "datarequest.waiting")
     return moved
+
+
+def on_dead_letter(uses: Uses, message: Any) -> None:
+    """A step of a request failed at every attempt: where the request is still at it, it waits for that to be mended."""
+    fact, letter = message.obj, message.obj["deadletter"]
+    with uses.db.reading() as connection:
+        before = repository.row_of(connection, fact["request"])
+    if before is None or not _is_held_up(before, fact):
+        return
+    taker = letter["queue"].partition(".")[0]
+    why = waiting.described(uses, before, FAILING, {"object": {
+        "class": "deadletter", "id": letter["id"], "name": letter["event"], "kind": letter["queue"]}}, None)
+    text = (f"The service {taker} failed at each of {letter['attempts']} attempts to handle {letter['event']} ({letter['code']}); it is tried "
+            "again by itself, and the dead letter says what went wrong.")
+
+    def work() -> None:
+        with uses.db.transaction(uses.context) as uow:
+            row = uow.get(REQUEST, fact["request"])
+            if uow.first_time("requests.step_died", message.id) and row is not None and _is_held_up(row, fact):
+                _wait(uses, uow, row, FAILING, text, None, why)
+    uses.db.retrying(work)
+
+
+def _is_held_up(row: Row, fact: Mapping[str, Any]) -> bool:
+    return (not row["destroyed_at"] and fact["deadletter"]["queue"] in TAKEN_BY.get(row["state"], ())
+            and fact["attempt"] in (None, row["attempt"]))
 
 
 def on_settled(uses: Uses, message: Any) -> None:

@@ -27,6 +27,14 @@ def described(uses: Uses, row: Row, code: str, waits_for: Mapping[str, Any] | No
             "unstick": ways_out(uses, row, code, waits_for.get("object") or {}, found or {})}
 
 
+def is_same(before: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> bool:
+    """Whether a request waits for the same object as before; each failure of one handler is a dead letter of its own."""
+    before, now = before or {}, now or {}
+    if "deadletter" in (before.get("class"), now.get("class")):
+        return before.get("kind") == now.get("kind")
+    return before.get("id") == now.get("id")
+
+
 def in_line(uses: Uses, row: Row, line: Mapping[str, Any] | None) -> dict[str, Any]:
     """A place in line for people: of those ahead the caller's own are named and the others counted."""
     if not line:
@@ -113,6 +121,11 @@ def _to_end(uses: Uses, row: Row, blocking: Mapping[str, Any], found: Mapping[st
     return [_command("do datarequest complete", one["name"]) for one in own] or _to_save(uses, row, blocking, found)
 
 
+def _to_replay(uses: Uses, row: Row, blocking: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
+    """Look at the dead letter, and hand it to its handler again once the cause is mended."""
+    return [f"edgemere do event dead list --attr1 {blocking['id']}", _command("do event dead replay", blocking["id"])]
+
+
 def _texts(query: Any) -> set[str]:
     """Every text in a query."""
     if isinstance(query, str):
@@ -122,4 +135,5 @@ def _texts(query: Any) -> set[str]:
 
 
 # How to end the wait for each reason that there is to wait.
-WAYS = {"no_match": _to_match, "no_capacity": _to_free, "source_unavailable": _to_resume, "over_budget": _to_save, "over_quota": _to_end}
+WAYS = {"no_match": _to_match, "no_capacity": _to_free, "source_unavailable": _to_resume, "over_budget": _to_save, "over_quota": _to_end,
+        "handler_failing": _to_replay}

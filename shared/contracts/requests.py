@@ -209,5 +209,6 @@ REASONS = {
     "selection_impossible": "What matches cannot be chosen together or apart as `select` asks.",
     "action_impossible": "The action asked for cannot be done with this data.",
     "bad_query": "The query was refused by the catalogue.",
+    "handler_failing": "What handles its step fails each time, in a way that nobody foresaw (only of one that waits; a dead letter has the details).",
     "internal": "A part failed in a way that it does not know; the log has the details.",
 }

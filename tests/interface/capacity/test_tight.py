@@ -50,13 +50,14 @@ def folder_source(caller: Caller, place: Path, name: str, files: int = 0, **more
     assert made.status == 201, made
 
 
-def run(server: EdgemereServer, command: str) -> None:
-    """Run a command as it was given to the user."""
+def run(server: EdgemereServer, command: str) -> str:
+    """Run a command as it was given to the user; what it says."""
     words = shlex.split(command)
     assert words[0] == "edgemere"
     sure = ["--yes"] if words[3] in ("complete", "cancel") else []
     done = run_edgemere(*words[1:], *sure, EDGEMERE_URL=server.url)
     assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_an_exhausted_budget_says_what_remains_and_waiting_for_it_can_be_ended_by_the_command_that_is_named(

@@ -4,7 +4,9 @@
 """
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EdgemereServer]
     folder = tmp_path_factory.mktemp("ways")
     (folder / "settings.yaml").write_text(
         "owner: {default: ada}\nbudgets: {ada: {period: 30d, bytes: 9000000}}\nquotas: {ada: {instances: 2}}\n"
-        "requests: {wait_retry_s: [0.2, 0.5, 1, 1]}\n")
+        "requests: {wait_retry_s: [0.2, 0.5, 1, 1]}\nevents: {retry_backoff_s: [0.05, 0.1]}\n")
     with EdgemereServer(folder, environment={"EDGEMERE_CONFIG": str(folder / "settings.yaml")}) as running:
         yield running
 
@@ -79,5 +81,40 @@ def test_a_budget_is_met_by_giving_up_what_is_under_way(server: EdgemereServer, 
     ends(server, caller, "over_budget", ways[0])
 
 
+@pytest.mark.parametrize(("service", "table", "queue"), [
+    ("reservations", "datareservation", "reservations.datarequest.needed"), ("instances", "datainstance", "instances.datarequest.evaluated")])
+def test_a_step_that_fails_each_time_is_waited_for_and_taken_once_it_is_mended_and_replayed(
+        server: EdgemereServer, caller: Caller, tmp_path: Path, service: str, table: str, queue: str) -> None:
+    folder_source(caller, tmp_path / "sound", f"sound-{service}", files=1)
+    with faulty(server, service, table):
+        made = caller.call("datarequest create", name="handler_failing", query=f"source:sound-{service}", deadline="PT2H")
+        blocked = until(lambda: caller.ask("datarequest show", id=made["id"])["blocked_by"], limit_s=30)
+        assert (blocked["code"], blocked["object"]["class"], blocked["object"]["kind"]) == ("handler_failing", "deadletter", queue)
+        assert blocked["since"] < blocked["next_retry_at"] and blocked["retries"] == 0
+        frame = caller.ask("datarequest explain", id=made["id"])
+        assert frame["blocked_by"] == blocked and "waits because the service" in frame["sentence"], frame["sentence"]
+        look, replay, give_up = blocked["unstick"]
+        assert give_up == "edgemere do datarequest cancel --id handler_failing"
+        assert "a fault of a test" in run(server, f"{look} -o json"), "the command shows what went wrong"
+        assert caller.ask("datarequest list", attr1="blocked_by.code:handler_failing")["total"] == 1
+        run(server, replay)
+        again = until(lambda: (found := caller.ask("datarequest show", id=made["id"])["blocked_by"])["retries"] and found, limit_s=30)
+        assert again["since"] == blocked["since"] and again["object"]["id"] != blocked["object"]["id"], "one wait, of which this is the newest failure"
+    ends(server, caller, "handler_failing", again["unstick"][1])
+    assert caller.ask("datarequest show", id=made["id"])["blocked_by"] is None
+    caller.call("datarequest destroy", id="handler_failing")
+
+
+@contextmanager
+def faulty(server: EdgemereServer, service: str, table: str) -> Iterator[None]:
+    """A fault that nobody foresees: rows of this table cannot be made."""
+    with closing(sqlite3.connect(server.data / f"{service}.db", timeout=30, isolation_level=None)) as database:
+        database.execute(f"CREATE TRIGGER fault BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'a fault of a test'); END")
+        try:
+            yield
+        finally:
+            database.execute("DROP TRIGGER fault")
+
+
 def test_every_reason_to_wait_that_has_ways_out_is_one_of_those_tested() -> None:
-    assert set(waiting.WAYS) == {"no_match", "no_capacity", "source_unavailable", "over_quota", "over_budget"}
+    assert set(waiting.WAYS) == {"no_match", "no_capacity", "source_unavailable", "over_quota", "over_budget", "handler_failing"}

@@ -16,6 +16,7 @@ from shared.bus.message import Delivery
 from shared.hosting.uses import Uses
 from shared.kernel import clock
 from shared.kernel.errors import Invalid, Malformed, NotFound, Unavailable
+from shared.kernel.ids import new_id
 from tests.interface.events.conftest import ADMINISTRATOR, bodies, message, raw
 
 
@@ -188,3 +189,31 @@ def test_a_dead_letter_from_before_an_upgrade_is_handed_to_its_handler(uses: Use
     event = event_of(Delivery("lab.scans", "", "lab.scans", again.body if isinstance(again.body, bytes) else again.body.encode(),
                               {"content_type": "application/json"}, again.headers))
     assert (event.name, event.obj["name"], event.attempt) == ("datarequest.needed", "old", 1)
+
+
+def held_up(uses: Uses) -> list[dict[str, Any]]:
+    """What requests are told of steps that cannot be taken."""
+    with uses.db.reading() as connection:
+        rows = connection.execute(models.METADATA.tables["outbox"].select()).mappings()
+        return [orjson.loads(row["body"])["obj"] for row in rows if row["name"] == "deadletter.kept"]
+
+
+def test_a_dead_letter_about_a_request_tells_it_once_and_a_strangers_tells_nobody(uses: Uses) -> None:
+    request = {"id": new_id("datarequest"), "name": "scans", "attempt": 2}
+
+    def dead_of(said: Delivery, queue: str) -> Delivery:
+        after = dead_letter(replace(said, queue=queue), ValueError("boom"))
+        return Delivery("edgemere.dead", after.exchange, after.routing_key, after.body, said.properties, after.headers)
+    step = dead_of(message("datarequest.needed", request), "reservations.datarequest.needed")
+    dead.keep(uses, [step])
+    dead.keep(uses, [replace(step, redelivered=True)])
+    dead.keep(uses, [dead_of(message("instances.settled", {"request": request["id"], "attempt": 2}), "requests.instances.settled")])
+    first, second = sorted(listed(uses), key=lambda kept: kept["id"])
+    assert held_up(uses) == [
+        {"request": request["id"], "attempt": 2, "deadletter": {
+            "id": kept["id"], "event": kept["event"], "queue": kept["queue"], "code": "internal", "attempts": 1}} for kept in (first, second)]
+    forged = raw("datarequest.needed", orjson.dumps({"obj": request}), message_id="m-2")
+    dead.keep(uses, [dead_of(forged, "reservations.datarequest.needed"), died(),
+                     dead_of(message("data.create", {"id": new_id("data")}), "requests.appeared"),
+                     dead_of(message("deadletter.kept", {"request": request["id"]}), "requests.deadletter.kept")])
+    assert len(held_up(uses)) == 2
