@@ -23,6 +23,8 @@ _STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in H
 TLS_ALONE = ("Strict-Transport-Security", "max-age=31536000")
 """For clients that came over TLS: they come over TLS again."""
 NO_STORE = ("Cache-Control", "no-store")
+AS_FILE = ("Content-Disposition", 'attachment; filename="api.json"')
+"""On what the API says: a browser that is led to it keeps it as a file, and shows it as no page of this server."""
 
 
 class Answer:
@@ -52,6 +54,11 @@ def refusal(error: EdgemereError, path: str, request_id: str) -> Answer:
     if error.status == 416 and "size" in error.extra:
         headers.append(("Content-Range", f"bytes */{error.extra['size']}"))
     return Answer(error.status, headers, dumps(problem(error, instance, request_id)))
+
+
+def is_json(answer: Answer) -> bool:
+    """Whether the body is JSON, a problem document among it."""
+    return any(name == "Content-Type" and value.partition(";")[0] in ("application/json", PROBLEM_TYPE) for name, value in answer.headers)
 
 
 def leave_unread(environ: dict[str, Any]) -> None:

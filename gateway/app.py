@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 from gateway import content, pages, sse
-from gateway.answers import NO_STORE, TLS_ALONE, Answer, accepts_gzip, json_answer, leave_unread, other_method, refusal, send
+from gateway.answers import AS_FILE, NO_STORE, TLS_ALONE, Answer, accepts_gzip, is_json, json_answer, leave_unread, other_method, refusal, send
 from gateway.auth import Admission
 from gateway.callers import sessions
 from gateway.callers.caller import Caller
@@ -131,6 +131,8 @@ class App:
         self._metrics.count(name, answer.status, time.perf_counter() - began, code)
         self._keep_record(row, environ, answer.status, code or "ok")
         answer.headers += self._doorkeeper.headers(environ)
+        if (row is not None or path == sessions.ADDRESS) and is_json(answer):
+            answer.headers.append(AS_FILE)
         if self._doorkeeper.is_secure(environ):
             answer.headers.append(TLS_ALONE)
         return send(answer, environ, start_response, request_id)

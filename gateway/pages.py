@@ -116,6 +116,11 @@ def trial(version: str) -> bytes:
 
 START = b"""SwaggerUIBundle({
   url: "/openapi.json", dom_id: "#swagger-ui", deepLinking: true, docExpansion: "none", filter: true, tryItOutEnabled: true, validatorUrl: null,
+  // An answer of the API is a file to a browser that is led to it; here it is looked at.
+  responseInterceptor: (answer) => {
+    if (/filename="api\\.json"/.test(answer.headers?.["content-disposition"])) delete answer.headers["content-disposition"];
+    return answer;
+  },
 });
 """
 

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from shared.kernel.context import Context
 
@@ -27,6 +27,10 @@ class Caller:
     def ends_soon(self) -> bool:
         """Whether whoever uses the key should see to another one."""
         return self.kind == "key" and self.ends is not None and self.ends < time.time() + SOON_S
+
+    def of(self, address: str) -> Caller:
+        """The same, calling from an address."""
+        return replace(self, context=self.context.having(address=address))
 
     @property
     def is_over(self) -> bool:

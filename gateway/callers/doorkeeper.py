@@ -87,7 +87,9 @@ class Doorkeeper:
             caller = self._believed(credential, address)
         except Unauthenticated as error:
             raise self._refusal(error, address, request_id, credential) from None
-        return Caller(caller.context.having(address=address[:64]), caller.kind, caller.key_id, caller.ends, caller.credential)
+        caller = caller.of(address[:64])
+        self.record.came(caller.context, request_id)
+        return caller
 
     def _believed(self, credential: str, address: str) -> Caller:
         if not credential:

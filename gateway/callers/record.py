@@ -1,8 +1,8 @@
 """What the gateway has to say for the audit log: answers to changing calls, what nobody had a right to, bytes that were given out, and
-refused logins; sent on in batches, beside.
+logins, those that were refused and those that were not; sent on in batches, beside.
 
-A call never waits for it. What a gateway holds when it is killed is lost: the answers of the last ``EVERY_S``, never a
-change, which is written with the change itself. While the service ``events`` is away up to ``HELD`` lines wait; of more,
+A call never waits for it. What a gateway holds when it is killed is lost: the answers of the last ``EVERY_S`` and how often a credential
+came since its last line, never a change, which is written with the change itself. While the service ``events`` is away up to ``HELD`` lines wait; of more,
 the oldest go, and are counted.
 """
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,9 +26,20 @@ HELD = 20_000
 BATCH = 500
 REFUSALS_EVERY_S = 60.0
 REFUSALS_KEPT = 2000
+LOGINS_EVERY_S = 3600.0
+LOGINS_KEPT = 5000
 READ_EVERY_S = 60.0
 READERS_KEPT = 5000
 _PAUSES_S = (0.5, 1, 2, 5, 10)
+
+
+class _Login:
+    """How often one credential came from one address since its last line in the log."""
+
+    __slots__ = ("context", "request_id", "count", "since", "due")
+
+    def __init__(self, context: Context, request_id: str, due: float) -> None:
+        self.context, self.request_id, self.count, self.since, self.due = context, request_id, 1, clock.stamp(), due
 
 
 class Record:
@@ -40,6 +51,7 @@ class Record:
         self._refused: dict[tuple[str, str], dict[str, Any]] = {}
         self._due: dict[tuple[str, str], float] = {}
         self._read: dict[tuple[str, ...], float] = {}
+        self._logins: OrderedDict[tuple[str, str], _Login] = OrderedDict()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._closing = threading.Event()
@@ -86,11 +98,48 @@ class Record:
                 "action": "login", "outcome": code, "status": 401, "count": 1, "correlation_id": request_id}
         self._start()
 
+    def came(self, context: Context, request_id: str) -> None:
+        """A credential was believed. The first time from an address is written at once, then once an hour how often it was since."""
+        place = (context.credential, context.address)
+        with self._lock:
+            login = self._logins.get(place)
+            if login is not None:
+                login.count += 1
+                login.since = login.since or clock.stamp()
+                return
+            if len(self._logins) >= LOGINS_KEPT:
+                self._say_login(self._logins.popitem(last=False)[1])
+            login = self._logins[place] = _Login(context, request_id, time.monotonic() + LOGINS_EVERY_S)
+            self._say_login(login)
+        self._start()
+
     def close(self) -> None:
         """Write what is there, for a moment; then end."""
         self._closing.set()
         if self._thread is not None:
             self._thread.join(2)
+
+    def _say_login(self, login: _Login) -> None:
+        """Write down what was counted of one, and begin anew."""
+        if login.count:
+            self._keep({"kind": "login", "id": new_id("auditentry"), "time": login.since, "owner": login.context.owner,
+                        "credential": login.context.credential, "address": login.context.address, "action": "login", "outcome": "ok",
+                        "status": 200, "count": login.count, "correlation_id": login.request_id})
+        login.count, login.since, login.request_id = 0, "", ""
+
+    def _look_at_logins(self, now: float) -> None:
+        """Write down what was counted in an hour that is over; who did not come in it is forgotten."""
+        with self._lock:
+            while self._logins:
+                place, login = next(iter(self._logins.items()))
+                if login.due > now:
+                    return
+                if not login.count:
+                    del self._logins[place]
+                    continue
+                self._say_login(login)
+                login.due = now + LOGINS_EVERY_S
+                self._logins.move_to_end(place)
 
     def _add(self, line: dict[str, Any]) -> None:
         self._keep(line)
@@ -114,10 +163,12 @@ class Record:
         while not self._closing.wait(EVERY_S if not failures else _PAUSES_S[min(failures, len(_PAUSES_S)) - 1]):
             failures = 0 if self._send() else failures + 1
         self._due.clear()
+        self._look_at_logins(float("inf"))
         self._send()
 
     def _send(self) -> bool:
         now = time.monotonic()
+        self._look_at_logins(now)
         with self._lock:
             for place in [place for place in self._refused if self._due.get(place, 0.0) <= now]:
                 self._keep(self._refused.pop(place))

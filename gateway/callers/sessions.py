@@ -54,6 +54,7 @@ class Sessions:
         session = self._mesh.call("events", "session_open", timeout_s=self._settings.command_timeout_s,
                                   context=caller.context.having(request_id=request_id, correlation_id=request_id),
                                   lifetime_s=self._settings.session_s, until=until)
+        self._doorkeeper.record.answered(caller.context.having(action="login", correlation_id=request_id), 200, "ok", [session["id"]])
         body = {"login": "required", "caller": shown(caller) | {"ends": session["expires_at"]}}
         return 200, body, [("Set-Cookie", self._cookie(environ, session["key"]))]
 
@@ -63,6 +64,7 @@ class Sessions:
             caller = self._doorkeeper.greet(environ, request_id)
             if caller.kind == "session":
                 self._mesh.call("events", "session_close", timeout_s=self._settings.command_timeout_s, context=caller.context)
+                self._doorkeeper.record.answered(caller.context.having(action="logout", correlation_id=request_id), 200, "ok", [caller.key_id])
         except Unauthenticated:
             pass  # It has ended already.
         except EdgemereError:

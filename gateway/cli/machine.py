@@ -103,8 +103,9 @@ def _first_key(**given: Any) -> None:
     config = _config(given)
     from shared.hosting import first_key
 
-    key = first_key.make(config, given["owner"], given["name"])
-    print(f"The key of '{given['owner']}', with every role. It is shown this once:", file=sys.stderr)
+    key, ends = first_key.make(config, given["owner"], given["name"])
+    print(f"The key of '{given['owner']}', with every role. It is shown this once, and works until {ends}: "
+          "log in with it, and make one that stays (edgemere apikey create).", file=sys.stderr)
     print(key)
 
 

@@ -25,7 +25,7 @@ from shared.storage.record import Row
 log = logging.getLogger(__name__)
 
 CHANGED = "audit.changed"
-KINDS = ("answered", "refused")
+KINDS = ("answered", "refused", "login")
 AT_ONCE = 1000
 LONGEST_S = 8.0
 _TEXTS = ("owner", "credential", "address", "action", "outcome", "correlation_id")

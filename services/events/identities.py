@@ -204,10 +204,11 @@ def sweep(uses: Uses) -> None:
 
 # --- the first key -------------------------------------------------------------------------------------------------
 
-def bootstrap(db: Any, owner: str, key: str | None = None, name: str = "bootstrap") -> tuple[Row, str] | None:
+def bootstrap(db: Any, owner: str, lifetime_s: float, key: str | None = None, name: str = "bootstrap") -> tuple[Row, str] | None:
     """The first Administrator's key, written into the database itself: nobody is there yet who could make it.
 
-    ``key`` is one that somebody made before (``fresh_key``); None where it is there already.
+    ``key`` is one that somebody made before (``fresh_key``); None where it is there already. It ends after ``lifetime_s``: it lay in a
+    file, or on a screen, and is for making the keys that stay.
 
     Raises:
         Invalid: ``credential.malformed``, that is no key. Conflict: ``apikey.name_taken``.
@@ -224,7 +225,7 @@ def bootstrap(db: Any, owner: str, key: str | None = None, name: str = "bootstra
         if key is not None:
             # Its own name: a second file may follow the first.
             name = f"{name}-{key[26:30].lower()}"
-        return _added(uow, owner, name, list(ROLES), None, made_by="bootstrap", key=key)
+        return _added(uow, owner, name, list(ROLES), lifetime_s, made_by="bootstrap", key=key)
 
 
 def fresh_key() -> str:

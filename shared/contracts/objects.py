@@ -245,7 +245,7 @@ APIKEY = _type(
 AUDITENTRY = ObjectType("auditentry", "One line of the audit log: who did what, and what came of it.", (
     Attribute("sequence", "number", "Its position; only rises."),
     Attribute("id", "text", "Its id.", True),
-    Attribute("kind", "text", "changed (written with the change), answered (what the caller was told), refused (a login), or forgotten.", True),
+    Attribute("kind", "text", "changed (written with the change), answered (what the caller was told), login, refused (a login), read, or forgotten.", True),
     Attribute("time", "time", "When it happened."),
     Attribute("owner", "text", "On whose behalf.", True),
     Attribute("credential", "text", "The id of the key, or the subject of the token.", True),
@@ -254,7 +254,7 @@ AUDITENTRY = ObjectType("auditentry", "One line of the audit log: who did what, 
     Attribute("outcome", "text", "ok, or the stable code of the error.", True),
     Attribute("status", "number", "The HTTP status of the answer."),
     Attribute("objects", "list", "The ids of what was changed, at most 20."),
-    Attribute("count", "number", "How many were changed; of refused logins, how many of this kind in a minute."),
+    Attribute("count", "number", "How many were changed; of logins, how many since the line before: of refused ones in a minute, of others in an hour."),
     Attribute("correlation_id", "text", "The call that it belongs to.", True),
     Attribute("hash", "text", "The digest of this line and the one before."),
 ), "sequence")

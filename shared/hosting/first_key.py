@@ -20,8 +20,8 @@ log = logging.getLogger(__name__)
 SERVICE = "events"
 
 
-def make(config: Config, owner: str, name: str) -> str:
-    """A new key with every role for ``owner``, written into the database; files only while no server runs on their folder.
+def make(config: Config, owner: str, name: str) -> tuple[str, str]:
+    """(a new key with every role for ``owner``, written into the database; when it ends); files only while no server runs on their folder.
 
     Raises:
         Conflict: ``apikey.name_taken``, ``data_folder.in_use``. Unavailable: the database does not answer.
@@ -29,10 +29,10 @@ def make(config: Config, owner: str, name: str) -> str:
     with nullcontext() if config.database.url else DataFolder.open(config.data_dir):
         database = open_database(config, SERVICE)
         try:
-            _, key = _identities().bootstrap(database, owner, name=name)
+            row, key = _identities().bootstrap(database, owner, config.auth.bootstrap_lifetime_s, name=name)
         finally:
             database.close()
-    return key
+    return key, row["expires_at"]
 
 
 def fresh() -> str:
@@ -54,9 +54,9 @@ def take_from_file(config: Config, database: Any) -> None:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(detail=f"auth.bootstrap_key_file: {place} cannot be read: {error}.",
                           next_step="Make it with: edgemere apikey new > FILE, readable by the server alone.") from None
-    made = _identities().bootstrap(database, config.auth.bootstrap_owner, key)
+    made = _identities().bootstrap(database, config.auth.bootstrap_owner, config.auth.bootstrap_lifetime_s, key)
     if made is not None:
-        log.info("the key %s of '%s' was taken from the bootstrap file", made[0]["id"], made[0]["owner"])
+        log.info("the key %s of '%s' was taken from the bootstrap file, and works until %s", made[0]["id"], made[0]["owner"], made[0]["expires_at"])
 
 
 def _identities() -> Any:

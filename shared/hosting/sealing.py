@@ -21,30 +21,35 @@ def seal_of(config: Config) -> Seal:
     Raises:
         Invalid: ``mesh.secret_missing`` or ``mesh.secret_short``; the secret is in no part of it.
     """
-    foreign = config.bus.foreign
-    owner = foreign.owner or config.owner.default
-    secret = _given(config)
+    bus = config.bus
+    owner = bus.foreign.owner or config.owner.default
+    secret = _checked(_given(bus.secret, bus.secret_file), "secret")
+    also = tuple(filter(None, [_checked(_given(bus.also_secret, bus.also_secret_file), "also_secret")]))
     if secret:
-        if len(secret) < LEAST_BYTES:
-            raise Invalid("mesh.secret_short", f"The secret of the mesh (bus.secret) has fewer than {LEAST_BYTES} characters.",
-                          next_step="Make one: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'")
-        return Seal(secret, owner, foreign.roles)
+        return Seal(secret, owner, bus.foreign.roles, also=also)
     if config.environment == "prod" and not config.broker.uri.startswith("embedded"):
         raise Invalid("mesh.secret_missing", "The processes of a mesh in production need a secret by which they know each other.",
                       next_step="Give all of them the same EDGEMERE_MESH_SECRET, or a file with it: EDGEMERE_MESH_SECRET_FILE.")
     file = Path(config.data_dir) / FILE
     # A folder with a broker and no secret is of a release that did not seal: what waits there is ours.
     of_old = config.broker.uri.startswith("embedded") and not file.exists() and any(Path(config.data_dir).glob("broker.db"))
-    return Seal(_kept(file), owner, foreign.roles, trusts=of_old)
+    return Seal(_kept(file), owner, bus.foreign.roles, trusts=of_old, also=also)
 
 
-def _given(config: Config) -> bytes:
-    if config.bus.secret or not config.bus.secret_file:
-        return config.bus.secret.strip().encode()
+def _checked(secret: bytes, name: str) -> bytes:
+    if secret and len(secret) < LEAST_BYTES:
+        raise Invalid("mesh.secret_short", f"The secret of the mesh (bus.{name}) has fewer than {LEAST_BYTES} characters.",
+                      next_step="Make one: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'")
+    return secret
+
+
+def _given(secret: str, file: str) -> bytes:
+    if secret or not file:
+        return secret.strip().encode()
     try:
-        return Path(config.bus.secret_file).read_bytes().strip()
+        return Path(file).read_bytes().strip()
     except OSError as error:
-        raise Invalid("mesh.secret_missing", f"The file '{config.bus.secret_file}' with the secret of the mesh cannot be read: {error.strerror}.",
+        raise Invalid("mesh.secret_missing", f"The file '{file}' with the secret of the mesh cannot be read: {error.strerror}.",
                       next_step="Name a file that the process may read, or give EDGEMERE_MESH_SECRET.") from None
 
 

@@ -54,6 +54,7 @@ class Auth:
     session_idle_s: float = key(Seconds(1, 30 * 86400))
     bootstrap_key_file: str = key(fields.String())
     bootstrap_owner: str = key(fields.String())
+    bootstrap_lifetime_s: float = key(Seconds(60, 30 * 86400))
     jwt: Jwt
 
 
@@ -100,6 +101,8 @@ class Foreign:
 class Bus:
     secret: str = key(fields.String(), secret=True)
     secret_file: str = key(fields.String())
+    also_secret: str = key(fields.String(), secret=True)
+    also_secret_file: str = key(fields.String())
     foreign: Foreign
 
 

@@ -492,7 +492,7 @@ export interface Auditentry {
   sequence: number | null;
   /** Its id. */
   id: string | null;
-  /** changed (written with the change), answered (what the caller was told), refused (a login), or forgotten. */
+  /** changed (written with the change), answered (what the caller was told), login, refused (a login), read, or forgotten. */
   kind: string | null;
   /** When it happened. */
   time: string | null;
@@ -510,7 +510,7 @@ export interface Auditentry {
   status: number | null;
   /** The ids of what was changed, at most 20. */
   objects: any[] | null;
-  /** How many were changed; of refused logins, how many of this kind in a minute. */
+  /** How many were changed; of logins, how many since the line before: of refused ones in a minute, of others in an hour. */
   count: number | null;
   /** The call that it belongs to. */
   correlation_id: string | null;
@@ -1454,7 +1454,7 @@ export interface DoAuditListParameters {
   attr1?: string | Record<string, any>;
   /** Its id. */
   id?: string;
-  /** changed (written with the change), answered (what the caller was told), refused (a login), or forgotten. */
+  /** changed (written with the change), answered (what the caller was told), login, refused (a login), read, or forgotten. */
   kind?: string;
   /** On whose behalf. */
   owner?: string;

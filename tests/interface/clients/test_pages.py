@@ -26,3 +26,15 @@ def test_a_page_shows_itself_under_its_policy(running, server, path, shown):
     assert faults == []
     assert [url for url in asked if not url.startswith((server.url, "data:"))] == []
     page.close()
+
+
+def test_an_answer_of_the_api_is_shown_where_it_was_tried(running, server):
+    page = running.new_page()
+    page.goto(f"{server.url}/docs/try#/operations-do/do.identity.show")
+    row = page.locator(".opblock", has=page.locator("[data-path='/edgemere/diml/dml/do/identity/show']")).first
+    row.locator(".opblock-summary-control").first.click(timeout=60_000)
+    row.locator("button.execute").click()
+    shown = row.locator(".live-responses-table .response-col_description .microlight, .live-responses-table .highlight-code").first
+    shown.wait_for(timeout=30_000)
+    assert '"owner"' in shown.inner_text()
+    page.close()

@@ -159,12 +159,28 @@ def test_a_session_that_nobody_uses_ends_and_one_in_use_goes_on(uses, ask):
 
 def test_the_bootstrap_key_is_taken_once_and_not_again_after_it_was_revoked(uses, ask):
     key = identities.fresh_key()
-    row, _ = identities.bootstrap(uses.db, "root", key)
+    row, _ = identities.bootstrap(uses.db, "root", 3600, key)
     assert identify(uses, key)["roles"] == ["DataScientist", "ApplicationDeveloper", "DataEngineer", "Administrator"]
-    assert identities.bootstrap(uses.db, "root", key) is None
+    assert identities.bootstrap(uses.db, "root", 3600, key) is None
     ask(identities.revoke, ADMIN, id=row["id"])
-    assert identities.bootstrap(uses.db, "root", key) is None
+    assert identities.bootstrap(uses.db, "root", 3600, key) is None
     with pytest.raises(Unauthenticated, match="key.revoked"):
+        identify(uses, key)
+
+
+def test_the_bootstrap_key_ends_by_itself_and_neither_a_new_secret_nor_its_file_makes_it_last(uses, ask):
+    key, later = identities.fresh_key(), clock.stamp_in(3700)
+    row, _ = identities.bootstrap(uses.db, "root", 3600, key)
+    assert clock.stamp_in(3500) < identify(uses, key)["expires_at"] == row["expires_at"] < later
+    renewed = ask(identities.rotate, ADMIN, id=row["id"])
+    assert renewed["expires_at"] == row["expires_at"]
+    with uses.db.transaction() as uow:
+        uow.connection.execute(update(apikey_table).where(apikey_table.c.id == row["id"]).values(expires_at=clock.stamp_in(-1)))
+    with pytest.raises(Unauthenticated, match="key.expired"):
+        identify(uses, renewed["key"])
+    # A server that starts again with the file does not take it again, either.
+    assert identities.bootstrap(uses.db, "root", 3600, key) is None
+    with pytest.raises(Unauthenticated, match="key.wrong"):
         identify(uses, key)
 
 

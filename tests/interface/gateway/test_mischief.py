@@ -41,6 +41,28 @@ def test_the_audit_log_says_who_changed_what_from_where_and_what_he_was_told(ser
     assert server.ask(f"{DO}/audit/verify").json()["intact"]
 
 
+def test_whose_credential_was_believed_is_in_the_audit_log_once_for_each_address_and_so_is_each_login_on_the_page(server, its_own_address):
+    made = server.make_key("only-reads", owner="reader", roles=["DataScientist"])
+
+    def logins():
+        return [(line["credential"], line["address"]) for line in server.audit(owner="reader") if line["kind"] == "login"]
+
+    for _ in range(3):
+        assert server.ask(LIST, made["key"]).status_code == 200
+    eventually(logins, lambda found: found == [(made["id"], its_own_address)])
+    assert server.ask(LIST, made["key"], headers={"X-Forwarded-For": "10.77.0.1"}).status_code == 200
+    eventually(logins, lambda found: sorted(found) == sorted([(made["id"], its_own_address), (made["id"], "10.77.0.1")]))
+    page = {"Origin": server.url, "Content-Type": "application/json"}
+    entered = server.ask("/web/session", None, "POST", json={"credential": made["key"]}, headers=page)
+    session = {"Cookie": entered.headers["Set-Cookie"].split(";")[0]}
+    assert server.ask("/web/session", None, "DELETE", headers={**session, **page}).json()["closed"]
+    ways = eventually(lambda: [line for line in server.audit(owner="reader") if line["action"] in ("login", "logout") and line["kind"] == "answered"],
+                      lambda found: len(found) == 2)
+    its_id = f"akey_{session['Cookie'].partition('=')[2][4:30]}"
+    assert {(line["action"], line["credential"], *line["objects"]) for line in ways} == {
+        ("login", made["id"], its_id), ("logout", its_id, its_id)}
+
+
 @pytest.mark.parametrize("name", ["evil\nSet-Cookie: a=1", "evil\r\nHTTP/1.1 200 OK", "evil\x00", "evil\x1b[31m"])
 def test_nobody_writes_a_line_of_a_log_or_a_header_by_a_name(server, name):
     answer = server.ask(CREATE, method="POST", json={"name": name, "query": "a:1"})
@@ -64,6 +86,17 @@ def test_every_answer_has_the_headers_that_keep_a_browser_from_mischief(server):
         assert answer.headers["Cross-Origin-Opener-Policy"] == "same-origin" and answer.headers["X-Frame-Options"] == "DENY"
         assert "Server" not in answer.headers
     assert "unsafe-inline" not in server.ask("/web", None).headers["Content-Security-Policy"]
+
+
+def test_what_the_api_says_is_a_file_to_a_browser_and_no_page_of_this_server(server):
+    as_file = 'attachment; filename="api.json"'
+    for answer in (server.ask(WHO), server.ask(WHO, None), server.ask(f"{WHO}?<script>=1"), server.ask(LIST), server.ask("/web/session", None),
+                   server.ask(CREATE, method="POST", data="{", headers={"Content-Type": "application/json"})):
+        assert answer.headers["Content-Disposition"] == as_file, answer.url
+    for address in ("/web", "/docs", "/openapi.json", "/health/live", "/edgemere.js", "/nowhere"):
+        assert "Content-Disposition" not in server.ask(address).headers, address
+    with server.ask(f"{DO}/event/stream", stream=True) as stream:
+        assert "Content-Disposition" not in stream.headers
 
 
 # --- floods

@@ -42,3 +42,30 @@ def test_what_is_held_for_the_audit_log_is_bounded_however_it_comes_and_what_goe
     away.back.set()
     kept.close()
     assert len(away.told) == left and kept.waiting == 0
+
+
+def test_each_login_is_written_at_once_and_then_once_in_a_while_with_how_often_it_came(monkeypatch):
+    for name, value in (("EVERY_S", 0.01), ("LOGINS_EVERY_S", 0.4), ("LOGINS_KEPT", 50)):
+        monkeypatch.setattr(record, name, value)
+    there = Away()
+    there.back.set()
+    kept = record.Record(there)
+
+    def told(address):
+        return [(line["kind"], line["owner"], line["credential"], line["outcome"], line["count"]) for line in there.told if line["address"] == address]
+
+    here, elsewhere = (Context(owner="ann", credential="akey_1", address=f"10.0.0.{number}") for number in (1, 2))
+    kept.came(here, "call-1")
+    until(lambda: told("10.0.0.1") == [("login", "ann", "akey_1", "ok", 1)])
+    assert there.told[0]["correlation_id"] == "call-1"
+    for number in range(7):
+        kept.came(here, f"later-{number}")
+    kept.came(elsewhere, "call-2")
+    until(lambda: told("10.0.0.2") == [("login", "ann", "akey_1", "ok", 1)])
+    until(lambda: told("10.0.0.1")[1:] == [("login", "ann", "akey_1", "ok", 7)])
+    # However many places they come from: none is forgotten without its line, and the end of the gateway writes what is left.
+    for number in range(200):
+        for _ in "12":
+            kept.came(Context(owner="ben", credential=f"akey_{number}", address="10.0.0.3"), "flood")
+    kept.close()
+    assert sum(line["count"] for line in there.told if line["address"] == "10.0.0.3") == 400 and kept.waiting == 0
