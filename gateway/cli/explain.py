@@ -165,7 +165,7 @@ def _costs(costs: Sequence[Body], terminal: Terminal) -> list[str]:
 def _candidates(body: Body, terminal: Terminal) -> list[str]:
     items = body.get("items") or []
     rows = [(plain(item.get("data")), plain(item.get("source")), clean(str(item.get("status"))), clean(str(item.get("action"))),
-             clean(str(item.get("target") or "-")), f"{item.get('cost') or 0:g}", clean(str(item.get("rule")))) for item in items]
+             plain(item.get("target") or "-"), f"{item.get('cost') or 0:g}", clean(str(item.get("rule")))) for item in items]
     lines = _table(rows, head=("DATA", "SOURCE", "STATUS", "ACTION", "TARGET", "COST", "RULE"), right=(5,), terminal=terminal)
     more = (body.get("total") or 0) - len(items)
     return lines + ([f"  … and {more} more: --cursor {body.get('next')}"] if more > 0 and body.get("next") else [])

@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from services.requests import attempts, hints, repository, rules, waiting
+from services.requests.frame import framed, refusal_of
 from services.requests.models import render_request
 from shared.hosting.uses import Uses
+from shared.kernel import clock
 from shared.kernel.errors import EdgemereError
 from shared.storage.record import Row
 
@@ -17,10 +19,7 @@ ADDRESS = "/edgemere/diml/dml/do/datarequest/explain"
 
 
 def explain(uses: Uses, parameters: dict[str, Any]) -> dict[str, Any]:
-    """The frame of a request. Complete as far as the services answer; what is missing is a warning.
-
-    ``{"request", "sentence", "permalink", "frozen", "attempts", "funnel", "hints", "warnings", "reservations", "why_not", "instances",
-    "timeline", "blocked_by"}``.
+    """The frame of a request, with the members of ``frame.EMPTY``. Complete as far as the services answer; what is missing is a warning.
 
     Raises:
         NotFound: ``datarequest.not_found``; ``explanation.not_found``, no such version; of ``reservation`` or ``why_not``, it is not there.
@@ -42,14 +41,21 @@ def explain(uses: Uses, parameters: dict[str, Any]) -> dict[str, Any]:
     blocked = row["blocked_by"] and (waiting.current(uses, newest) if until is None else row["blocked_by"])
     # Instances that are gone since are none of an earlier version's.
     instances = instances if until is None else {}
-    return {
-        "request": render_request(row), "sentence": sentence(row, found), "permalink": f"{ADDRESS}?id={row['id']}&at={row['version']}",
-        "frozen": ended, "attempts": _attempts(newest), "funnel": found.get("funnel"),
+    return framed(
+        sentence=sentence(row, found), outcome=row["state"], refusal=refusal_of({**row, "blocked_by": blocked}), request=render_request(row),
+        permalink=f"{ADDRESS}?id={row['id']}&at={row['version']}", frozen=ended, attempts=_attempts(newest), funnel=found.get("funnel"),
         # Of a group what the query of each member found; `funnel` is that of the one that failed.
-        "members": found.get("members"), "hints": hints.with_commands(found.get("hints") or [], row), "warnings": warnings, "reservations": reservations,
-        **({"why_not": _why_not(uses, row, parameters["why_not"])} if parameters.get("why_not") else {}), "instances": instances,
-        "timeline": sorted(timeline, key=lambda step: step["time"]), "blocked_by": blocked,
-    }
+        members=found.get("members"), hints=hints.with_commands(found.get("hints") or [], row), warnings=warnings,
+        **reservations.pop("frame", {}), ready_in_s=_ready_in_s(row), reservations=reservations, instances=instances,
+        timeline=sorted(timeline, key=lambda step: step["time"]), blocked_by=blocked,
+        **({"why_not": _why_not(uses, row, parameters["why_not"])} if parameters.get("why_not") else {}))
+
+
+def _ready_in_s(row: Row) -> float | None:
+    """About how long it still takes until a request that is under way is ready, as far as anybody can tell."""
+    if row["state"] not in repository.OPEN or not row["expected_at"]:
+        return None
+    return max(0.0, round((clock.parse_time(row["expected_at"]) - clock.utc_now()).total_seconds(), 3))
 
 
 def _why_not(uses: Uses, row: Row, data: str) -> dict[str, Any]:

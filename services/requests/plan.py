@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from services.requests import handlers, hints, locks, quota, references, repository, rules
+from services.requests.frame import framed
 from services.requests.models import render_request, request_table
 from shared.hosting.uses import Uses
 from shared.kernel import clock
@@ -15,7 +16,7 @@ CALL_S = 60
 
 
 def plan(uses: Uses, parameters: dict[str, Any]) -> dict[str, Any]:
-    """``{"sentence", "outcome", "refusal", "request", "funnel", "hints", "warnings", "counts", "cost", …, "items", "next", "total"}``.
+    """The frame of ``frame.EMPTY``, of what would be: with what ``plan_part`` of the reservations says.
 
     ``outcome`` is the state in which the request would end: Satisfied (when its bytes arrive as they should), Needed where it
     would wait, Failed, or Init where it would not be fulfilled.
@@ -30,12 +31,11 @@ def plan(uses: Uses, parameters: dict[str, Any]) -> dict[str, Any]:
     outcome = "Init" if not parameters["fulfill"] else "Satisfied" if refusal is None else \
         "Needed" if row["wait"] and refusal["can_wait"] else "Failed"
     last = after + len(part["items"])
-    items, total = part.pop("items"), part.pop("total")
-    return {
-        "sentence": sentence(row, part, outcome), "outcome": outcome, "request": shown(row), "funnel": found.get("funnel"),
-        "members": found.get("members"), "hints": hints.with_commands(found.get("hints") or [], row),
-        "warnings": [*(found.get("warnings") or []), *(row["warnings"] or [])],
-        **part, "items": items, "next": str(last) if last < total else None, "total": total}
+    return framed(
+        sentence=sentence(row, part, outcome), outcome=outcome, request=shown(row, parameters.get("name")), funnel=found.get("funnel"),
+        members=found.get("members"), hints=hints.with_commands(found.get("hints") or [], row),
+        warnings=[*(found.get("warnings") or []), *(row["warnings"] or [])],
+        next=str(last) if last < part["total"] else None, **part)
 
 
 def _page(parameters: Mapping[str, Any]) -> tuple[int, int]:
@@ -64,12 +64,12 @@ def _row(uses: Uses, parameters: dict[str, Any]) -> Row:
             "name": name or "datarequest", "ename": name or "datarequest", **row}
 
 
-def shown(row: Row) -> dict[str, Any]:
-    """What was asked, with every default filled in; nothing of it exists."""
-    asked = render_request(row)
+def shown(row: Row, name: str | None) -> dict[str, Any]:
+    """What was asked, with every default filled in; what only a request that exists has is null."""
     made = ("id", "version", "created_at", "updated_at", "reservations", "instances", "message", "reason", "blocked_by", "state", "cost",
             "expires_at", "attempt")
-    return {name: value for name, value in asked.items() if name not in made and value not in (None, {}, [])}
+    named = rules.names_of(name, row["reference_name"]) if name else {"name": None, "ename": None}
+    return {**{key: None if key in made else value for key, value in render_request(row).items()}, **named}
 
 
 def sentence(row: Row, part: Mapping[str, Any], outcome: str) -> str:

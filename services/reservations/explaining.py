@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from services.reservations import budget, keeping, repository
+from services.reservations import budget, framing, keeping, repository
 from services.reservations.asking import asking, sources
 from services.reservations.policy.deciding import Decided, Decider
 from services.reservations.policy.records import Composer
@@ -19,6 +19,7 @@ def explain_part(uses: Uses, request: str, attempt: int | None = None, reservati
                  limit: int = 20, owner: str | None = None) -> dict[str, Any]:
     """Counts of one attempt (the newest), the moves of all, what is left to spend, and a page of reservations with their decisions.
 
+    ``frame`` has what was decided in the members of a plan.
     ``reservation``: the id or name of the one to show alone; ``owner``: whose request it is, where it is not the caller's.
 
     Raises:
@@ -42,11 +43,16 @@ def explain_part(uses: Uses, request: str, attempt: int | None = None, reservati
             sums[name] = sums.get(name, 0) + row.n
         return sums
     page = rows[:limit]
+    items = keeping.completed(uses, page)
+    following = page[-1]["id"] if len(rows) > limit else None
+    total = sum(row.n for row in now)
     return {
-        "total": sum(row.n for row in now), "attempt": newest, "by_state": by("state"), "by_action": by("action"),
+        "frame": {**framing.was_decided(uses, request, newest, owner or uses.context.owner, list(zip(page, items, strict=True))),
+                  "next": following, "total": total},
+        "total": total, "attempt": newest, "by_state": by("state"), "by_action": by("action"),
         "by_rule": by("rule"), "budget": budget.look(uses, owner or uses.context.owner),
         "cost": round(sum(row.cost or 0 for row in now if row.state == "Confirmed"), 9), "costs": _costs(now),
-        "items": keeping.completed(uses, page), "next": page[-1]["id"] if len(rows) > limit else None,
+        "items": items, "next": following,
         "timeline": [{"time": move["at"], "object": None, "class": "datareservation", "event": move["event"],
                       "from": move["from_state"], "to": move["to_state"], "detail": None, "count": move["n"],
                       "cause": move["causation_id"] or None} for move in moves],

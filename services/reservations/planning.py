@@ -7,14 +7,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from services.reservations import budget, evaluating, promises, reserving, rules
+from services.reservations import budget, evaluating, framing, promises, reserving, rules
+from services.reservations.policy.cost import PARTS
 from services.reservations.policy.deciding import Decided
 from services.reservations.policy.records import Composer, group
 from services.reservations.reserving import CannotGoOn, Intention
 from shared.hosting.uses import Uses
 from shared.kernel.errors import EdgemereError
 
-STATUSES = ("chosen", "standby", "rejected", "left_out")
 _CALL_S = 30
 
 
@@ -78,7 +78,7 @@ def _decided(request: Mapping[str, Any], intention: Intention, evaluation: evalu
         pairs = [(data, last(one)) for data, one in zip(intention.candidates, intention.outcome.decided, strict=True)]
     else:
         pairs = list(zip(intention.candidates, intention.outcome.decided, strict=True))
-    rank = {status: place for place, status in enumerate(STATUSES)}
+    rank = {status: place for place, status in enumerate(framing.STATUSES)}
     # Of a group several members may match one data: it is what the one that takes it makes of it, and is there once.
     once: dict[str, tuple[Mapping[str, Any], Decided]] = {}
     for data, one in pairs:
@@ -88,19 +88,19 @@ def _decided(request: Mapping[str, Any], intention: Intention, evaluation: evalu
 
 
 def _summed(decided: Iterable[tuple[Any, Decided]]) -> dict[str, Any]:
-    counts: dict[str, Any] = {"candidates": 0, **dict.fromkeys(STATUSES, 0), "by_action": {}, "by_rule": {}}
-    cost, parts, size, moved = 0.0, {}, 0, 0
+    counts = framing.empty_counts()
+    cost, parts, size, moved = 0.0, dict.fromkeys(PARTS, 0.0), 0, 0
     for _, one in decided:
         counts["candidates"] += 1
         counts[one.status] += 1
-        counts["by_rule"][one.rule] = counts["by_rule"].get(one.rule, 0) + 1
+        framing.add(counts["by_rule"], one.rule, 1)
         if one.status != "chosen":
             continue
-        counts["by_action"][one.action] = counts["by_action"].get(one.action, 0) + 1
+        framing.add(counts["by_action"], one.action, 1)
         cost, size = cost + one.cost, size + (one.size or 0)
         moved += (one.size or 0) if one.action in ("copy", "move") else 0
         for name, value in one.parts.items():
-            parts[name] = parts.get(name, 0.0) + value
+            parts[name] += value
     return {"counts": counts, "cost": round(cost, 9), "cost_parts": {name: round(value, 9) for name, value in parts.items()},
             "bytes": {"used": size, "moved": moved}}
 
@@ -126,6 +126,7 @@ def _items(intention: Intention, decided: Sequence[tuple[Mapping[str, Any], Deci
         replicas = group(of[one.data_id], intention.asked) if one.data_id in of else None
         items.append({
             "data": {"id": one.data_id, "name": one.name}, "path": data["path"], "size": one.size, "source": data["source"],
-            "status": one.status, "action": one.action, "target": one.target, "cost": one.cost, "cost_parts": one.parts, "rule": one.rule,
-            "because": one.left_why or one.because, "decision": composer.record(data, replicas)})
+            "status": one.status, "action": one.action,
+            "target": {"id": one.target_id, "name": one.target} if one.target else None, "cost": one.cost, "cost_parts": one.parts, "rule": one.rule,
+            "because": one.left_why or one.because, "decision": composer.record(data, replicas), "reservation": None})
     return items

@@ -4,9 +4,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, or_, select, update
+from sqlalchemy import BigInteger, Connection, cast, delete, func, or_, select, update
 
-from services.reservations.models import METADATA, RESERVATION, part_table, reservation_table as table, revision_table
+from services.reservations.models import METADATA, RESERVATION, charge_table, part_table, reservation_table as table, revision_table
+from services.reservations.policy.cost import PARTS
 from shared.lists import Lister
 from shared.storage.record import Row
 
@@ -250,6 +251,25 @@ def counts(connection: Connection, request: str) -> list[Any]:
                func.sum(table.c.cost).label("cost"))
         .where(table.c.request_id == request)
         .group_by(table.c.attempt, table.c.state, table.c.action, table.c.rule)))
+
+
+def sums(connection: Connection, request: str, attempt: int) -> list[Any]:
+    """How many reservations an attempt has by action, rule, standby and the code of their reason; what they cost, by part, and weigh."""
+    code = table.c.reason["code"].as_string()
+    groups = (table.c.action, table.c.rule, table.c.standby, code)
+    size = cast(table.c.snapshot["size"].as_string(), BigInteger)
+    parts = (func.sum(table.c.cost_parts[name].as_float()).label(name) for name in PARTS)
+    return list(connection.execute(
+        select(table.c.action, table.c.rule, table.c.standby, code.label("code"), func.count().label("n"),
+               func.sum(table.c.cost).label("cost"), func.sum(size).label("size"), *parts)
+        .where(table.c.request_id == request, table.c.attempt == attempt).group_by(*groups)))
+
+
+def charged(connection: Connection, request: str, attempt: int) -> dict[str, Any] | None:
+    """What an attempt has spent of its owner's budget: ``{"bytes", "money"}``; None where nothing was charged."""
+    found = connection.execute(select(charge_table.c.bytes, charge_table.c.money).where(
+        charge_table.c.request_id == request, charge_table.c.attempt == attempt)).mappings().first()
+    return dict(found) if found else None
 
 
 def timeline(connection: Connection, request: str) -> list[Row]:

@@ -17,6 +17,7 @@ MONTH_S = 30 * 86400
 SLOWEST_MIB_PER_S = 1e-9
 # In the order in which they are preferred at the same cost: what does less to the data comes first.
 ACTIONS = ("leave", "mount", "copy", "move")
+PARTS = ("requests", "transfer", "storage", "time")
 
 
 @dataclass(frozen=True)

@@ -109,3 +109,41 @@ def test_a_destroyed_request_is_explained_all_the_same(filled: House) -> None:
     filled.call("requests", "destroy", id="gone")
     frame = filled.call("requests", "explain", id="gone")
     assert frame["frozen"] and frame["funnel"]["steps"][0]["remaining"] == 0
+
+
+def assert_same_frame(plan: Any, explained: Any, place: str = "") -> None:
+    """Wherever both have a value it has the same members; what is null, empty or absent in one says nothing of the other's."""
+    if isinstance(plan, dict) and isinstance(explained, dict):
+        if place in KEYED_BY_NAMES:
+            return
+        assert set(plan) == set(explained), place
+        for name in plan:
+            assert_same_frame(plan[name], explained[name], f"{place}/{name}")
+    elif isinstance(plan, list) and isinstance(explained, list) and plan and explained:
+        assert_same_frame(plan[0], explained[0], f"{place}/0")
+
+
+# Maps from names that people or rules gave, or records that are the same object in both.
+KEYED_BY_NAMES = ("/counts/by_action", "/counts/by_rule", "/request/query", "/request/labels", "/items/0/cost_parts")
+
+
+@pytest.mark.parametrize("what", [
+    {"query": "kind:scan n<5", "action": "copy", "target": "scratch", "name": "mine", "labels": {"for": "ada"}},
+    {"query": "kind:scan", "action": "leave", "select": {"minimum": 1}},
+    {"query": "kind:scan source:far", "wait": True, "lifetime": "PT1H"},
+    {"query": "kind:scam"}, {"query": "kind:scam", "wait": True},
+    {"group": {"scans": "kind:scan n<5", "tables": "kind:table"}},
+], ids=["copied", "one rejected", "left", "fails", "waits", "a group"])
+def test_a_plan_and_the_explanation_of_what_then_happens_are_one_frame(filled: House, what: dict[str, Any]) -> None:
+    plan = filled.call("requests", "plan", **what)
+    explained = filled.call("requests", "explain", id=asked(filled, **what)["id"])
+    assert list(plan) == list(explained), "the same members in the same order"
+    assert_same_frame(plan, explained)
+    assert {**(plan["refusal"] or {}), "can_wait": None} == {**(explained["refusal"] or {}), "can_wait": None}
+    for same in ("funnel", "members", "hints", "counts", "cost", "cost_parts", "bytes", "policy", "total"):
+        assert plan[same] == explained[same], same
+    one = {item["data"]["id"]: item for item in plan["items"]}
+    assert one.keys() == {item["data"]["id"] for item in explained["items"]}
+    for item in explained["items"]:
+        differ = {name for name in item if item[name] != one[item["data"]["id"]][name]}
+        assert differ <= {"reservation", "decision"} and item["reservation"]["name"], differ

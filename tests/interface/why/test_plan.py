@@ -44,8 +44,8 @@ def happened(house: House, **asked: Any) -> tuple[dict[str, Any], dict[str, tupl
 
 
 def planned(plan: dict[str, Any]) -> dict[str, tuple[Any, ...]]:
-    return {f"{item['source']['name']}/{item['data']['name']}": (item["status"], item["action"], item["target"], item["cost"], item["rule"])
-            for item in plan["items"]}
+    return {f"{item['source']['name']}/{item['data']['name']}": (
+        item["status"], item["action"], item["target"] and item["target"]["name"], item["cost"], item["rule"]) for item in plan["items"]}
 
 
 ASKED = [
