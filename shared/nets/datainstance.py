@@ -8,4 +8,4 @@ DATAINSTANCE = Net("datainstance", "Init", (
     (("Broken",), "retry", "Provisioning"),
     (("Init", "Provisioning", "Ready", "Broken", "Destroyed"), "destroy", "Destroyed"),
     (("Destroyed",), "undo", "Provisioning"),
-))
+), {"retry": "retry", "destroy": "destroy", "undo": "undo"})

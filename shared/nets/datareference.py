@@ -5,4 +5,4 @@ DATAREFERENCE = Net("datareference", "Init", (
     (("Init", "Provisioned", "FailedProvision"), "provision", "Provisioning"),
     (("Provisioning",), "provisioned", "Provisioned"),
     (("Provisioning",), "failed", "FailedProvision"),
-))
+), {"provision": "provision"})

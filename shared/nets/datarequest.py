@@ -10,4 +10,4 @@ DATAREQUEST = Net("datarequest", "Init", (
     (("Init", "Needed", "Selected", "Evaluated"), "failed", "Failed"),
     (("Failed",), "retry", "Needed"),
     (("Satisfied",), "degraded", "Needed"),
-))
+), {"fulfill": "fulfill", "complete": "complete", "failed": "cancel", "retry": "retry"})

@@ -5,4 +5,4 @@ DATARESERVATION = Net("datareservation", "Init", (
     (("Init",), "create", "Created"),
     (("Init", "Created"), "confirm", "Confirmed"),
     (("Init", "Created", "Confirmed"), "free", "Rejected"),
-))
+), {"confirm": "confirm", "free": "free"})

@@ -6,4 +6,4 @@ DATASOURCE = Net("datasource", "Init", (
     (("Ready",), "suspend", "Suspended"),
     (("Suspended",), "resume", "Ready"),
     (("Ready", "Suspended"), "shutdown", "Shutdown"),
-))
+), {"suspend": "suspend", "resume": "resume", "shutdown": "shutdown"})

@@ -6,6 +6,7 @@ from hypothesis import given, settings, strategies as st
 from sqlalchemy import Column, MetaData, Table, create_engine, event, select
 
 from shared.contracts.event import EVENTS
+from shared.contracts.table import ACTIONS
 from shared.kernel.errors import Conflict
 from shared.kernel.ids import new_id
 from shared.nets import NETS
@@ -19,6 +20,23 @@ from tests.support.nets_of_contract import NETS as CONTRACT
 def test_the_net_is_the_one_of_the_contract(noun):
     net = NETS[noun]
     assert {state: {way["event"]: way["to"] for way in net.legal(state)} for state in net.states} == CONTRACT[noun]
+
+
+@pytest.mark.parametrize("noun", CONTRACT)
+def test_a_refusal_names_what_a_user_can_do_and_apart_from_it_what_happens_by_itself(noun):
+    net = NETS[noun]
+    doable = {row.move: row.path[-1] for row in ACTIONS.values() if row.noun == noun and row.move}
+    assert dict(net.actions) == doable, "the net knows exactly the actions that move it"
+    for state in net.states:
+        with pytest.raises(Conflict) as refused:
+            net.move(state, "elsewhere", "mine")
+        can, _, by_itself = refused.value.next_step.partition(" By itself")
+        assert {way["event"]: way["action"] for way in refused.value.extra["legal"]} == {
+            name: doable.get(name) for name in CONTRACT[noun][state]}
+        for name, to in CONTRACT[noun][state].items():
+            verb = doable.get(name)
+            assert (f"{verb} (to {to})" in can) == (verb is not None) and (to in by_itself) == (verb != name), (name, can, by_itself)
+            assert verb == name or name not in refused.value.next_step, "no word that only the mesh knows"
 
 
 def objects_of(noun: str) -> tuple[Database, Record]:
