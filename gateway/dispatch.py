@@ -4,7 +4,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -33,11 +33,15 @@ class Patience:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an action came to: the answer's ``body``, and the id of the ``operation`` that goes on, if one does."""
+    """What an action came to: the answer's ``body``, and the id of the ``operation`` that goes on, if one does.
+
+    ``made`` is false where an action that makes something answers with what was there already.
+    """
 
     body: Any
     operation: str | None = None
     waited_s: float | None = None
+    made: bool = True
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,8 @@ def reply_of(row: Action, outcome: Outcome) -> Reply:
             body = {**body, "operation": outcome.operation}
         return Reply(202, body, f"{_SHOWN['operation']}?id={outcome.operation}")
     version = body.get("version") if row.answer == "object" and isinstance(body, dict) else None
-    return Reply(201 if row.creates else 200, body, _location(row, body) if row.creates else None,
+    creates = row.creates and outcome.made
+    return Reply(201 if creates else 200, body, _location(row, body) if creates else None,
                  version if isinstance(version, int) else None)
 
 
@@ -99,7 +104,10 @@ class Dispatcher:
             body = self._ask(row, parameters, context)
             if row.wait is None:
                 return Outcome(body)
-            return self._wait(row.wait, body, context, patience, is_connected)
+            outcome = self._wait(row.wait, body, context, patience, is_connected)
+            made = member(body, "made") if row.creates and row.answer == "document" else None
+            # Whether something was made only the first answer knows; those that a wait looks at have it from there.
+            return outcome if made is None else replace(outcome, body={**outcome.body, "made": made}, made=made)
 
     def ask(self, row: Action, parameters: Mapping[str, Any], context: Context) -> Any:
         """The service's answer to checked parameters, with no wait."""

@@ -22,9 +22,12 @@ MOST_ITEMS = 1000
 
 
 def create(uses: Uses, parameters: Parameters) -> dict[str, Any]:
-    """Have the data of a reference provisioned: the reference, its request, the instances there are by now."""
+    """Have the data of a reference provisioned: the reference, its request, the instances there are by now.
+
+    ``made`` says whether this call began that request; else it was under way, or over, already.
+    """
     given = uses.mesh.call("requests", "provide", dataref=parameters["dataref"])
-    return _provisioning(uses, given["reference"], given["request"])
+    return {**_provisioning(uses, given["reference"], given["request"]), "made": given.get("made", True)}
 
 
 def outcome(uses: Uses, request: str) -> dict[str, Any]:

@@ -136,9 +136,9 @@ def provide(uses: Uses, dataref: Any) -> dict[str, Any]:
     """What ``datainstance create`` needs: the reference and the request that provisions it.
 
     A reference that is Provisioning keeps its open request, one that is Provisioned its last one; else a new
-    request begins.
+    request begins, and ``made`` is true.
     """
-    def work() -> tuple[Row, Row]:
+    def work() -> tuple[Row, Row, bool]:
         with uses.db.transaction(uses.context) as uow:
             with located("/dataref"):
                 reference = take_or_create(uses, uow, dataref) if isinstance(dataref, dict) \
@@ -146,10 +146,10 @@ def provide(uses: Uses, dataref: Any) -> dict[str, Any]:
             request = uow.get(REQUEST, reference["request_id"]) if reference["request_id"] else None
             if reference["state"] == "Provisioning" or (
                     reference["state"] == "Provisioned" and request and request["state"] != "Completed"):
-                return reference, request
-            return begin(uses, uow, reference)
-    reference, request = uses.db.retrying(work)
-    return {"reference": shown(uses, reference), "request": handlers.shown(uses, request)}
+                return reference, request, False
+            return *begin(uses, uow, reference), True
+    reference, request, made = uses.db.retrying(work)
+    return {"reference": shown(uses, reference), "request": handlers.shown(uses, request), "made": made}
 
 
 def begin(uses: Uses, uow: UnitOfWork, reference: Row) -> tuple[Row, Row]:
