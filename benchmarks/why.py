@@ -22,7 +22,7 @@ import orjson
 import psutil
 from sqlalchemy import Engine, select, text
 
-from services.catalog import models, repository, rules
+from services.catalog import models, rules, totals
 from services.catalog.models import SOURCE, data_table, tag_table
 from shared.kernel import clock
 from shared.kernel.context import Context
@@ -66,6 +66,7 @@ def load(engine: Engine, count: int) -> float:
         source, = uow.create(SOURCE, [{
             "id": new_id("datasource"), "owner": "bench", "name": "many", "adaptor": "file", "parameters": {}, "writable": False,
             "data_count": count, "data_bytes": 0, "scan": None, **rules.check_source({})}], "create")
+    totals.settle(db)
     indexes = [index for table in (data_table, tag_table) for index in table.indexes]
     with engine.begin() as connection:
         for index in indexes:
@@ -122,7 +123,7 @@ def measure(engine: Engine, line: str) -> dict[str, Any]:
     query = parse(line, DATA_FIELDS)
     alive = data_table.c.destroyed_at.is_(None)
     with engine.connect() as connection:
-        base = repository.base_count(connection)
+        base = totals.base_count(connection)
         def count() -> int:
             return len(connection.execute(select(data_table.c.id).where(alive, plan(connection, query, models.PLACES).where)).all())
 
@@ -184,7 +185,7 @@ def main(arguments: list[str]) -> int:
     try:
         migrate("catalog", engine)
         with engine.connect() as connection:
-            there = repository.base_count(connection)
+            there = totals.base_count(connection)
         loaded = load(engine, given.data) if there != given.data else 0.0
         figures = {name: measure(engine, line) for name, line in QUERIES.items()}
     finally:

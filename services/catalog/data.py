@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from services.catalog import access, claims as claiming, intake, naming, passages, repository, rules
+from services.catalog import access, claims as claiming, intake, naming, passages, repository, rules, totals
 from services.catalog.models import DATA, SOURCE, claim_table, ref, render_data
 from shared.hosting.uses import Uses
 from shared.kernel.errors import Conflict, EdgemereError, NotFound
@@ -59,7 +59,7 @@ def create(uses: Uses, parameters: Mapping[str, Any]) -> dict[str, Any]:
             else:
                 made, = uow.create(DATA, [{**new, "id": new_id("data") if old else place}])
             repository.index_tags(uow, [made])
-            repository.count_more(uow, source["id"], 1, made["size"] or 0)
+            totals.count_more(uow, source["id"], 1, made["size"] or 0)
             if source["state"] == "Ready":
                 uow.tell("capacity.freed", source["id"], {"source": ref(source["id"], source["name"]), "why": "data added"})
             return made
@@ -141,8 +141,7 @@ def relocate(uses: Uses, data: str, source: str, path: str) -> dict[str, Any]:
                 "place": place, "name": rules.name_of(path), "uri": uri_of(target, path), "fingerprint": None,
                 "owner": target["owner"],
             } | {"access_rule": _rule_at(uow, target, row, path)})
-            repository.count_more(uow, row["source_id"], -1, -(row["size"] or 0))
-            repository.count_more(uow, target["id"], 1, row["size"] or 0)
+            totals.moved(uow, row["source_id"], target["id"], row["size"] or 0)
             return moved
     return render_data(uses.db.retrying(work))
 
@@ -185,8 +184,7 @@ def relocate_all(uses: Uses, moves: Sequence[Mapping[str, Any]], holder: str) ->
                        **{name: move[name] for name in ("checksum", "modified_at") if move.get(name)}}
                 uow.change(DATA, [row], new)
                 under_way[row["id"]] = [(row["source_id"], row["place"]), (target["id"], new["place"])]
-                repository.count_more(uow, row["source_id"], -1, -(row["size"] or 0))
-                repository.count_more(uow, target["id"], 1, row["size"] or 0)
+                totals.moved(uow, row["source_id"], target["id"], row["size"] or 0)
             passages.begin(uow, under_way)
             moved = [move["data"] for move in moves if move["data"] not in refused]
             return refused, repository.reader_claims_elsewhere(uow.connection, holder, moved)

@@ -10,7 +10,7 @@ import orjson
 from sqlalchemy import delete, insert
 from sqlalchemy.exc import IntegrityError
 
-from services.catalog import claims, intake, naming, passages, repository, rules, scans
+from services.catalog import claims, intake, naming, passages, repository, rules, scans, totals
 from services.catalog.access import change as change_access, check as check_access, rules_of, write as write_access
 from services.catalog.models import SOURCE, claim_table, listing_table, ref, render_source
 from services.catalog.search import plain_source
@@ -240,7 +240,7 @@ def empty(uses: Uses, source_id: str) -> None:
             if rows:
                 intake.remove(uow, source_id, rows)
             else:
-                repository.nothing_left(uow, source_id)
+                totals.nothing_left(uow, source_id)
                 passages.source_left(uow, source_id)
             return len(rows)
     while uses.db.retrying(work):
@@ -274,13 +274,14 @@ def holders(uses: Uses, source: str | None = None, data: str | None = None) -> d
 
 
 def sweep(uses: Uses) -> None:
-    """What time and crashes left to do: claims that are over, scans without a holder, sources half emptied."""
+    """What time and crashes left to do: claims that are over, scans without a holder, sources half emptied, sums in many parts."""
     claims.sweep(uses)
     scans.resume(uses)
     with uses.db.reading() as connection:
-        left = repository.left_behind(connection)
+        left = [row["id"] for row in totals.out_of_use(connection) if row["destroyed_at"]]
     for source_id in left:
         empty(uses, source_id)
+    totals.settle(uses.db)
     if _nobody_watched(uses) and uses.config.sources.scan_on_start:
         scan_all(uses)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from services.catalog import access, passages, repository, rules
+from services.catalog import access, passages, repository, rules, totals
 from services.catalog.models import DATA
 from shared.kernel.ids import derived_id, new_id
 from shared.storage.record import Row
@@ -110,7 +110,7 @@ def take(uow: UnitOfWork, source: Row, entries: Mapping[str, Entry]) -> Counts:
         done.size += _size(made) - _size(before.values())
         _let_others()
     done.count = done.added
-    repository.count_more(uow, source["id"], done.count, done.size)
+    totals.count_more(uow, source["id"], done.count, done.size)
     return done
 
 
@@ -124,7 +124,7 @@ def remove(uow: UnitOfWork, source_id: str, rows: Sequence[Row]) -> Counts:
         done.size -= _size(gone)
         _let_others()
     done.count = -done.vanished
-    repository.count_more(uow, source_id, done.count, done.size)
+    totals.count_more(uow, source_id, done.count, done.size)
     return done
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from services.catalog import repository
+from services.catalog import repository, totals
 from services.catalog.access import sight
 from services.catalog.models import data_table, identity_table, ref
 from shared.hosting.uses import Uses
@@ -41,7 +41,7 @@ def locate(uses: Uses, items: Sequence[Item]) -> list[dict[str, Any]]:
     none, while its size and modification time are.
     """
     with uses.db.reading() as connection:
-        unused = {row["id"] for row in repository.out_of_use(connection)}
+        unused = {row["id"] for row in totals.out_of_use(connection)}
         # What the caller may not see is gone for him, and nothing is near it.
         seen = sight(connection, uses.context).condition
         there = {row["id"]: row for row in repository.data_rows(connection, [item["data"] for item in items], seen)}

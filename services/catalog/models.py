@@ -22,6 +22,8 @@ waiting_table = line_table(METADATA)
 _ALIVE = text("destroyed_at IS NULL")
 _RESTRICTED = text("destroyed_at IS NULL AND access_rule IS NOT NULL")
 _KNOWN = text("destroyed_at IS NULL AND checksum IS NOT NULL")
+# Sources whose data does not match queries. Both databases find them by an index of these alone where it is asked in the same words.
+OUT_OF_USE = text("data_count > 0 AND (state <> 'Ready' OR destroyed_at IS NOT NULL)")
 
 source_table = Table(
     "datasource", METADATA, *object_columns(),
@@ -50,6 +52,15 @@ source_table = Table(
     live_name_index("datasource"),
     Index("datasource_by_name", "name"),
     Index("datasource_by_state", "state", "id"),
+    Index("datasource_out_of_use", "id", sqlite_where=OUT_OF_USE, postgresql_where=OUT_OF_USE),
+)
+
+# What came to and went from the number of all Data: the sum is that of `data_count`. See totals.py.
+tally_table = Table(
+    "tally", METADATA,
+    Column("seq", Serial, primary_key=True, autoincrement=True),
+    Column("added", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
 )
 
 # Which catalogue this is, for ever: what is written down elsewhere says whose ids it has.

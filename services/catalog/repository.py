@@ -63,43 +63,6 @@ def _sources_by_ids() -> Any:
     return select(source_table).where(source_table.c.id.in_(bindparam("ids", expanding=True)))
 
 
-@functools.cache
-def _out_of_use() -> Any:
-    table = source_table
-    return select(table.c.id, table.c.name, table.c.state, table.c.destroyed_at, table.c.data_count).where(
-        or_(table.c.state != "Ready", table.c.destroyed_at.is_not(None)), table.c.data_count > 0)
-
-
-def out_of_use(connection: Connection) -> list[Row]:
-    """The sources whose data is in the catalogue but does not match queries: ``id, name, state, destroyed_at, data_count``."""
-    return [dict(row) for row in connection.execute(_out_of_use()).mappings()]
-
-
-def count_more(uow: UnitOfWork, source_id: str, count: int, size: int) -> None:
-    """Count data that came or, negative, went. The numbers take no version: a scan says them at its own pace."""
-    table = source_table
-    if count or size:
-        uow.connection.execute(update(table).where(table.c.id == source_id).values(
-            data_count=table.c.data_count + count, data_bytes=table.c.data_bytes + size))
-
-
-@functools.cache
-def _base_count() -> Any:
-    return select(func.coalesce(func.sum(source_table.c.data_count), 0)).where(
-        source_table.c.state == "Ready", source_table.c.destroyed_at.is_(None))
-
-
-def base_count(connection: Connection) -> int:
-    """How many Data can match at all; counted with every change, so it costs the number of sources."""
-    return int(connection.execute(_base_count()).scalar_one())
-
-
-def left_behind(connection: Connection) -> list[str]:
-    """Destroyed sources whose data is not destroyed yet."""
-    return list(connection.execute(select(source_table.c.id).where(
-        source_table.c.destroyed_at.is_not(None), source_table.c.data_count > 0)).scalars())
-
-
 def ready_to_scan(connection: Connection, since: str) -> list[str]:
     """Ready sources that can have changed while nobody looked: those of which no scan has begun since ``since``."""
     scanned = select(scan_table.c.id).where(
@@ -107,11 +70,6 @@ def ready_to_scan(connection: Connection, since: str) -> list[str]:
     return list(connection.execute(select(source_table.c.id).where(
         source_table.c.state == "Ready", source_table.c.destroyed_at.is_(None), source_table.c.adaptor != "simulated",
         ~scanned).order_by(source_table.c.id)).scalars())
-
-
-def nothing_left(uow: UnitOfWork, source_id: str) -> None:
-    """Write that a destroyed source has no data any more."""
-    uow.connection.execute(update(source_table).where(source_table.c.id == source_id).values(data_count=0, data_bytes=0))
 
 
 def listing_of(connection: Connection, source_id: str) -> str | None:

@@ -13,7 +13,7 @@ import orjson
 from sqlalchemy import ColumnElement, Connection, and_
 from sqlalchemy.exc import OperationalError
 
-from services.catalog import repository
+from services.catalog import repository, totals
 from services.catalog.access import Sight, sight
 from services.catalog.completing import completions
 from services.catalog.models import PLACES, data_table, render_data
@@ -87,14 +87,14 @@ class _Now:
 
     def __init__(self, connection: Connection, context: Context) -> None:
         self.connection = connection
-        self.unused = repository.out_of_use(connection)
+        self.unused = totals.out_of_use(connection)
         self.seen = sight(connection, context, counted=True)
         self.base = _base(self.unused, self.seen)
         self._sources: dict[str, dict[str, Any]] = {}
 
     @cached_property
     def base_count(self) -> int:
-        return repository.base_count(self.connection) - self.seen.hidden
+        return totals.base_count(self.connection) - self.seen.hidden
 
     def sources(self, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
         """Sources by id, as those who decide need them."""
@@ -156,11 +156,11 @@ def hints(uses: Uses, expression: Any, wanted: int = 1) -> dict[str, Any]:
     with located("/expression"):
         query = parse(expression, DATA_FIELDS)
     with uses.db.reading() as connection:
-        unused, seen = repository.out_of_use(connection), sight(connection, uses.context, counted=True)
+        unused, seen = totals.out_of_use(connection), sight(connection, uses.context, counted=True)
         if not uses.db.is_sqlite:
             connection.exec_driver_sql(f"SET LOCAL statement_timeout = {int(HINTS_LIMIT_S * 1000)}")
         try:
-            found = relaxed(connection, query, PLACES, _base(unused, seen), base_rows=repository.base_count(connection) - seen.hidden,
+            found = relaxed(connection, query, PLACES, _base(unused, seen), base_rows=totals.base_count(connection) - seen.hidden,
                             index_is_base=not unused and seen.condition is None, wanted=wanted)
         except OperationalError as error:
             if getattr(error.orig, "pgcode", None) != "57014":

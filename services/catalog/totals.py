@@ -1,0 +1,105 @@
+"""How many Data there are, of each source and of all: kept by the transactions that add and remove them, so that nobody counts everything.
+
+The number of all is the sum of a few rows that are only added, so that those who write to different sources never wait for
+each other; ``settle`` makes them one again. What is out of use is taken off where it is asked for, so that no change of a source's
+state has to be counted: a question costs what is out of use, not how many sources there are.
+"""
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from sqlalchemy import Connection, Select, delete, func, insert, select, update
+
+from services.catalog.models import OUT_OF_USE, source_table, tally_table
+from services.catalog.repository import parts
+from shared.storage.database import Database
+from shared.storage.record import Row
+from shared.storage.unit_of_work import UnitOfWork
+
+# With more rows than this they are made one.
+MOST_ROWS = 100
+
+
+def count_more(uow: UnitOfWork, source_id: str, count: int, size: int) -> None:
+    """Count data that came or, negative, went. The numbers take no version: a scan says them at its own pace."""
+    _count(uow, source_id, count, size)
+    if count:
+        uow.connection.execute(insert(tally_table).values(added=count))
+
+
+def moved(uow: UnitOfWork, from_id: str, to_id: str, size: int) -> None:
+    """Count one Data at another source: of all there are as many as before."""
+    _count(uow, from_id, -1, -size)
+    _count(uow, to_id, 1, size)
+
+
+def nothing_left(uow: UnitOfWork, source_id: str) -> None:
+    """Write that a destroyed source, whose row the caller holds, has no data any more."""
+    here = source_table.c.id == source_id
+    uow.connection.execute(insert(tally_table).from_select(["added"], select(-source_table.c.data_count).where(here, source_table.c.data_count != 0)))
+    uow.connection.execute(update(source_table).where(here).values(data_count=0, data_bytes=0))
+
+
+def _count(uow: UnitOfWork, source_id: str, count: int, size: int) -> None:
+    table = source_table
+    if count or size:
+        uow.connection.execute(update(table).where(table.c.id == source_id).values(
+            data_count=table.c.data_count + count, data_bytes=table.c.data_bytes + size))
+
+
+def out_of_use(connection: Connection) -> list[Row]:
+    """The sources whose data is in the catalogue but does not match queries: ``id, name, state, destroyed_at, data_count``."""
+    return [dict(row) for row in connection.execute(_out_of_use()).mappings()]
+
+
+@functools.cache
+def _out_of_use() -> Select[Any]:
+    table = source_table
+    return select(table.c.id, table.c.name, table.c.state, table.c.destroyed_at, table.c.data_count).where(OUT_OF_USE)
+
+
+def base_count(connection: Connection) -> int:
+    """How many Data can match at all."""
+    return int(connection.execute(_base_count()).scalar_one())
+
+
+@functools.cache
+def _base_count() -> Select[Any]:
+    # One statement is one moment: what goes out of use meanwhile is in both sums or in neither.
+    return select(_tallied() - _sum(source_table.c.data_count, OUT_OF_USE))
+
+
+def settle(db: Database) -> None:
+    """Make the rows of the sum one where they have become many, and right where somebody changed a source without them.
+
+    That is what a replica of a release before this does. Whoever does both leaves the difference as it is, so it is added
+    once, whatever is written meanwhile.
+    """
+    table = tally_table
+    wrong = _sum(source_table.c.data_count) - _tallied()
+    with db.reading() as connection:
+        off, rows = connection.execute(select(wrong, select(func.count()).select_from(table).scalar_subquery())).one()
+    if not off and rows <= MOST_ROWS:
+        return
+    with db.transaction() as uow:
+        # The oldest row stays for ever, and whoever settles holds it.
+        first = uow.row(select(table.c.seq).order_by(table.c.seq).limit(1).with_for_update())
+        if first is None:
+            uow.connection.execute(insert(table).values(added=0))
+            return
+        here = table.c.seq == first["seq"]
+        uow.connection.execute(update(table).where(here).values(added=table.c.added + wrong))
+        others = uow.rows(select(table).where(~here))
+        # Each by its number: between two statements others may be added.
+        for some in parts(others):
+            uow.connection.execute(delete(table).where(table.c.seq.in_([one["seq"] for one in some])))
+        uow.connection.execute(update(table).where(here).values(added=table.c.added + sum(one["added"] for one in others)))
+
+
+def _tallied() -> Any:
+    return _sum(tally_table.c.added)
+
+
+def _sum(column: Any, *where: Any) -> Any:
+    return func.coalesce(select(func.sum(column)).where(*where).scalar_subquery(), 0)
