@@ -27,21 +27,27 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
+import psycopg2
+
 from benchmarks.mesh import DO, FMDM, Client
+from benchmarks.processor import Parts
 from shared.bus.seal import Seal
 from shared.hosting.rpc import MeshClient
 from shared.kernel.errors import NoCapacity
 from tests.support.ports import free_port
 from tests.support.postgres import PostgresServer, plain_url
+from tests.support.production import SERVICES, ProductionMesh
+from tests.support.rabbitmq import RabbitNode
 
 PACKAGES = ("openstack-placement>=12", "gunicorn", "psycopg2-binary")
 CLIENTS = 8
 RACES, RACERS, ROOM = 20, 200, 50
 FEW, HALF = "few", "half"
+WHAT = ("queries", "rpc", "cycle", "once", "claims", "races")
 
 
 def p50_ms(work: Callable[[], Any], seconds: float) -> float:
@@ -58,6 +64,11 @@ def p50_ms(work: Callable[[], Any], seconds: float) -> float:
 
 def per_second(make: Callable[[int], Callable[[int], Any]], seconds: float) -> float:
     """How many calls eight clients finish in a second; ``make(client)`` gives the work of one."""
+    return counted(make, seconds)[1]
+
+
+def counted(make: Callable[[int], Callable[[int], Any]], seconds: float) -> tuple[int, float]:
+    """How many calls eight clients finished, and how many in a second."""
     ends = time.monotonic() + seconds
 
     def run(client: int) -> int:
@@ -69,7 +80,7 @@ def per_second(make: Callable[[int], Callable[[int], Any]], seconds: float) -> f
     began = time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(CLIENTS) as pool:
         count = sum(pool.map(run, range(CLIENTS)))
-    return count / (time.monotonic() - began)
+    return count, count / (time.monotonic() - began)
 
 
 def race(make: Callable[[int], Callable[[int], bool]]) -> int:
@@ -137,8 +148,6 @@ class Placement:
 
     def fill(self, count: int) -> None:
         """Providers with a trait each and one inventory, written as the API would: through it ten thousand take minutes."""
-        import psycopg2
-
         call = self.client()
         for name in ("CUSTOM_DATA", "CUSTOM_TIGHT"):
             call("PUT", f"/resource_classes/{name}")
@@ -203,10 +212,10 @@ class Placement:
 # --- ours ------------------------------------------------------------------------------------------------------------
 
 class Ours:
-    """The product over its REST face, and with ``broker`` (its address, and the seal of the mesh) the catalogue's claims over AMQP."""
+    """The product over its REST face."""
 
-    def __init__(self, url: str, broker: tuple[str, Seal] | None = None) -> None:
-        self.url, self.broker = url, broker
+    def __init__(self, url: str) -> None:
+        self.url = url
 
     def client(self) -> Client:
         return Client(self.url)
@@ -219,7 +228,8 @@ class Ours:
         assert status in (200, 202), (status, body)
         return body["state"] in ("Selected", "Evaluated", "Satisfied")
 
-    def measure(self, seconds: float) -> dict[str, Any]:
+    def measure(self, seconds: float, what: Collection[str]) -> dict[str, Any]:
+        """The figures of ``WHAT`` that were asked for."""
         call = self.client()
         assert len(self.query(call, "trait:few", 1000)) == 10
         # None of them lies where the races are.
@@ -237,24 +247,73 @@ class Ours:
         def claims(client: int) -> Callable[[int], Any]:
             own = self.client()
             return lambda number: self.reserve(own, {"id": known[(client * 100 + number % 100) % len(known)]["id"]})
-        figures: dict[str, Any] = {
-            "floor ms": p50_ms(lambda: call.get("/health/live"), 1), "query 10 hits ms": p50_ms(lambda: self.query(call, "trait:few", 1000), seconds),
-            "query half, limit 50 ms": p50_ms(lambda: self.query(call, "side:half", 50), seconds)}
-        if self.broker:
-            figures |= self.by_rpc(*self.broker, [one["source"]["id"] for one in known], [one["source"]["id"] for one in tight], seconds)
-        figures |= {"query and reserve, 8 clients /s": per_second(cycle, seconds),
-                    "query and reserve in one call, 8 clients /s": per_second(at_once, seconds), "claims by reserve, 8 clients /s": per_second(claims, seconds)}
-        races = []
-        for one in tight:
-            def racing(client: int, one: dict[str, Any] = one) -> Callable[[int], bool]:
-                own = self.client()
-                return lambda _: self.reserve(own, {"id": one["id"]})
-            races.append(race(racing))
-        return {**figures, "races": races}
+        figures: dict[str, Any] = {}
+        if "queries" in what:
+            figures = {
+                "floor ms": p50_ms(lambda: call.get("/health/live"), 1), "query 10 hits ms": p50_ms(lambda: self.query(call, "trait:few", 1000), seconds),
+                "query half, limit 50 ms": p50_ms(lambda: self.query(call, "side:half", 50), seconds)}
+        if "rpc" in what:
+            figures |= self.by_rpc([one["source"]["id"] for one in known], [one["source"]["id"] for one in tight], seconds)
+        if "cycle" in what:
+            figures |= self.rate("query and reserve, 8 clients", cycle, seconds)
+        if "once" in what:
+            figures |= self.rate("query and reserve in one call, 8 clients", at_once, seconds)
+        if "claims" in what:
+            figures |= self.rate("claims by reserve, 8 clients", claims, seconds)
+        if "races" in what:
+            figures["races"] = [self._race(one) for one in tight]
+        return figures
 
-    def by_rpc(self, uri: str, seal: Seal, known: list[str], tight: list[str], seconds: float) -> dict[str, Any]:
+    def rate(self, name: str, make: Callable[[int], Callable[[int], Any]], seconds: float) -> dict[str, Any]:
+        """How many calls in a second."""
+        return {f"{name} /s": per_second(make, seconds)}
+
+    def by_rpc(self, known: list[str], tight: list[str], seconds: float) -> dict[str, Any]:
+        """The catalogue's claims, where there is a broker to call it by."""
+        return {}
+
+    def _race(self, one: dict[str, Any]) -> int:
+        def racing(client: int) -> Callable[[int], bool]:
+            own = self.client()
+            return lambda _: self.reserve(own, {"id": one["id"]})
+        return race(racing)
+
+
+class OurMesh(Ours):
+    """The product as processes on RabbitMQ and PostgreSQL: also the catalogue's claims over AMQP, and what a call costs each part."""
+
+    def __init__(self, mesh: ProductionMesh, rabbit: RabbitNode, postgres: PostgresServer) -> None:
+        super().__init__(mesh.url)
+        self.parts, self.uri, self._mesh = Parts(mesh, rabbit, postgres), rabbit.uri, mesh
+        self.seal = Seal((mesh.folder / "data" / "mesh.secret").read_bytes().strip())
+
+    def rate(self, name: str, make: Callable[[int], Callable[[int], Any]], seconds: float) -> dict[str, Any]:
+        """Also the processor time of each call, with all that is done behind its answer."""
+        counted(make, 2)  # caches, connections, plans
+        self.rest()
+        before = self.parts.cpu_s()
+        count, rate = counted(make, seconds)
+        behind_s = self.rest()
+        return {f"{name} /s": rate, f"{name}, behind the last answer s": behind_s, f"{name}, processor ms each": self.parts.ms_each(before, count)}
+
+    def rest(self, limit_s: float = 60) -> float:
+        """Wait until nothing waits in an outbox and the event log is still; the seconds until it was."""
+        began, last, since = time.monotonic(), (-1, -1), time.monotonic()
+        with psycopg2.connect(plain_url(self._mesh.database_url)) as connection, connection.cursor() as cursor:
+            connection.autocommit = True
+            while time.monotonic() - began < limit_s:
+                cursor.execute("SELECT (SELECT max(sequence) FROM events.event), "
+                               + " + ".join(f"(SELECT count(*) FROM {name}.outbox)" for name in SERVICES))
+                if (now := cursor.fetchone()) != last:
+                    last, since = now, time.monotonic()
+                elif not now[1] and time.monotonic() - since > 1:
+                    break
+                time.sleep(0.1)
+        return since - began
+
+    def by_rpc(self, known: list[str], tight: list[str], seconds: float) -> dict[str, Any]:
         """The catalogue's claims, of eight clients with a connection each; what the races took is given back."""
-        clients = [MeshClient(uri, timeout_s=30, name=f"client-{number}", seal=seal) for number in range(CLIENTS)]
+        clients = [MeshClient(self.uri, timeout_s=30, name=f"client-{number}", seal=self.seal) for number in range(CLIENTS)]
 
         def claim(client: int, source: str) -> bool:
             holder = f"bench-{uuid.uuid4()}"
@@ -267,7 +326,8 @@ class Ours:
             return True
         taken: list[str] = []
         try:
-            rate = per_second(lambda client: lambda number: claim(client, known[(client * 100 + number % 100) % len(known)]), seconds)
+            rates = self.rate("claims by RPC, 8 clients", lambda client: lambda number: claim(
+                client, known[(client * 100 + number % 100) % len(known)]), seconds)
             taken.clear()
             races = [race(lambda client, source=source: lambda _: claim(client, source)) for source in tight]
             for holder in taken:
@@ -275,7 +335,7 @@ class Ours:
         finally:
             for client in clients:
                 client.stop()
-        return {"claims by RPC, 8 clients /s": rate, "races by RPC": races}
+        return {**rates, "races by RPC": races}
 
 
 def fill(url: str, count: int) -> None:
@@ -319,6 +379,7 @@ def main(arguments: list[str]) -> int:
     options.add_argument("--mesh", action="store_true", help="ours on RabbitMQ and PostgreSQL, not embedded")
     options.add_argument("--python", default="", help="an environment that has Placement already")
     options.add_argument("--only", choices=("placement", "ours"))
+    options.add_argument("--what", default=",".join(WHAT), help="of ours, names with commas")
     given = options.parse_args(arguments)
     figures: dict[str, Any] = {}
     postgres = PostgresServer.start()
@@ -339,23 +400,19 @@ def main(arguments: list[str]) -> int:
     for name, measured in figures.items():
         print(name)
         for what, value in measured.items():
-            print(f"    {what:34} {value if isinstance(value, list) else round(value, 2)}")
+            print(f"    {what:34} {round(value, 2) if isinstance(value, (int, float)) else value}")
     print(json.dumps({"sources": given.sources, "load": os.getloadavg()[0], "figures": figures}))
     return 0
 
 
 def _ours(folder: Path, postgres: PostgresServer, given: argparse.Namespace) -> dict[str, Any]:
     if given.mesh:
-        from tests.support.production import ProductionMesh
-        from tests.support.rabbitmq import RabbitNode
-
         broker, database = RabbitNode.start(), postgres.create_database()
         mesh = ProductionMesh(folder / "mesh", broker.uri, database)
         try:
             fill(database, given.sources)
             mesh.start()
-            seal = Seal((folder / "mesh" / "data" / "mesh.secret").read_bytes().strip())
-            return Ours(mesh.url, (broker.uri, seal)).measure(given.seconds)
+            return OurMesh(mesh, broker, postgres).measure(given.seconds, given.what.split(","))
         finally:
             mesh.stop()
             broker.stop()
@@ -366,7 +423,7 @@ def _ours(folder: Path, postgres: PostgresServer, given: argparse.Namespace) -> 
     server.data.mkdir(parents=True, exist_ok=True)
     fill(sqlite_url(server.data, "catalog"), given.sources)
     try:
-        return Ours(server.start().url).measure(given.seconds)
+        return Ours(server.start().url).measure(given.seconds, given.what.split(","))
     finally:
         server.stop()
 

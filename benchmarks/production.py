@@ -31,6 +31,7 @@ import psycopg2
 from kombu import Connection, Consumer, Exchange, Queue, binding
 
 from benchmarks.mesh import DO, FMDM, Client, quantiles
+from benchmarks.processor import Parts
 from shared.bus.seal import Seal
 from shared.hosting.rpc import MeshClient
 from shared.kernel.errors import EdgemereError
@@ -90,6 +91,7 @@ class Stage:
         self.database_url = self.postgres.create_database()
         self.mesh = ProductionMesh(self.folder / "mesh", self.rabbit.uri, self.database_url,
                                    replicas={name: replicas for name in SERVICES})
+        self.parts = Parts(self.mesh, self.rabbit, self.postgres)
         self.mesh.start()
         self.client = Client(self.mesh.url)
         lab = self.folder / "lab"
@@ -127,37 +129,17 @@ class Stage:
             time.sleep(0.1)
         return limit_s
 
-    def processes(self) -> dict[str, list[psutil.Process]]:
-        groups = {name: [member.process.pid for member in self.mesh.of(name)] for name in (*SERVICES, "gateway")}
-        groups["rabbitmq"] = [process.pid for process in self.rabbit._groups]
-        groups["postgresql"] = [self.postgres.process.pid] if self.postgres.process else []
-        found = {}
-        for name, pids in groups.items():
-            found[name] = [process for pid in pids for own in [psutil.Process(pid)] for process in (own, *own.children(recursive=True))]
-        found["load"] = [psutil.Process()]
-        return found
-
-    def cpu_s(self) -> Counter[str]:
-        """Processor seconds used so far, by part of the mesh."""
-        spent: Counter[str] = Counter()
-        for name, processes in self.processes().items():
-            for process in processes:
-                with suppress(psutil.NoSuchProcess):
-                    times = process.cpu_times()
-                    spent[name] += times.user + times.system
-        return spent
-
 
 def sustained(stage: Stage, seconds: float, rate: float) -> dict[str, Any]:
     """``rate`` small requests a second, sent when they are due whatever became of those before."""
     witness = Witness(stage.rabbit.uri)
     burst(stage, witness, 5, min(rate, 20))  # caches, connections, plans
     stage.rest()
-    before, began = stage.cpu_s(), time.monotonic()
+    before, began = stage.parts.cpu_s(), time.monotonic()
     sent, refused = burst(stage, witness, seconds, rate)
     until(lambda: len(sent.keys() - witness.ended.keys()) == 0, 60)
     took = time.monotonic() - began
-    spent = stage.cpu_s() - before
+    spent = stage.parts.cpu_s() - before
     lag_s = stage.rest()
     witness.stop()
     done = {name: (at - sent[name], how) for name, (at, how) in witness.ended.items() if name in sent}

@@ -19,6 +19,8 @@ from shared.storage.record import Row
 from shared.storage.unit_of_work import UnitOfWork
 
 CHUNK = 2000
+# What a message says of its request is believed for so long; the mark that instances of an attempt are made is kept for longer.
+FRESH_S = 60.0
 
 
 def on_evaluated(uses: Uses, messages: Sequence[Any]) -> list[Any]:
@@ -26,16 +28,34 @@ def on_evaluated(uses: Uses, messages: Sequence[Any]) -> list[Any]:
 
     Of several those are given back that need more than the others.
     """
-    found = uses.mesh.call("requests", "plain_all", requests=[message.obj["id"] for message in messages])
-    asked = {request["id"]: (message, request) for message, request in zip(messages, found, strict=True)
+    # What ended since has its mark, or takes what is made here away when its end is heard.
+    told = {message.obj["id"]: (uses.caused_by(message), request_in(message)) for message in messages if _says_all(message)}
+    done = together.provide(uses, list(told.values()))
+    rest = [message for message in messages if message.obj["id"] not in done]
+    if not rest:
+        return []
+    found = uses.mesh.call("requests", "plain_all", requests=[message.obj["id"] for message in rest])
+    asked = {request["id"]: (message, request) for message, request in zip(rest, found, strict=True)
              if request and request["state"] == "Evaluated" and request["attempt"] == message.obj.get("attempt", request["attempt"])}
-    done = together.provide(uses, [(uses.caused_by(message), request) for message, request in asked.values()])
+    done = together.provide(uses, [(uses.caused_by(message), request) for message, request in asked.values() if request["id"] not in told])
     left = [one for request_id, one in asked.items() if request_id not in done]
     if len(messages) > 1:
         return [message for message, _ in left]
     for message, request in left:
         provide(uses.caused_by(message), request)
     return []
+
+
+def _says_all(message: Any) -> bool:
+    """Whether a message says of its request all that most instances need, and said it just now."""
+    obj = message.obj
+    return (message.attempt == 1 and not message.redelivered and bool(message.time) and abs(time.time() - clock.parse_time(message.time).timestamp()) < FRESH_S
+            and obj.get("state") == "Evaluated" and obj.get("attempt") == 1 and obj.get("data_reference") is None and obj.get("granularity") == "data")
+
+
+def request_in(message: Any) -> dict[str, Any]:
+    """The request of a message that says all, with what instances are made from."""
+    return {**message.obj, "reference_id": None, "reference_name": None, "missing": None}
 
 
 def provide(uses: Uses, request: Mapping[str, Any]) -> None:

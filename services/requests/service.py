@@ -1,7 +1,7 @@
 """The service ``requests``: references, requests, and how far they have come."""
 from __future__ import annotations
 
-from services.requests import explain, handlers, plan, references, repository, standing, steps, swapping, together
+from services.requests import explain, handlers, making, plan, references, repository, standing, steps, swapping, together
 from shared.hosting.entrypoints import batch_event, on_event, rpc
 from shared.hosting.gathering import on_events
 from shared.hosting.serving import UsesProvider, action
@@ -106,8 +106,12 @@ class Requests:
         return handlers.show_all(self.uses, requests)
 
     @rpc
-    def advance(self, steps):
-        return together.advance(self.uses, steps)
+    def make_all(self, asks):
+        return making.make_all(self.uses, asks)
+
+    @rpc
+    def advance(self, steps, show=False):
+        return together.advance(self.uses, steps, show)
 
     @rpc
     def refused(self, told):

@@ -19,12 +19,13 @@ PAST = ("Evaluated", "Satisfied")
 EVENTS = {"Needed": ("selected", "evaluated"), "Selected": ("evaluated",)}
 
 
-def advance(uses: Uses, told: Sequence[Mapping[str, Any]]) -> list[dict[str, Any] | None]:
+def advance(uses: Uses, told: Sequence[Mapping[str, Any]], show: bool = False) -> list[dict[str, Any] | None]:
     """Take requests to Evaluated whose reservations are made and decided; both messages of each are said.
 
     ``told``: for each ``{"request", "attempt", "reservations", "refs", "found", "confirmed", "cost", "ready_in_s", "cause":
     {"correlation_id", "causation_id", "traceparent"}}``. Answers None for each that is Evaluated, or past it, now; for another, which ended or
-    began anew meanwhile, the error ``datarequest.not_needed``.
+    began anew meanwhile, the error ``datarequest.not_needed``. With ``show`` the answer for each is ``{"refusal": that, "shown": the
+    request as ``show`` has it, or None}``.
     """
     def work() -> list[dict[str, Any] | None]:
         with uses.db.transaction(uses.context) as uow:
@@ -38,9 +39,16 @@ def advance(uses: Uses, told: Sequence[Mapping[str, Any]]) -> list[dict[str, Any
                     due[row["id"]] = step
                     uow.causes[row["id"]] = uses.context.having(**step["cause"])
             for state, events in EVENTS.items():
-                _evaluated(uow, [row for row in rows.values() if row["id"] in due and row["state"] == state], events, due)
+                moved = _evaluated(uow, [row for row in rows.values() if row["id"] in due and row["state"] == state], events, due)
+                rows |= {row["id"]: row for row in moved}
+        now.update(rows)
         return answers
-    return uses.db.retrying(work)
+    now: dict[str, Row] = {}
+    answers = uses.db.retrying(work)
+    if not show:
+        return answers
+    return [{"refusal": refusal, "shown": handlers.shown(uses, now[step["request"]]) if refusal is None else None}
+            for step, refusal in zip(told, answers, strict=True)]
 
 
 def refused(uses: Uses, told: Sequence[Mapping[str, Any]]) -> None:
@@ -71,7 +79,7 @@ def _refusal(step: Mapping[str, Any], row: Row | None) -> Conflict | None:
     return Conflict("datarequest.not_needed", f"Request {step['request']} is no longer Needed in attempt {step['attempt']} ({now}).")
 
 
-def _evaluated(uow: UnitOfWork, rows: Sequence[Row], events: Sequence[str], told: Mapping[str, Mapping[str, Any]]) -> None:
+def _evaluated(uow: UnitOfWork, rows: Sequence[Row], events: Sequence[str], told: Mapping[str, Mapping[str, Any]]) -> list[Row]:
     changes, warned = {}, set()
     for row in rows:
         step = told[row["id"]]
@@ -81,8 +89,10 @@ def _evaluated(uow: UnitOfWork, rows: Sequence[Row], events: Sequence[str], told
             **steps.evaluated_columns(step["confirmed"], 0, step["cost"]), "warnings": row["warnings"], **expected,
             "blocked_by": None, "next_retry_at": None, "announced_at": clock.stamp()}
         warned |= {row["id"]} if warn else set()
-    for moved in uow.move(REQUEST, rows, *events, changes=lambda row: changes[row["id"]]):
-        promises.tell(uow, moved, moved["id"] in warned)
+    moved = uow.move(REQUEST, rows, *events, changes=lambda row: changes[row["id"]])
+    for row in moved:
+        promises.tell(uow, row, row["id"] in warned)
+    return moved
 
 
 def on_settled(uses: Uses, messages: Sequence[Any]) -> list[Any]:

@@ -12,7 +12,8 @@ from shared.contracts.action import known_members
 from shared.contracts.table import BY_RPC
 from shared.bus.event import named_in
 from shared.hosting.uses import Uses
-from shared.kernel.errors import Conflict, NotFound, located, nearest
+from shared.kernel.errors import Conflict, NotFound, from_payload, located, nearest
+from shared.kernel.ids import new_id
 from shared.kernel.rights import visible_to
 from shared.lists import envelope
 from shared.nets import DATAREQUEST
@@ -37,17 +38,14 @@ def evaluate(uses: Uses, parameters: Parameters) -> dict[str, Any]:
 
 
 def _brought(uses: Uses, given: str | Mapping[str, Any], *, evaluated: bool) -> dict[str, Any]:
-    ref = _named(uses, given)
-    with uses.parts["under_way"].at(ref):
-        request, shown = _taken(uses, ref)
-        _check_open(request, given)
-        if request["state"] == "Needed" and shown is None:
-            reserving.reserve(uses, request)
-            if evaluated:
-                request = uses.mesh.call("requests", "plain", request=request["id"])
-        if evaluated and request["state"] == "Selected":
-            evaluating.evaluate(uses, request)
-    return shown or uses.mesh.call("requests", "show", id=request["id"])
+    if isinstance(given, Mapping) and not uses.context.idempotency_key:
+        # Made together with those of other calls, under an id that is known here before anybody hears of it.
+        answer = _taken_on(uses, together.Call(uses, new_id("datarequest"), given), evaluated)
+        if answer is not None:
+            return answer
+    answer = _taken_on(uses, together.Call(uses, _named(uses, given)), evaluated, made=isinstance(given, Mapping))
+    assert answer is not None
+    return answer
 
 
 def _named(uses: Uses, given: str | Mapping[str, Any]) -> str:
@@ -60,26 +58,41 @@ def _named(uses: Uses, given: str | Mapping[str, Any]) -> str:
         return own.call("requests", "create", **{**given, "fulfill": True})["id"]
 
 
-def _taken(uses: Uses, ref: str) -> together.Taken:
-    """The request meant, fulfilled when it is in Init; and as it is answered, where nothing was in its way: then it is reserved and
-    evaluated, together with those of other calls (``together.take``)."""
-    request, shown = uses.parts["calls"].do(together.Call(uses, ref))
-    if request is not None and request["state"] == "Init":
-        uses.mesh.call("requests", "fulfill", id=request["id"])
-        request, shown = uses.parts["calls"].do(together.Call(uses, request["id"]))
-    if request is None:
-        # Whoever is asked for it says why there is none.
-        request = uses.mesh.call("requests", "plain", request=ref)
-    return request, shown
+def _taken_on(uses: Uses, call: together.Call, evaluated: bool, made: bool = True) -> dict[str, Any] | None:
+    """The request of a call as it is answered, taken as far as is wanted; None where the one that it describes has to be made by itself.
+
+    Where nothing is in its way it is reserved and evaluated, together with those of other calls (``together.take``). ``made``: by this call.
+    """
+    with uses.parts["under_way"].at(call.request):
+        request, shown, refusal = uses.parts["calls"].do(call)
+        if refusal is not None:
+            with located("/request"):
+                raise from_payload(refusal)
+        if request is None and call.given is not None:
+            return None
+        if request is not None and request["state"] == "Init":
+            uses.mesh.call("requests", "fulfill", id=request["id"])
+            request, shown, _ = uses.parts["calls"].do(together.Call(uses, request["id"]))
+        if request is None:
+            # Whoever is asked for it says why there is none.
+            request = uses.mesh.call("requests", "plain", request=call.request)
+        _check_open(request, made)
+        if request["state"] == "Needed" and shown is None:
+            reserving.reserve(uses, request)
+            if evaluated:
+                request = uses.mesh.call("requests", "plain", request=request["id"])
+        if evaluated and request["state"] == "Selected":
+            evaluating.evaluate(uses, request)
+    return shown or uses.mesh.call("requests", "show", id=request["id"])
 
 
-def _check_open(request: Mapping[str, Any], given: str | Mapping[str, Any]) -> None:
-    """Refuse a step of a request that has ended. One that the call itself made, and that failed since, is what it is answered with.
+def _check_open(request: Mapping[str, Any], made: bool) -> None:
+    """Refuse a step of a request that has ended. One that the call itself ``made``, and that failed since, is what it is answered with.
 
     Raises:
         Conflict: ``datarequest.illegal_move``, it is Failed or Completed.
     """
-    if request["state"] in ("Failed", "Completed") and isinstance(given, str):
+    if request["state"] in ("Failed", "Completed") and not made:
         raise Conflict(
             "datarequest.illegal_move", f"Request '{request['name']}' is {request['state']}.",
             next_step=f"Start a new attempt: edgemere do datarequest retry --id {request['name']}"

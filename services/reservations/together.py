@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from services.reservations import budget, evaluating, freeing, keeping, repository, reserving
 from services.reservations.asking import targets_of
@@ -92,15 +92,20 @@ FEW = 100
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """A call for a request by its id or name, of whoever ``uses`` works for."""
+    """A call for a request by its id or name, of whoever ``uses`` works for; or for one that is ``given``, and gets this id."""
 
     uses: Uses
     request: str
+    given: Mapping[str, Any] | None = None
 
 
-Taken = tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]
-"""The request of a call: as ``requests.plain`` answered it at first, None where the caller has none such; and as ``requests.show`` answers it
-now, None unless it is done with."""
+class Taken(NamedTuple):
+    """What became of a call: its request as ``requests.plain`` answered it at first, None where the caller has none such, or it could not be made
+    with those of others; as ``requests.show`` answers it now, None unless it is done with; and why it was not made, if it was refused."""
+
+    request: Mapping[str, Any] | None
+    shown: Mapping[str, Any] | None
+    refusal: Mapping[str, Any] | None = None
 
 
 @dataclass
@@ -125,25 +130,46 @@ class _Taking:
 def take(calls: Sequence[Call]) -> list[Taken]:
     """Reserve and evaluate for calls that came at the same time; of each what became of it, in their order."""
     uses = calls[0].uses if len(calls) == 1 else calls[0].uses.for_several()
-    found = uses.mesh.call("requests", "plain_all", requests=[one.request for one in calls],
-                           owners=[visible_to(one.uses.context) for one in calls])
-    needed = {request["id"]: (one.uses, request) for one, request in zip(calls, found, strict=True) if request and request["state"] == "Needed"}
-    done: set[str] = set()
+    found = {**_known(uses, [one for one in calls if one.given is None]), **_made(uses, [one for one in calls if one.given is not None])}
+    needed = {taken.request["id"]: (one.uses, taken.request) for one, taken in found.items() if taken.request and taken.request["state"] == "Needed"}
     shown: dict[str, Any] = {}
     with suppress(NotYet):
         # While a mesh is renewed process by process the other services may be older: then each step is taken by itself.
-        done = reserve(uses, list(needed.values()))
-        shown = {one["id"]: one for one in uses.mesh.call("requests", "show_all", requests=sorted(done))} if done else {}
-    return [(request, shown.get(request["id"]) if request else None) for request in found]
+        done = reserve(uses, list(needed.values()), shown)
+        if rest := sorted(done - shown.keys()):
+            shown |= {one["id"]: one for one in uses.mesh.call("requests", "show_all", requests=rest)}
+    return [found[one]._replace(shown=shown.get(found[one].request["id"]) if found[one].request else None) for one in calls]
 
 
-def reserve(uses: Uses, asked: Sequence[Asked]) -> set[str]:
-    """Take Needed requests to Evaluated as far as nothing is in their way; the ids of those that are done with."""
+def _known(uses: Uses, calls: Sequence[Call]) -> dict[Call, Taken]:
+    """The requests that calls name, as they are now."""
+    if not calls:
+        return {}
+    found = uses.mesh.call("requests", "plain_all", requests=[one.request for one in calls],
+                           owners=[visible_to(one.uses.context) for one in calls])
+    return {one: Taken(request, None) for one, request in zip(calls, found, strict=True)}
+
+
+def _made(uses: Uses, calls: Sequence[Call]) -> dict[Call, Taken]:
+    """The requests that calls describe, made."""
+    answers: list[Any] = [None] * len(calls)
+    with suppress(NotYet):
+        if calls:
+            answers = uses.mesh.call("requests", "make_all", asks=[
+                {"id": one.request, "given": dict(one.given or {}), "context": one.uses.context.told()} for one in calls])
+    return {one: Taken((answer or {}).get("request"), None, (answer or {}).get("error")) for one, answer in zip(calls, answers, strict=True)}
+
+
+def reserve(uses: Uses, asked: Sequence[Asked], shown: dict[str, Any] | None = None) -> set[str]:
+    """Take Needed requests to Evaluated as far as nothing is in their way; the ids of those that are done with.
+
+    ``shown`` receives those that are Evaluated, by id, as ``requests.show`` answers them.
+    """
     usual = [(own, request) for own, request in asked if _is_usual(own, request)]
     # What is caused by one message alone belongs to it in every respect.
     speaker = usual[0][0] if len(usual) == 1 else uses
     refused: set[str] = set()
-    done = _told(speaker, _written(speaker, _claimed(speaker, _found(speaker, usual), refused))) | refused if usual else set()
+    done = _told(speaker, _written(speaker, _claimed(speaker, _found(speaker, usual), refused)), shown) | refused if usual else set()
     for _, request in asked:
         if request["id"] not in done:
             uses.parts["done"].discard(request["id"], request["attempt"])
@@ -227,8 +253,8 @@ def _written(uses: Uses, takings: Sequence[_Taking]) -> list[_Taking]:
         for row in taking.intention.rows)]
 
 
-def _told(uses: Uses, takings: Sequence[_Taking]) -> set[str]:
-    """Tell the requests; the ids of those that are done with."""
+def _told(uses: Uses, takings: Sequence[_Taking], shown: dict[str, Any] | None = None) -> set[str]:
+    """Tell the requests; the ids of those that are done with. ``shown`` as in ``reserve``."""
     if not takings:
         return set()
     ours, attempts = uses.parts["done"], [(taking.request["id"], taking.request["attempt"]) for taking in takings]
@@ -236,13 +262,19 @@ def _told(uses: Uses, takings: Sequence[_Taking]) -> set[str]:
         # Before the message can be here.
         ours.add(*one)
     try:
-        answers = uses.mesh.call("requests", "advance", steps=[_step(taking) for taking in takings], timeout_s=30)
+        answers = uses.mesh.call("requests", "advance", steps=[_step(taking) for taking in takings], timeout_s=30,
+                                 **({} if shown is None else {"show": True}))
     except BaseException:
         # Nobody knows how far they are.
         for one in attempts:
             ours.discard(*one)
         raise
-    for taking, refusal in zip(takings, answers, strict=True):
+    for taking, answer in zip(takings, answers, strict=True):
+        # An older service shows nothing: it answers with the refusal alone.
+        shows = answer is not None and "shown" in answer
+        refusal = answer["refusal"] if shows else answer
+        if shows and answer["shown"] is not None and shown is not None:
+            shown[taking.request["id"]] = answer["shown"]
         if refusal is not None:
             _taken_back(taking, from_payload(refusal))
     return {taking.request["id"] for taking in takings}

@@ -10,6 +10,13 @@ import time
 
 REST_FACTOR = 12.0
 MOST_S = 1.0
+GATHER_MOST_S = 0.1
+
+
+def gathering_s(worked_s: float, least_s: float) -> float:
+    """How long to wait for more, after several were taken at once and took ``worked_s``: at least ``least_s``, and where the machine has much to do
+    as long as the work took. What is done behind an answer so has half of its time at most, and more of it is done at once."""
+    return min(GATHER_MOST_S, max(least_s, worked_s))
 
 
 class Pace:

@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 
 from shared.bus.message import Message
-from shared.bus.pace import Pace
+from shared.bus.pace import Pace, gathering_s
 from shared.bus.port import Broker
 from shared.bus.seal import Seal
 from shared.bus.topology import EXCHANGES, INTERNAL
@@ -145,7 +145,7 @@ class Relay:
                 failed += 1
             if moved and self._was_all and self._stop_by is None:
                 if self._several:
-                    time.sleep(GATHER_S)
+                    time.sleep(gathering_s(time.monotonic() - began, GATHER_S))
                 # What was committed meanwhile has woken us.
                 self._woken.wait(self._idle_s)
             elif moved:

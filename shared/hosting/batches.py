@@ -18,7 +18,7 @@ from shared.bus import port
 from shared.bus.event import delivery_of, event_of
 from shared.bus.failures import after_failure, copy_of, is_permanent
 from shared.bus.message import Delivery
-from shared.bus.pace import Pace
+from shared.bus.pace import Pace, gathering_s
 from shared.bus.topology import (
     BASE, DEAD_QUEUE, RETRY_DELAYS_S, Topology, declare, event_queue, retry_name, retry_queue,
 )
@@ -129,24 +129,25 @@ class BatchEvent(Entrypoint):
             self._connected = True
             if not self._ready.ready():
                 self._ready.send(None)
-            due, busy = 0.0, False
+            due, gather_s = 0.0, GATHER_S
             while not self._stopping.is_set():
                 full = len(self._waiting) >= self.batch
                 try:
                     connection.drain_events(timeout=0 if full else max(0.0, due - time.monotonic()) if self._waiting else 1)
                     if len(self._waiting) == 1:
-                        due = time.monotonic() + (GATHER_BUSY_S if busy else GATHER_S)
+                        due = time.monotonic() + gather_s
                     if len(self._waiting) < self.batch and time.monotonic() < due:
                         continue
                 except TimeoutError:
                     connection.heartbeat_check()
                 if self._waiting:
                     batch, self._waiting[:] = self._waiting[:self.batch], self._waiting[self.batch:]
-                    busy = len(batch) > BUSY
                     began = time.monotonic()
                     self._handle(connection, batch)
+                    took_s = time.monotonic() - began
+                    gather_s = gathering_s(took_s, GATHER_BUSY_S) if len(batch) > BUSY else GATHER_S
                     # Whoever waits for an answer comes first.
-                    pace.rest(time.monotonic() - began if len(batch) >= self.batch // 2 else 0)
+                    pace.rest(took_s if len(batch) >= self.batch // 2 else 0)
 
     def _handle(self, connection: Connection, batch: list[KombuMessage]) -> None:
         good: list[tuple[Any, Delivery]] = []

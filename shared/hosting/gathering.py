@@ -18,6 +18,7 @@ from nameko.exceptions import ContainerBeingKilled
 
 from shared.bus.event import EventMessage, delivery_of, event_of
 from shared.bus.message import Delivery
+from shared.bus.pace import gathering_s
 from shared.bus.topology import INTERNAL
 from shared.hosting.behalf import on_behalf_of
 from shared.hosting.entrypoints import OnEvent, event_context
@@ -28,8 +29,8 @@ log = logging.getLogger(__name__)
 MOST = 20
 # After several at once a little more is waited for: a transaction costs more than the messages in it.
 GATHER_S = 0.03
-# What waits for longer than this behind one batch is handled beside it; so many batches at most.
-BESIDE_S = 0.3
+# What waits for longer than this behind one batch, and than twice what batches take now, is handled beside it; so many batches at most.
+BESIDE_S, BESIDE_MOST_S = 0.3, 2.0
 BATCHES = 4
 # Of so many degrees of favour two replicas hardly have the same; if they do, they share.
 FAVOUR = 10_000
@@ -63,7 +64,7 @@ class OnEvents(OnEvent):
         self.queue.consumer_arguments = {"x-priority": 1 + secrets.randbelow(FAVOUR)}
         self._waiting: list[Item] = []
         self._at_work = 0
-        self._began = 0.0
+        self._began = self._usual_s = 0.0
         self._stopping = self._looks_again = False
 
     def stop(self) -> None:
@@ -99,10 +100,11 @@ class OnEvents(OnEvent):
         """Begin with what waits, unless that is being done and does not take long."""
         if not self._waiting or self._stopping:
             return
-        if self._at_work and (time.monotonic() - self._began < BESIDE_S or self._at_work >= BATCHES):
+        beside_s = min(BESIDE_MOST_S, max(BESIDE_S, 2 * self._usual_s))
+        if self._at_work and (time.monotonic() - self._began < beside_s or self._at_work >= BATCHES):
             if not self._looks_again:
                 self._looks_again = True
-                spawn_after(BESIDE_S, self._look_again)
+                spawn_after(beside_s, self._look_again)
             return
         self._at_work += 1
         self._began = time.monotonic()
@@ -115,14 +117,16 @@ class OnEvents(OnEvent):
     def _work(self) -> None:
         try:
             while self._waiting:
-                self._began = time.monotonic()
+                began = self._began = time.monotonic()
                 with self.receiver.event_slots:
                     batch = self._drawn(self.most)
                     left = self._handle_all(batch)
+                took_s = time.monotonic() - began
+                self._usual_s = (self._usual_s + took_s) / 2
                 for item in left:
                     self.container.spawn_managed_thread(partial(self._alone, item), identifier=self.queue.name)
                 if len(batch) > 1:
-                    time.sleep(GATHER_S)
+                    time.sleep(gathering_s(took_s, GATHER_S))
         finally:
             self._at_work -= 1
 

@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 # Of the calls among the services: raised with each parameter that one of them gets. A service that is older than its
 # caller leaves out what it does not know, so that a mesh can be renewed process by process.
-CONTRACT = 1
+CONTRACT = 2
 TIMEOUT_S = 10.0
 PATIENCE_S = 1.0
 HEARTBEAT_S = 20

@@ -2,7 +2,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 WHOSE = "edgemere.owner"
 """The header of a message that says whom its object belongs to; empty for what everybody may see."""
@@ -46,3 +48,18 @@ class Context:
 
     def having(self, **changes: object) -> Context:
         return replace(self, **changes)
+
+    def told(self) -> dict[str, Any]:
+        """What a service is told of a call in whose name it does something, beside the calls of others: plain words, which ``as_told`` reads.
+
+        A key for repeated calls, the version that the caller saw and the deadline belong to the call itself.
+        """
+        return {**{word: value for word in TOLD if (value := getattr(self, word))}, "roles": list(self.roles), "mesh": self.mesh}
+
+    @classmethod
+    def as_told(cls, words: Mapping[str, Any]) -> Context:
+        """The context that ``told`` gave; words that a newer service has are left out."""
+        return cls(**{word: words[word] for word in TOLD if word in words}, roles=tuple(words.get("roles", ())), mesh=words.get("mesh") is True)
+
+
+TOLD = ("owner", "request_id", "correlation_id", "causation_id", "credential", "address", "action", "traceparent")

@@ -12,10 +12,12 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 MOST = 20
-# After a group of several a little more is waited for: a transaction costs more than what is done in it.
-GATHER_S = 0.02
-# Behind a group that takes longer than this nobody waits: who comes begins one beside it.
-BESIDE_S = 0.3
+# After a group of several as many are waited for as there were and came meanwhile, for as long as that group took and no longer than this: a
+# transaction costs more than what is done in it, and those who were answered come back together.
+GATHER_S = 0.05
+# Behind a group that takes longer than this, and than twice what groups take now, nobody waits: who comes begins one beside it. On a machine
+# that has too much to do all of them take long, and more of them would only make each longer.
+BESIDE_S, BESIDE_MOST_S = 0.3, 2.0
 # A group ends by itself long before: a statement has its limit.
 WAIT_S = 60.0
 
@@ -35,8 +37,8 @@ class _Turn(Generic[T, R]):
 class GroupCommit(Generic[T, R]):
     """``do(item)`` answers what ``work([item, …])`` answers for it, in the order of the items.
 
-    Who comes while nobody works begins at once, alone. Who comes meanwhile waits; the first of those then does the work of all, of ``most``
-    at most. Where the work of several fails, each does its own, so that a failure is only that of its cause: ``work`` leaves nothing
+    Who comes while nobody works begins at once, alone; just after a group of several he waits a moment for those who were in it. Who comes
+    meanwhile waits; the first of those then does the work of all, of ``most`` at most. Where the work of several fails, each does its own, so that a failure is only that of its cause: ``work`` leaves nothing
     behind when it raises.
     """
 
@@ -45,7 +47,9 @@ class GroupCommit(Generic[T, R]):
         self._lock = threading.Lock()
         self._waiting: list[_Turn[T, R]] = []
         self._at_work = 0
-        self._began, self._several = 0.0, False
+        self._began = self._until = self._usual_s = 0.0
+        self._expected = 1
+        self._all_there = threading.Event()
 
     def do(self, item: T) -> R:
         """The answer for ``item``.
@@ -56,7 +60,9 @@ class GroupCommit(Generic[T, R]):
         turn: _Turn[T, R] = _Turn(item)
         with self._lock:
             self._waiting.append(turn)
-            if not self._at_work or time.monotonic() - self._began > BESIDE_S:
+            if len(self._waiting) >= self._expected:
+                self._all_there.set()
+            if not self._at_work or time.monotonic() - self._began > min(BESIDE_MOST_S, max(BESIDE_S, 2 * self._usual_s)):
                 self._at_work += 1
                 turn.leads = True
         if not turn.leads and not turn.bell.wait(WAIT_S) and not self._is_served(turn):
@@ -68,11 +74,11 @@ class GroupCommit(Generic[T, R]):
 
     def _lead(self, turn: _Turn[T, R]) -> None:
         """Do the work of those that wait, ``turn`` first, and have another lead those that come meanwhile."""
-        group = [turn]
+        group, began = [turn], time.monotonic()
         try:
-            if self._several:
-                time.sleep(max(0.0, self._began + GATHER_S - time.monotonic()))
-            group = self._drawn(turn)
+            if (left_s := self._until - time.monotonic()) > 0:
+                self._all_there.wait(left_s)
+            group, began = self._drawn(turn), time.monotonic()
             answers = self._work([one.item for one in group])
             for one, answer in zip(group, answers, strict=True):
                 one.answer, one.done = answer, True
@@ -82,7 +88,7 @@ class GroupCommit(Generic[T, R]):
         finally:
             for one in group:
                 one.bell.set()
-            self._pass_on(turn)
+            self._pass_on(turn, len(group), time.monotonic() - began)
 
     def _is_served(self, turn: _Turn[T, R]) -> bool:
         """Whether it is its turn after all; else it waits no longer."""
@@ -97,14 +103,19 @@ class GroupCommit(Generic[T, R]):
             others = [one for one in self._waiting if one is not turn and not one.leads]
             group = [turn, *others[:self._most - 1]]
             self._waiting = [one for one in self._waiting if one not in group]
-            self._began, self._several = time.monotonic(), len(group) > 1
+            self._began = time.monotonic()
         return group
 
-    def _pass_on(self, turn: _Turn[T, R]) -> None:
+    def _pass_on(self, turn: _Turn[T, R], count: int, took_s: float) -> None:
         with self._lock:
             if turn in self._waiting:
                 # It ended before it could begin.
                 self._waiting.remove(turn)
+            self._usual_s = (self._usual_s + took_s) / 2
+            self._expected = min(count + len(self._waiting), self._most)
+            self._until = time.monotonic() + min(GATHER_S, took_s) if self._expected > 1 else 0.0
+            if len(self._waiting) < self._expected:
+                self._all_there.clear()
             following = next((one for one in self._waiting if not one.leads), None)
             if following is None:
                 self._at_work -= 1

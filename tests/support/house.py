@@ -69,7 +69,7 @@ class House:
     def having(self, **more: Any) -> House:
         """The same house, asked by somebody else, or with other rights."""
         other = copy.copy(self)
-        other.context = self.context.having(**{name: value for name, value in more.items() if name in ("owner", "roles", "mesh")})
+        other.context = self.context.having(**{name: value for name, value in more.items() if name in ("owner", "roles", "mesh", "idempotency_key")})
         return other
 
     def call(self, service: str, method: str, *, timeout_s: float = 10, **parameters: Any) -> Any:

@@ -14,7 +14,8 @@ from services.catalog import models as catalogue
 from services.reservations import handlers, together
 from services.reservations.models import RESERVATION
 from shared.bus.event import EventMessage
-from shared.kernel.errors import Conflict, EdgemereError, NotFound
+from shared.kernel.errors import Conflict, EdgemereError, NotFound, NotYet
+from shared.storage import group_commit
 from shared.storage.group_commit import GroupCommit
 from tests.support.house import House
 
@@ -84,6 +85,54 @@ def test_each_of_several_calls_is_answered_for_its_own_request(house: House) -> 
         assert row["name"] == f"{number}.csv" and answer["reservations"] == [{"id": row["id"], "name": row["name"]}]
 
 
+def test_what_calls_of_one_moment_describe_is_made_and_answered_with_few_questions(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.source("lab", {"a.csv": {}})
+    asked: list[str] = []
+    call = House.call
+
+    def noted(self: House, service: str, method: str, **parameters: Any) -> Any:
+        asked.append(f"{service}.{method}")
+        return call(self, service, method, **parameters)
+    monkeypatch.setattr(House, "call", noted)
+    # However long a group takes here, nobody begins one beside it.
+    monkeypatch.setattr(group_commit, "BESIDE_S", 60.0)
+    monkeypatch.setattr(group_commit, "BESIDE_MOST_S", 60.0)
+    # A second round, so that they come while others are at work.
+    answers = at_once(lambda number: [reserve(house, {"query": "name:a.csv"}) for _ in range(3)])
+    assert {one["state"] for of_client in answers for one in of_client} == {"Evaluated"}
+    counts = Counter(asked)
+    assert counts.pop("reservations.reserve") == 3 * CLIENTS and counts.keys() == {
+        "requests.make_all", "catalog.query_all", "catalog.claim_all", "requests.advance"}
+    assert max(counts.values()) < 2 * CLIENTS, "calls share what they ask"
+
+
+@pytest.mark.parametrize("older", [("make_all",), ("advance",), ("make_all", "advance", "show_all")], ids="-".join)
+def test_while_the_other_services_are_older_every_call_is_answered(house: House, monkeypatch: pytest.MonkeyPatch, older: tuple[str, ...]) -> None:
+    house.source("lab", {"a.csv": {}})
+    call = House.call
+
+    def of_old(self: House, service: str, method: str, **parameters: Any) -> Any:
+        if method in older and method != "advance":
+            raise NotYet("rpc.method_not_found", f"The service '{service}' has no method '{method}'.")
+        if method in older:
+            parameters.pop("show", None)
+        return call(self, service, method, **parameters)
+    monkeypatch.setattr(House, "call", of_old)
+    answers = at_once(lambda number: reserve(house, {"query": "name:a.csv"}))
+    for answer in answers:
+        assert answer["state"] in ("Selected", "Evaluated") and answer == call(house, "requests", "show", id=answer["id"])
+    assert len({answer["id"] for answer in answers}) == CLIENTS == len(rows(house, "reservations", RESERVATION))
+
+
+def test_what_is_wrong_with_a_request_that_is_described_is_said_of_its_place_in_the_call(house: House) -> None:
+    house.source("lab", {"a.csv": {}})
+    asked: list[Any] = [{"query": "name:a.csv"}, {"query": "name:"}, {"query": "name:a.csv", "nonsense": 1}, {"query": "name:a.csv", "name": "mine"}]
+    answers = at_once(lambda number: reserve(house, asked[number]), len(asked))
+    assert [answers[at]["state"] for at in (0, 3)] == ["Evaluated"] * 2 and answers[3]["name"] == "mine"
+    assert (answers[1].code, answers[2].code) == ("query.syntax", "parameter.unknown")
+    assert answers[2].errors[0]["pointer"] == "/request/nonsense" and answers[1].errors[0]["pointer"].startswith("/request/query")
+
+
 def test_the_same_request_at_once_is_reserved_once(house: House) -> None:
     house.source("lab", {"a.csv": {}}, capacity={"readers": 1})
     made = house.call("requests", "create", query="name:a.csv")
@@ -113,7 +162,8 @@ def test_a_request_that_its_own_call_made_and_that_failed_meanwhile_is_answered(
             house.call("requests", "cancel", id=call.request)
         return together.take(calls)
     house.parts["reservations"]["calls"] = GroupCommit(late)
-    answer = reserve(house, {"query": "name:a.csv"})
+    # With a key it is made before the others of the moment are looked at.
+    answer = reserve(house.having(idempotency_key="once"), {"query": "name:a.csv"})
     assert (answer["state"], answer["reason"]["code"]) == ("Failed", "cancelled")
 
 
