@@ -37,9 +37,9 @@ class _Turn(Generic[T, R]):
 class GroupCommit(Generic[T, R]):
     """``do(item)`` answers what ``work([item, …])`` answers for it, in the order of the items.
 
-    Who comes while nobody works begins at once, alone; just after a group of several he waits a moment for those who were in it. Who comes
-    meanwhile waits; the first of those then does the work of all, of ``most`` at most. Where the work of several fails, each does its own, so that a failure is only that of its cause: ``work`` leaves nothing
-    behind when it raises.
+    Who comes while nobody works begins at once, alone; just after a group of several he waits a moment for those who were in it. Who comes meanwhile
+    waits; the first of those then does the work of all, of ``most`` at most. Where the work of several fails, each does its own, so that a failure is
+    only that of its cause: ``work`` leaves nothing behind when it raises, or finds what it left.
     """
 
     def __init__(self, work: Callable[[Sequence[T]], Sequence[R]], *, most: int = MOST) -> None:
