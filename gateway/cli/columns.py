@@ -165,12 +165,12 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         _of("WHEN", "when", query_text, cut="end"), _of("BECAUSE", "because", cut="end"), _of("REVISION", "revision", wide=True),
     ),
     "event": (
-        _of("SEQUENCE", "sequence", right=True), _of("TIME", "time"), _of("EVENT", "event"), _of("OBJECT", "obj", cut="end"),
+        _of("SEQUENCE", "sequence", right=True), _of("TIME", "time"), _of("EVENT", "event", cut="end"), _of("OBJECT", "obj", cut="end"),
         _of("STATE", "obj.state"), _of("ID", "obj.id", wide=True), _of("CORRELATION", "correlation_id", wide=True),
         _of("CHANGED", "changed", cut="end"),
     ),
     "deadletter": (
-        _of("ID", "id"), _of("EVENT", "event"), _of("CODE", "code"), _of("ATTEMPTS", "attempts", right=True),
+        _of("ID", "id"), _of("EVENT", "event", cut="end"), _of("CODE", "code", cut="end"), _of("ATTEMPTS", "attempts", right=True),
         _of("AGE", "time", age_text, right=True), _of("REPLAYED", "replayed_at", age_text, right=True),
         _of("QUEUE", "queue", wide=True), _of("REASON", "reason", cut="end"),
     ),
@@ -179,8 +179,9 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         _of("ENDS", "expires_at"), _of("ID", "id"), _of("KIND", "kind", wide=True), _of("MADE BY", "made_by", wide=True),
     ),
     "auditentry": (
-        _of("#", "sequence", right=True), _of("TIME", "time"), _of("KIND", "kind"), _of("OWNER", "owner"), _of("ACTION", "action"),
-        _of("OUTCOME", "outcome"), _of("COUNT", "count", right=True), _of("ADDRESS", "address"), _of("OBJECTS", "objects", cut="end"),
+        _of("#", "sequence", right=True), _of("TIME", "time"), _of("KIND", "kind"), _of("OWNER", "owner", cut="end"),
+        _of("ACTION", "action", cut="end"), _of("OUTCOME", "outcome", cut="end"), _of("COUNT", "count", right=True),
+        _of("ADDRESS", "address"), _of("OBJECTS", "objects", cut="end"),
         _of("CREDENTIAL", "credential", wide=True), _of("CALL", "correlation_id", wide=True),
     ),
     "operation": (

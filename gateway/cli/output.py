@@ -2,11 +2,12 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from gateway.cli.columns import is_ref, query_text, Column, columns_of, plain
-from gateway.cli.terminal import BOLD, Terminal
+from gateway.cli.terminal import BOLD, DIM, Terminal
 from gateway.cli.text import age_text, bytes_text, clean, compact, cut, moment_of, pad, width
 from shared.contracts.objects import OBJECTS
 
@@ -15,6 +16,7 @@ _GAP = "  "
 _BYTES = frozenset({"size", "bytes_total", "bytes_done", "data_bytes"})
 _LEAST = 8
 _PROBLEMS = 20
+_STATES = ("STATE", "STATUS", "SCAN")
 
 
 def rendered(body: Any, text: str, noun: str, form: str, terminal: Terminal) -> str:
@@ -81,15 +83,37 @@ def _headline(member: str, value: Any, terminal: Terminal) -> str:
 
 def table(items: Sequence[Mapping[str, Any]], columns: Sequence[Column], terminal: Terminal) -> str:
     """The items as a table that fits the terminal; in a pipe nothing is shortened and nothing coloured."""
-    cells = [[column.shows(item) for column in columns] for item in items]
-    widths = [max(width(column.title), *(width(row[place]) for row in cells)) for place, column in enumerate(columns)]
-    if terminal.columns is not None and not any(column.wide for column in columns):
-        _fit(widths, columns, terminal.columns)
+    room = None if any(column.wide for column in columns) else terminal.columns
+    every = [[column.shows(item) for column in columns] for item in items]
+    full = [max(width(column.title), *(width(row[place]) for row in every)) for place, column in enumerate(columns)]
+    kept = range(len(columns)) if room is None else _that_fit(full, columns, room)
+    left_out = [column.title for place, column in enumerate(columns) if place not in kept]
+    columns, widths, cells = [columns[place] for place in kept], [full[place] for place in kept], [[row[place] for place in kept] for row in every]
+    if room is not None:
+        _fit(widths, columns, room)
     lines = [terminal.paint(_line([column.title for column in columns], widths, columns), BOLD)]
     for row in cells:
         shown = [cut(text, widths[place], columns[place].cut == "middle") for place, text in enumerate(row)]
         lines.append(_line(shown, widths, columns, terminal))
+    if left_out and room is not None:
+        lines += [terminal.paint(line, DIM) for line in textwrap.wrap(f"No room for {', '.join(left_out)}; -o wide has them.", room)]
     return "\n".join(lines)
+
+
+def _that_fit(widths: Sequence[int], columns: Sequence[Column], room: int) -> list[int]:
+    """The places of the columns for which a terminal has room, however short those become that may be shortened.
+
+    The name and the state stay; of the others those go first that cannot be shortened, which leaves what is said of an item, or where
+    it is, beside its name.
+    """
+    least = [min(wide, max(_LEAST, width(column.title))) if column.cut else wide for wide, column in zip(widths, columns, strict=True)]
+    places = list(range(len(columns)))
+    rank = {place: (place == 0, columns[place].title in _STATES, bool(columns[place].cut), -place) for place in places}
+    for going in sorted(places, key=rank.__getitem__):
+        if len(places) == 1 or sum(least[place] for place in places) + len(_GAP) * (len(places) - 1) <= room:
+            break
+        places.remove(going)
+    return places
 
 
 def _fit(widths: list[int], columns: Sequence[Column], room: int) -> None:
@@ -97,7 +121,7 @@ def _fit(widths: list[int], columns: Sequence[Column], room: int) -> None:
     over = sum(widths) + len(_GAP) * (len(widths) - 1) - room
     while over > 0:
         most = max((place for place, column in enumerate(columns) if column.cut), key=lambda place: widths[place], default=None)
-        if most is None or widths[most] <= _LEAST:
+        if most is None or widths[most] <= max(_LEAST, width(columns[most].title)):
             return
         widths[most] -= 1
         over -= 1
@@ -107,7 +131,7 @@ def _line(texts: Iterable[str], widths: Sequence[int], columns: Sequence[Column]
     shown = []
     for text, columns_wide, column in zip(texts, widths, columns, strict=True):
         filled = pad(text, columns_wide, column.right)
-        shown.append(terminal.state(text, filled) if terminal and column.title in ("STATE", "STATUS", "SCAN") else filled)
+        shown.append(terminal.state(text, filled) if terminal and column.title in _STATES else filled)
     return _GAP.join(shown).rstrip()
 
 

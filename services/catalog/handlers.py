@@ -321,4 +321,4 @@ def health(uses: Uses) -> dict[str, Any]:
     """What there is to tell of a catalogue that is well: how many scans are under way."""
     with uses.db.reading() as connection:
         count = repository.scans_under_way(connection)
-    return {"detail": f"{count} scan(s) under way"}
+    return {"detail": f"{count} {'scan is' if count == 1 else 'scans are'} under way"}

@@ -123,7 +123,7 @@ def _looked_up(now: _Now, wanted: Query, parameters: Mapping[str, Any]) -> Page:
     elif short:
         counted, total = _funnel(now, wanted)
     unknown = [] if rows and _needs_each_tag(wanted) else unknown_tags(connection, wanted, PLACES, now.seen.condition)
-    warnings = [*_unknown(unknown), *_left_out(now.unused), *_hidden(now.seen)]
+    warnings = [*_unknown(unknown), *([] if rows else _no_patterns(wanted)), *_left_out(now.unused), *_hidden(now.seen)]
     if counted is not None and now.seen.hidden:
         # Of all there is, not of what matches: else a query could be made to tell what hidden data says.
         counted["hidden_by_access"] = now.seen.hidden
@@ -246,6 +246,16 @@ def _unknown(fields: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return warnings
 
 
+def _no_patterns(query: Query) -> list[dict[str, Any]]:
+    """Of a query that finds nothing: texts with a star that stand for themselves, because they are quoted, or in JSON without ``$like``."""
+    texts = [(clause.name.text, text) for clause in walk(query.root) if clause.op in ("$eq", "$in")
+             for text in (clause.value if clause.op == "$in" else [clause.value]) if isinstance(text, str) and "*" in text]
+    return [{"code": "no_pattern", "field": field,
+             "detail": f"'{field}' is compared with \"{text[:100]}\" as it stands, star and all: quoted, or in JSON, it is no pattern. "
+                       f"As one it is {{\"{field}\": {{\"$like\": …}}}}, or without quotes, with a backslash before each blank."}
+            for field, text in texts[:_NAMED]]
+
+
 def _hidden(seen: Sight) -> list[dict[str, Any]]:
     if not seen.hidden:
         return []
@@ -259,5 +269,6 @@ def _left_out(unused: Sequence[Row]) -> list[dict[str, Any]]:
         return []
     names = ", ".join(f"'{row['name']}' ({row['state']})" for row in there[:_NAMED])
     more = f" and {len(there) - _NAMED} more" if len(there) > _NAMED else ""
+    count = sum(row["data_count"] for row in there)
     return [{"code": "source_out_of_use", "sources": [{"id": row["id"], "name": row["name"]} for row in there[:100]],
-             "detail": f"{sum(row['data_count'] for row in there)} Data of sources that are out of use do not match: {names}{more}."}]
+             "detail": f"{count} Data {'is' if count == 1 else 'are'} not looked at, in sources that are out of use: {names}{more}."}]

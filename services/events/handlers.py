@@ -100,7 +100,7 @@ def health(uses: Uses) -> dict[str, Any]:
     waiting = uses.parts["broker"].depths()
     lag = waiting.get(QUEUE, 0)
     return {"lag": lag, "last_sequence": last, "dead_letters": dead,
-            "detail": f"{lag} message(s) to log, {dead} dead letter(s)"}
+            "detail": f"{lag} {'message' if lag == 1 else 'messages'} to log, {dead} {'dead letter' if dead == 1 else 'dead letters'}"}
 
 
 def _position(parameters: Mapping[str, Any], of: str) -> tuple[str, int]:

@@ -52,7 +52,7 @@ export function Decision({ decision, action, costs }) {
       <tbody>${scores.map(([name, score]) => html`<tr class=${name === action ? "lit" : ""}><th scope="row">${name}${score.via ? ` (${score.via})` : ""}</th><td class="number">${cost(score.cost)}</td>
         ${PARTS.map((part) => html`<td class="number">${cost(score.parts?.[part] ?? null)}</td>`)}<td>${score.possible === false ? score.why_not || "no" : "yes"}</td></tr>`)}</tbody></table></div>`
       : costs ? html`<p class="faint">${Object.entries(costs).map(([part, value]) => `${part} ${cost(value)}`).join(", ")}</p>` : null}
-    ${decision.margin !== null && decision.margin !== undefined ? html`<p>It won by ${cost(decision.margin)}${decision.runner_up ? ` over ${decision.runner_up}` : ""}.</p>` : null}
+    ${decision.margin !== null && decision.margin !== undefined ? html`<p>${decision.margin === 0 && decision.runner_up ? `As good would be ${decision.runner_up}.` : `It won by ${cost(decision.margin)}${decision.runner_up ? ` over ${decision.runner_up}` : ""}.`}</p>` : null}
     ${decision.replicas?.length > 1 ? html`<p>Replicas: ${decision.replicas.map((one, at) => html`${at ? ", " : ""}<${Ref} noun="datasource" to=${one.source} /> ${cost(one.cost)}${one.chosen ? " (chosen)" : ""}`)}</p>` : null}
     ${decision.tried?.length ? html`<details><summary>Rules tried (${decision.tried.length})</summary><ul class="plain">${decision.tried.map((rule) => html`<li>
       <code>${rule.rule}</code> ${rule.matched ? "applies" : "does not apply"}

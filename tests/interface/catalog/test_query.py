@@ -1,6 +1,8 @@
 """What a query finds, counts and warns of."""
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from shared.kernel.errors import Invalid, Malformed
@@ -63,6 +65,16 @@ def test_a_tag_that_no_data_has_is_a_warning(lab: Catalogue) -> None:
     assert page["total"] == 0
     warning, = page["warnings"]
     assert (warning["code"], warning["field"], warning["nearest"]) == ("unknown_tag", "ownr", ["owner"])
+
+
+@pytest.mark.parametrize("expression", ['owner:"dar*"', {"owner": "dar*"}, {"owner": {"$in": ["dar*"]}}])
+def test_a_star_that_stands_for_itself_is_a_warning_where_nothing_is_found(lab: Catalogue, expression: Any) -> None:
+    page = lab.call("query", expression=expression)
+    warning, = page["warnings"]
+    assert page["total"] == 0 and (warning["code"], warning["field"]) == ("no_pattern", "owner")
+    assert "$like" in warning["detail"] and '"dar*"' in warning["detail"]
+    found = lab.call("query", expression="owner:dar*")
+    assert found["total"] and not found["warnings"]
 
 
 def test_data_of_a_source_out_of_use_does_not_match(lab: Catalogue) -> None:

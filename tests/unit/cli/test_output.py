@@ -1,12 +1,13 @@
 """Tables, figures and explanations as a terminal shows them."""
 from __future__ import annotations
 
+import re
 from xml.etree import ElementTree
 
 import pytest
 
 from gateway.cli.client import frames
-from gateway.cli.columns import columns_of
+from gateway.cli.columns import COLUMNS, columns_of
 from gateway.cli.explain import explanation, funnel_lines
 from gateway.cli.follow import progress_text
 from gateway.cli.graph import drawn
@@ -50,11 +51,36 @@ def test_a_cut_in_the_middle_keeps_the_end_of_a_path():
     assert cut("/data/lab/2026/sales.csv", 16, middle=True).endswith("sales.csv")
 
 
+# As long as what a real one has may be, in every attribute that a column shows.
+LONG = {
+    "id": "dead_01M8D0GAZN9SWWW2RV8DCA9362", "name": "日本" * 30, "state": "FailedProvision", "status": "succeeded", "owner": "ada.lovelace@example.org",
+    "access": [{"path": "/a" * 100, "action": "leave"}, {"path": "/b", "action": "copy"}], "bytes_total": 2**40, "data_bytes": 2**40, "size": 2**40,
+    "created_at": "2026-01-01T00:00:00.000000Z", "time": "2026-01-01T00:00:00.000000Z", "modified_at": "2026-01-01T00:00:00.000000Z",
+    "used_at": "2026-01-01T00:00:00Z", "replayed_at": "2026-01-01T00:00:00Z", "last_used_at": "2026-01-01T00:00:00Z", "attempts": 120,
+    "event": "datareference.better_available", "code": "message.undecodable", "adaptor": "simulated", "query": {"name": {"$like": "*" * 99}},
+    "source": {"id": "x", "name": "s" * 40}, "request": {"id": "x", "name": "r" * 40}, "data": {"id": "x", "name": "d" * 40}, "type": "object",
+    "path": "p/" * 99, "message": "m " * 99, "reason": "why " * 30, "obj": {"id": "x", "name": "o" * 40, "state": "Provisioning"}, "cost": 8.91e-07,
+    "rule": "r" * 60, "action": "do.datareservation.confirm", "target": {"id": "x", "name": "t" * 30}, "kind": "datarequest",
+    "outcome": "datarequest.not_found", "address": "2001:db8:85a3:8d3:1319:8a2e:370:7348", "roles": ["DataScientist", "DataEngineer"],
+    "expires_at": "2026-01-01T00:00:00.000000Z",
+    "sequence": 123456789, "position": 3, "data_count": 10**9, "scan": {"state": "cancelled", "problems": 99}, "because": "b " * 80}
+
+
 @pytest.mark.parametrize("columns", [40, 80, 200])
-def test_a_table_fits_the_terminal_where_it_can(columns):
-    items = [{"id": "dins_1", "name": "日本" * 30, "state": "Ready", "access": [{"path": "/a" * 100, "action": "leave"}], "bytes_total": 5}]
-    lines = table(items, columns_of("datainstance", False), narrow(columns)).splitlines()
-    assert max(map(width, lines)) <= max(columns, 60)
+@pytest.mark.parametrize("noun", COLUMNS)
+def test_a_table_fits_the_terminal_and_says_what_it_has_no_room_for(noun, columns):
+    lines = table([LONG], columns_of(noun, False), narrow(columns)).splitlines()
+    assert max(map(width, lines)) <= columns, "\n".join(lines)
+    titles = [column.title for column in columns_of(noun, False)]
+    shown, note = re.split(" {2,}", lines[0].strip()), " ".join(lines[2:])
+    said = note.removeprefix("No room for ").removesuffix("; -o wide has them.").split(", ") if note else []
+    assert shown[0] == titles[0] and [title for title in titles if title not in shown] == said, "\n".join(lines)
+    assert columns < 200 or not note
+
+
+def test_a_narrow_table_keeps_name_and_state_and_where_it_is():
+    lines = table([LONG], columns_of("datainstance", False), narrow(40)).splitlines()
+    assert lines[0].split() == ["NAME", "STATE", "PATH"] and " ".join(lines[2:]) == "No room for ACTION, DATA, SIZE, AGE; -o wide has them."
 
 
 def test_wide_shows_more_and_shortens_nothing():

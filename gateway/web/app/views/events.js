@@ -55,7 +55,7 @@ function Dead() {
     <p class="faint">Messages that could not be handled, with the reason. Replay one when its cause is gone.</p>
     <${Refusal} error=${dead.error || error} /><p role="status">${said}</p>
     ${dead.data ? dead.data.items.length ? html`<ul class="cards">${dead.data.items.map((item) => html`<li key=${item.id}>
-      <p><code>${item.event}</code> for <code>${item.queue}</code> <${When} at=${item.time} /> <span class="faint">after ${item.attempts} tries</span></p>
+      <p><code>${item.event}</code> for <code>${item.queue}</code> <${When} at=${item.time} /> <span class="faint">after ${item.attempts} ${item.attempts === 1 ? "try" : "tries"}</span></p>
       <p><code>${item.code}</code> ${(item.reason || "").replace(/^\w+: [\w.]+: /, "")}</p>
       <details><summary>Message</summary><pre class="scroll" tabindex="0">${JSON.stringify(item.body, null, 2)}</pre></details>
       <p class="buttons"><button type="button" class="small secondary" aria-disabled=${lacking ? "true" : undefined} title=${lacking || undefined} onClick=${() => replay(item.id)}>Replay</button>${item.replayed_at ? html` <span class="faint">replayed <${When} at=${item.replayed_at} /></span>` : null}</p></li>`)}</ul>`
