@@ -48,7 +48,7 @@ def refusal(error: EdgemereError, path: str, request_id: str) -> Answer:
     if error.status in (429, 503):
         headers.append(("Retry-After", str(error.extra.get("retry_after_s", 1))))
     if error.status == 401:
-        headers.append(("WWW-Authenticate", _challenge(error.code)))
+        headers.append(("WWW-Authenticate", _challenge(error)))
     if "allow" in error.extra:
         headers.append(("Allow", ", ".join(error.extra["allow"])))
     if error.status == 416 and "size" in error.extra:
@@ -68,10 +68,13 @@ def leave_unread(environ: dict[str, Any]) -> None:
         environ.get("edgemere.close", bool)()
 
 
-def _challenge(code: str) -> str:
-    """What RFC 6750 has in WWW-Authenticate; no error where no credential came."""
-    said = "" if code == "unauthenticated" else f', error="invalid_token", error_description="{code}"'
-    return f'Bearer realm="edgemere"{said}'
+def _challenge(error: EdgemereError) -> str:
+    """What RFC 6750 has in WWW-Authenticate; no error where no credential came, and that of RFC 9470 for a login that is too old."""
+    if error.code == "unauthenticated":
+        return 'Bearer realm="edgemere"'
+    if "max_age_s" in error.extra:
+        return f'Bearer realm="edgemere", error="insufficient_user_authentication", error_description="{error.code}", max_age="{error.extra["max_age_s"]:.0f}"'
+    return f'Bearer realm="edgemere", error="invalid_token", error_description="{error.code}"'
 
 
 def other_method(method: str, address: str, allowed: tuple[str, ...]) -> Answer:

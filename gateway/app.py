@@ -171,6 +171,7 @@ class App:
             self._admission.check_own_page(environ)
         context = environ["edgemere.context"] = self._context(row, environ, request_id, caller)
         check_caller(row, context)
+        self._doorkeeper.check_fresh(row, caller)
         environ["edgemere.caller"] = caller
         parameters = read_parameters(row, environ, self._settings)
         return self._kinds.get(row.answer, self._plain)(row, parameters, context, environ)

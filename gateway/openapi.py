@@ -8,7 +8,7 @@ from gateway.callers.credentials import COOKIE, SECURE_COOKIE
 from gateway.clients.samples import LABELS, samples
 from gateway.problems import DOCUMENTED, MEDIA_TYPE
 from gateway.schemas import ANY_OBJECT, field_schema, object_schemas, status_of
-from shared.contracts.action import Action, schema_of
+from shared.contracts.action import FRESH, Action, schema_of
 from shared.contracts.identities import ERRORS as IDENTITY_ERRORS
 from shared.contracts.objects import OBJECTS
 from shared.contracts.table import ACTIONS
@@ -92,6 +92,8 @@ def _operation(row: Action, method: str) -> dict[str, Any]:
     described = row.summary if row.built else f"{row.summary} Not built yet: answers 501 `not_yet`."
     if row.restricted:
         described = f"{described} Needs the role {row.needs}."
+    if row.fresh:
+        described = f"{described} {FRESH}"
     return {
         "operationId": f"{row.name}.{method}", "summary": row.summary, "description": described, "tags": [_tag(row)], "x-roles": list(row.roles),
         "parameters": parameters, "responses": _responses(row),

@@ -46,10 +46,12 @@ class Settings:
     authenticated: bool = False
     key_cache_s: float = 5
     session_s: float = 12 * 3600
+    fresh_s: float = 900
     jwt: JwtSettings = JwtSettings()
     owner_rates: tuple[str, ...] = ()
     address_rates: tuple[str, ...] = ()
     wrong_rates: tuple[str, ...] = ("20/minute",)
+    wrong_of_key_rates: tuple[str, ...] = ("100/hour",)
     trusted_proxies: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
@@ -100,6 +102,6 @@ def from_config(config: Any) -> Settings:
         socket_timeout_s=web.socket_timeout_s, max_body_bytes=web.max_body_bytes, max_depth=web.max_depth,
         max_connections=web.max_connections, max_sockets=web.max_sockets, max_message_bytes=web.max_message_bytes,
         socket_messages_per_s=web.socket_messages_per_s, authenticated=auth.mode == "required", key_cache_s=auth.cache_s,
-        session_s=auth.session_s, jwt=tokens, owner_rates=config.limits.owner, address_rates=config.limits.address,
-        wrong_rates=config.limits.wrong_credentials, trusted_proxies=web.trusted_proxies,
+        session_s=auth.session_s, fresh_s=auth.fresh_s, jwt=tokens, owner_rates=config.limits.owner, address_rates=config.limits.address,
+        wrong_rates=config.limits.wrong_credentials, wrong_of_key_rates=config.limits.wrong_of_key, trusted_proxies=web.trusted_proxies,
     )

@@ -14,12 +14,13 @@ from gateway.callers.keys import MARK, Keys
 from gateway.callers.rates import Headers, Rates
 from gateway.callers.record import Record
 from gateway.settings import Settings
+from shared.contracts.action import Action
 from shared.kernel.clock import stamp
 from shared.kernel.context import Context
 from shared.kernel.errors import EdgemereError, Unauthenticated
 
 # Not counted as wrong: what was right once, and comes from a program that did not notice.
-KEY_ENDS = "Edgemere-Key-Ends"
+KEY_ENDS, NOTICES = "Edgemere-Key-Ends", "Edgemere-Notices"
 _ENDED = frozenset({"key.expired", "token.expired", "token.not_yet_valid"})
 
 
@@ -27,7 +28,7 @@ class Doorkeeper:
     """One for all doors of a gateway. ``mesh`` asks the services."""
 
     def __init__(self, settings: Settings, mesh: Any) -> None:
-        self._required = settings.authenticated
+        self._required, self._fresh_s = settings.authenticated, settings.fresh_s
         self._anonymous = Caller(Context(owner=settings.owner, roles=settings.roles))
         self._origin = Origin(settings.trusted_proxies)
         self._keys = Keys(mesh, settings.key_cache_s, settings.query_timeout_s)
@@ -37,7 +38,8 @@ class Doorkeeper:
             from gateway.callers.tokens import Tokens
 
             self._tokens = Tokens(settings.jwt)
-        self._rates = Rates(settings.owner_rates, settings.address_rates, settings.wrong_rates if settings.authenticated else ())
+        self._rates = Rates(settings.owner_rates, settings.address_rates, *(
+            (settings.wrong_rates, settings.wrong_of_key_rates) if settings.authenticated else ()))
         self.record = Record(mesh)
         self._watchers: list[Any] = []
 
@@ -68,6 +70,16 @@ class Doorkeeper:
         remaining += self._rates.check_owner(caller.context.owner)
         return caller
 
+    def check_fresh(self, row: Action, caller: Caller) -> None:
+        """Refuse somebody whose login is too old for a row that could do much harm.
+
+        Raises:
+            Unauthenticated: ``auth.not_fresh``.
+        """
+        if row.fresh and not caller.is_fresh(self._fresh_s):
+            raise Unauthenticated("auth.not_fresh", f"'{' '.join(row.path)}' asks for a login of the last {self._fresh_s / 60:g} minutes, and yours is older.",
+                                  next_step="Log in again, and repeat.", max_age_s=self._fresh_s)
+
     def count(self, owner: str) -> None:
         """Count one more request of an owner who is in already.
 
@@ -80,8 +92,8 @@ class Doorkeeper:
     def believe(self, credential: str, address: str, request_id: str) -> Caller:
         """Whose credential this is. Raises as ``greet``.
 
-        Wrong ones are counted by address; beyond the bound further ones are refused without a look, but for those that are
-        known to be right: a flood of wrong keys locks nobody out who was in, nor anybody at another address.
+        Wrong ones are counted by address, and wrong secrets of a key by that; beyond the bound further ones are refused without a look, but for
+        those that were right within the hour: a flood of wrong keys locks nobody out who was in, nor any other key at another address.
         """
         try:
             caller = self._believed(credential, address)
@@ -103,7 +115,7 @@ class Doorkeeper:
         if found is not None:
             return found
         if not (is_key and self._keys.was_good(credential)):
-            self._rates.check_wrong(neighbourhood(address))
+            self._rates.check_wrong(neighbourhood(address), _key_id(credential))
         refused = self._keys.refused(credential) if is_key else None
         if refused is not None:
             raise refused
@@ -141,9 +153,11 @@ class Doorkeeper:
         self._watchers.append(watcher)
 
     def headers(self, environ: Mapping[str, Any]) -> Headers:
-        """What the answer to this request says about rates, and about a key that ends within two weeks."""
+        """What the answer to this request says about rates, about a key that ends within two weeks, and about what its owner has not seen."""
         caller = environ.get("edgemere.caller")
         ends = [(KEY_ENDS, stamp(datetime.fromtimestamp(caller.ends, timezone.utc)))] if caller is not None and caller.ends_soon else []
+        if caller is not None and caller.notices:
+            ends.append((NOTICES, str(caller.notices)))
         return [*self._rates.headers(environ.get("edgemere.remaining") or []), *ends]
 
     def address(self, environ: Mapping[str, Any]) -> str:
@@ -158,9 +172,14 @@ class Doorkeeper:
         if error.code == "unauthenticated":
             # Somebody who has not logged in yet; that is no attempt.
             return error
-        key_id = f"akey_{credential[4:30]}" if credential.startswith(MARK) else ""
+        key_id = _key_id(credential)
         self.record.refused(address, error.code, request_id, key_id)
         if error.code not in _ENDED:
-            self._rates.wrong(neighbourhood(address))
+            self._rates.wrong(neighbourhood(address), key_id if error.code == "key.wrong" else "")
         # The one that is remembered may be raised again: each answer has its own.
         return Unauthenticated(error.code, error.detail, next_step=error.next_step)
+
+
+def _key_id(credential: str) -> str:
+    """The id of the key that a credential says to be; empty where it is none."""
+    return f"akey_{credential[4:30]}" if credential.startswith(MARK) else ""

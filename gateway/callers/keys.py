@@ -57,8 +57,8 @@ class Keys:
         return found[1] if found is not None and found[0] > time.monotonic() else None
 
     def was_good(self, key: str) -> bool:
-        """Whether the service has believed a key of this id lately: it is asked about however many wrong ones come along."""
-        return self._good.get(key[4:30], 0.0) > time.monotonic()
+        """Whether the service has believed this very key lately: it is asked about however many wrong ones come along."""
+        return self._good.get(_digest(key), 0.0) > time.monotonic()
 
     def caller(self, key: str) -> Caller:
         """Whose key this is.
@@ -89,9 +89,9 @@ class Keys:
             raise unavailable(error) from error
         caller = Caller(
             Context(owner=answer["owner"], roles=tuple(answer["roles"]), credential=answer["id"]), answer["kind"], answer["id"],
-            parse_time(answer["expires_at"]).timestamp() if answer["expires_at"] else None, key)
+            _moment(answer["expires_at"]), _moment(answer.get("since")), answer.get("notices", 0), key)
         self._remember(self._known, digest, _Known(caller, began))
-        self._remember(self._good, form[1], began + KNOWN_S)
+        self._remember(self._good, digest, began + KNOWN_S)
         return caller
 
     def revoked(self, ids: Iterable[str]) -> None:
@@ -123,6 +123,10 @@ def unavailable(error: EdgemereError) -> Unavailable:
     """The refusal while nobody can say whether a credential holds."""
     return Unavailable("credential.unavailable", f"Whether the credential holds cannot be looked up now: {error.detail}",
                        next_step="Try again in a moment.")
+
+
+def _moment(stamp: str | None) -> float | None:
+    return parse_time(stamp).timestamp() if stamp else None
 
 
 def _digest(key: str) -> str:

@@ -1,4 +1,4 @@
-"""How often somebody may ask: requests by owner and by address, wrong credentials by address; with what remains said along.
+"""How often somebody may ask: requests by owner and by address, wrong credentials by address and by key; with what remains said along.
 
 Counted in this process: several gateways count each for themselves, so the bound of a mesh is theirs together. The
 headers are those of draft-ietf-httpapi-ratelimit-headers-10.
@@ -14,10 +14,13 @@ Headers = list[tuple[str, str]]
 
 
 class Rates:
-    """The bounds of one gateway: rates such as ``100/second``, of ``owner``, ``address`` and ``wrong`` credentials."""
+    """The bounds of one gateway: rates such as ``100/second``, of ``owner``, ``address`` and ``wrong`` credentials.
 
-    def __init__(self, owner: Sequence[str] = (), address: Sequence[str] = (), wrong: Sequence[str] = ()) -> None:
-        self._owner, self._address, self._wrong = ([Window(rate) for rate in rates] for rates in (owner, address, wrong))
+    ``wrong`` ones are those from one address, ``of_key`` wrong secrets for one key, wherever from.
+    """
+
+    def __init__(self, owner: Sequence[str] = (), address: Sequence[str] = (), wrong: Sequence[str] = (), of_key: Sequence[str] = ()) -> None:
+        self._owner, self._address, self._wrong, self._of_key = ([Window(rate) for rate in rates] for rates in (owner, address, wrong, of_key))
         self.bounds_requests = bool(owner or address)
         self._policy = ", ".join(f'"{kind}-{at}";q={window.amount};w={window.seconds}'
                                  for kind, windows in (("owner", self._owner), ("address", self._address)) for at, window in enumerate(windows))
@@ -34,27 +37,34 @@ class Rates:
         """
         return _check("owner", self._owner, owner, f"The owner '{owner[:100]}' has")
 
-    def wrong(self, address: str) -> None:
-        """Count a wrong credential from an address."""
+    def wrong(self, address: str, key_id: str = "") -> None:
+        """Count a wrong credential from an address; where it is a wrong secret for a key, also that."""
         for window in self._wrong:
             window.hit(address)
+        for window in self._of_key if key_id else ():
+            window.hit(key_id)
 
-    def check_wrong(self, address: str) -> None:
-        """Refuse an address from which too many wrong credentials came.
+    def check_wrong(self, address: str, key_id: str = "") -> None:
+        """Refuse an address from which too many wrong credentials came, or a key for which too many wrong secrets did.
 
         Raises:
             TooMany: ``credential.too_many_wrong``.
         """
-        for window in self._wrong:
-            if not window.has_room(address):
-                _, seconds = window.remains(address)
-                raise TooMany("credential.too_many_wrong", "Too many wrong credentials came from this address.",
-                              next_step=f"Try again in {seconds} s, with the right one.", retry_after_s=seconds)
+        _check_wrong(self._wrong, address, "Too many wrong credentials came from this address.")
+        if key_id:
+            _check_wrong(self._of_key, key_id, "Too many wrong secrets came for this key.")
 
     def headers(self, remaining: Headers) -> Headers:
         """The headers of an answer: the policies, and what remains of each that was counted."""
         said = ", ".join(value for _, value in remaining)
         return [("RateLimit-Policy", self._policy), *([("RateLimit", said)] if said else [])] if self._policy else []
+
+
+def _check_wrong(windows: Sequence[Window], whose: str, detail: str) -> None:
+    for window in windows:
+        if not window.has_room(whose):
+            _, seconds = window.remains(whose)
+            raise TooMany("credential.too_many_wrong", detail, next_step=f"Try again in {seconds} s, with the right one.", retry_after_s=seconds)
 
 
 def _check(kind: str, windows: Sequence[Window], whose: str, who: str) -> Headers:

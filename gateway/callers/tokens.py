@@ -94,7 +94,12 @@ class Tokens:
         subject = claims.get("sub") if isinstance(claims.get("sub"), str) else owner
         subject = "".join(char for char in subject[:150] if char.isprintable())
         return Caller(Context(owner=owner, roles=roles, credential=f"token {subject}"), "token", "",
-                      float(claims["exp"]) + settings.leeway_s, token)
+                      float(claims["exp"]) + settings.leeway_s, _logged_in_at(claims), 0, token)
+
+
+def _logged_in_at(claims: Mapping[str, Any]) -> float:
+    """When the person of a token logged in, as the issuer says (OpenID Connect); else when it was issued; long ago where it says neither."""
+    return next((float(claims[name]) for name in ("auth_time", "iat") if isinstance(claims.get(name), (int, float))), 0.0)
 
 
 def _translated(error: Exception) -> EdgemereError:

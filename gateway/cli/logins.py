@@ -137,6 +137,18 @@ def _who_am_i(**given: Any) -> None:
         print(json.dumps(who, indent=2, ensure_ascii=False))
     else:
         print(f"{_said(who)} at {server['url']}")
+        for notice in who.get("notices") or ():
+            print(_told(notice))
+
+
+_DONE = {"made": "was made", "rotated": "got a new secret", "revoked": "was ended", "login": "opened the page from a place that is new"}
+
+
+def _told(notice: Mapping[str, Any]) -> str:
+    """One thing that was done with a key, as a line."""
+    place = f" from {notice['address']}" if notice["address"] else ""
+    return clean(f"{notice['time']}  The key '{notice['key']['name']}' {_DONE.get(notice['what'], notice['what'])}, by {notice['by']}{place}. "
+                 f"Seen? edgemere do identity seen --upto {notice['id']}. Not you? edgemere apikey revoke {notice['key']['id']}")
 
 
 def _said(who: Mapping[str, Any]) -> str:

@@ -138,6 +138,8 @@ def _hint(row: Action, answer: Answer, options: Options, waiting: Waiting) -> No
               file=sys.stderr)
     if ends := answer.headers.get("Edgemere-Key-Ends"):
         print(f"This key ends {ends}. Make another one in time: edgemere apikey create; or, of a rotated one, use the new secret.", file=sys.stderr)
+    if (notices := answer.headers.get("Edgemere-Notices")) and options.terminal.talks and row.path[0] != "identity":
+        print(f"Something was done with your keys ({notices}): edgemere whoami says what and by whom; then edgemere do identity seen.", file=sys.stderr)
     operation = operation_of(answer)
     if operation:
         print(f"Still under way. See how far it is with: edgemere do operation show {operation}", file=sys.stderr)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
+from gateway.callers.caller import Caller
 from gateway.callers.doorkeeper import Doorkeeper
 from gateway.content import open_content
 from gateway.dispatch import Dispatcher, Patience, check, check_caller, checked_key, reply_of
@@ -43,7 +44,7 @@ class Calls:
     def __init__(self, dispatcher: Dispatcher, settings: Settings, metrics: Metrics, doorkeeper: Doorkeeper | None = None) -> None:
         self._dispatcher, self._settings, self._metrics, self._doorkeeper = dispatcher, settings, metrics, doorkeeper
 
-    def answer(self, name: str, arguments: Sequence[Any], context: Context, is_connected: Callable[[], bool],
+    def answer(self, name: str, arguments: Sequence[Any], caller: Caller, is_connected: Callable[[], bool],
                streams: Mapping[str, Callable[[Any], Any]]) -> Answered:
         """(answer, problem, about) of one emitted event; exactly one of the first two is None. Never raises.
 
@@ -51,6 +52,7 @@ class Calls:
         ``streams`` answers what begins and ends subscriptions; rows that answer a stream are under their ``answer``.
         """
         began = time.perf_counter()
+        context = caller.context
         row = ROWS.get(name) or (ACTIONS[SENT_BY] if name in HANDLED else None)
         request_id = uuid.uuid4().hex
         try:
@@ -61,7 +63,7 @@ class Calls:
             options = _options(arguments[1] if len(arguments) > 1 else None)
             request_id = options.get("request_id") or request_id
             given = arguments[0] if arguments else None
-            body, about = self._perform(name, row, given, options, context, request_id, is_connected, streams)
+            body, about = self._perform(name, row, given, options, caller, request_id, is_connected, streams)
             found = body, None, {"status": 200, "request_id": request_id, **about}
         except EdgemereError as error:
             found = self.refusal(error, row, request_id)
@@ -84,7 +86,7 @@ class Calls:
         request_id = request_id or uuid.uuid4().hex
         return None, problem(error, row.address if row else PLACE, request_id), {"status": error.status, "request_id": request_id}
 
-    def _perform(self, name: str, row: Action | None, given: Any, options: dict[str, Any], context: Context,
+    def _perform(self, name: str, row: Action | None, given: Any, options: dict[str, Any], caller: Caller,
                  request_id: str, is_connected: Callable[[], bool],
                  streams: Mapping[str, Callable[[Any], Any]]) -> tuple[Any, dict[str, Any]]:
         if name in HANDLED:
@@ -95,7 +97,10 @@ class Calls:
             known = (*ROWS, *HANDLED, *streams)
             raise NotFound("not_found", f"No action or handled message is called '{name[:100]}'.{did_you_mean(name[:100], known)}",
                            next_step="All of them are at /docs and /asyncapi.json.")
+        context = caller.context
         check_caller(row, context)
+        if self._doorkeeper is not None:
+            self._doorkeeper.check_fresh(row, caller)
         if given is None:
             given = {}
         if not isinstance(given, Mapping):

@@ -280,7 +280,7 @@ class Sockets:
             if not client.has_room() and not client.wait_for_room():
                 return
             assert client.caller is not None
-            answered = self._calls.answer(name, arguments, client.caller.context, lambda: client.connected, {
+            answered = self._calls.answer(name, arguments, client.caller, lambda: client.connected, {
                 "subscribe": subscribe, "stream": subscribe, "unsubscribe": lambda given: self._unsubscribe(client, given)})
             if id is not None:
                 self._protocol.acknowledge(eio_sid, id, answered)

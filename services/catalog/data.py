@@ -8,12 +8,13 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from services.catalog import access, claims as claiming, intake, naming, passages, repository, rules, totals
+from services.catalog import access, claims as claiming, intake, naming, passages, reading, repository, rules, totals
 from services.catalog.models import DATA, SOURCE, claim_table, ref, render_data
 from shared.hosting.uses import Uses
 from shared.kernel.errors import Conflict, EdgemereError, NotFound
 from shared.kernel.ids import new_id
 from shared.kernel.rights import check_owner
+from shared.lists import envelope
 from shared.query.values import is_clean
 from shared.sources import paths
 from shared.storage.record import Row
@@ -69,13 +70,18 @@ def create(uses: Uses, parameters: Mapping[str, Any]) -> dict[str, Any]:
 def find(uses: Uses, parameters: Mapping[str, Any], must_exist: bool = True) -> dict[str, Any]:
     """A page of data, those of suspended sources too."""
     with uses.db.reading() as connection:
-        return repository.data.answer(connection, parameters, must_exist=must_exist, visible=access.sight(connection, uses.context).condition)
+        rows, following, total = repository.data.page(connection, parameters, must_exist=must_exist,
+                                                      visible=access.sight(connection, uses.context).condition)
+    reading.note(uses, rows, "fmdm.data.find" if must_exist else "fmdm.data.list")
+    return envelope(map(render_data, rows), following, total)
 
 
 def show(uses: Uses, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """One Data with its metadata."""
     with uses.db.reading() as connection:
-        return render_data(_seen(uses, connection, parameters["id"], destroyed=True))
+        row = _seen(uses, connection, parameters["id"], destroyed=True)
+    reading.note(uses, [row], "fmdm.data.show")
+    return render_data(row)
 
 
 def _seen(uses: Uses, connection: Connection, ref: str, *, destroyed: bool = False) -> Row:

@@ -13,7 +13,7 @@ import orjson
 from sqlalchemy import ColumnElement, Connection, and_
 from sqlalchemy.exc import OperationalError
 
-from services.catalog import repository, totals
+from services.catalog import reading, repository, totals
 from services.catalog.access import Sight, sight
 from services.catalog.completing import completions
 from services.catalog.models import PLACES, data_table, render_data
@@ -55,7 +55,10 @@ def query(uses: Uses, parameters: Mapping[str, Any]) -> dict[str, Any]:
         wanted = parse(parameters.get("expression"), DATA_FIELDS)
     with uses.db.reading() as connection:
         now = _Now(connection, uses.context)
-        return _page(now, _looked_up(now, wanted, parameters))
+        found = _looked_up(now, wanted, parameters)
+        answer = _page(now, found)
+    reading.note(uses, found[0], "fmdm.query")
+    return answer
 
 
 def query_all(uses: Uses, expressions: Sequence[Any], limit: int,

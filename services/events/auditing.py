@@ -32,8 +32,8 @@ _TEXTS = ("owner", "credential", "address", "action", "outcome", "correlation_id
 
 
 def changed(uses: Uses, messages: Sequence[EventMessage]) -> None:
-    """Write down what calls have changed."""
-    _write(uses, [_line("changed", with_noun(message.id, "auditentry"), message.obj) for message in messages
+    """Write down what calls have changed, or were given to read of what is restricted."""
+    _write(uses, [_line("read" if message.obj.get("kind") == "read" else "changed", with_noun(message.id, "auditentry"), message.obj) for message in messages
                   if message.name == CHANGED and isinstance(message.obj, Mapping) and is_id(message.id, "event")])
 
 

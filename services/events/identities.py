@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from services.events import keyring
+from services.events import keyring, notices
 from services.events.models import APIKEY, apikey_table, render_apikey
 from shared.kernel.rights import ADMINISTRATOR, ROLES
 from shared.hosting import quotas
@@ -47,6 +47,7 @@ def create(uses: Uses, parameters: dict[str, Any]) -> dict[str, Any]:
     with uses.db.transaction(context) as uow:
         name = parameters.get("name") or f"apikey-{keyring.count_of(uow.connection, owner)}"
         row, key = _added(uow, owner, name, roles, parameters.get("lifetime"), made_by=context.owner)
+        notices.write(uow, row, notices.MADE)
         uow.remember("apikey", row["id"])
         uow.audited(row["id"])
     return {**render_apikey(row), "key": key}
@@ -87,6 +88,7 @@ def rotate(uses: Uses, parameters: dict[str, Any]) -> dict[str, Any]:
             uow, row, now, digest=keyring.kept(keyring.digest_of(secret)), old_digest=row["digest"] if overlap_s else None,
             overlap_until=clock.stamp_in(overlap_s) if overlap_s else None)
         _tell_gateways(uow, [row])
+        notices.write(uow, row, notices.ROTATED)
         uow.remember("apikey", row["id"])
         uow.audited(row["id"])
     return {**render_apikey(row), "key": keyring.key_of(row["id"], secret)}
@@ -109,24 +111,39 @@ def revoke(uses: Uses, parameters: dict[str, Any]) -> dict[str, Any]:
                      for one in (row, *keyring.sessions_of(uow, row["id"]))]
             row = ended[0]
             _tell_gateways(uow, ended)
+            if row["kind"] == keyring.KEY:
+                notices.write(uow, row, notices.REVOKED)
             uow.audited(*(one["id"] for one in ended))
         uow.remember("apikey", row["id"])
     return render_apikey(row)
 
 
 def whoami(uses: Uses) -> dict[str, Any]:
-    """Who is calling: ``{owner, roles, credential, anonymous, key, quota}``.
+    """Who is calling: ``{owner, roles, credential, anonymous, key, notices, quota}``.
 
-    ``key`` is the row of the key, where it is one; ``quota`` says what there may be of what, and what remains.
+    ``key`` is the row of the key, where it is one; ``notices`` are what was done with his keys and he has not seen yet
+    (``{id, time, what, key, by, credential, address}``); ``quota`` says what there may be of what, and what remains.
     """
     context = uses.context
     found: dict[str, Any] = {"owner": context.owner, "roles": list(context.roles), "credential": context.credential or None,
                              "anonymous": not context.credential, "key": None}
-    if noun_of(context.credential) == "apikey":
-        with uses.db.reading() as connection:
+    with uses.db.reading() as connection:
+        if noun_of(context.credential) == "apikey":
             row = keyring.by_id(connection, context.credential)
-        found["key"] = render_apikey(row) if row else None
+            found["key"] = render_apikey(row) if row else None
+        found["notices"] = notices.unseen(connection, context.owner)
     return {**found, "quota": _quota(uses, context.owner)}
+
+
+def seen(uses: Uses, parameters: dict[str, Any]) -> dict[str, Any]:
+    """Note that the caller has seen what was done with his keys, up to one of the notices; who he is, as ``whoami`` says it."""
+    context = uses.context
+    with uses.db.transaction(context) as uow:
+        notices.see(uow, context.owner, parameters.get("upto"))
+        if noun_of(context.credential) == "apikey":
+            # How many wait is part of what gateways know of a key.
+            uow.tell(REVOKED, context.credential, {"ids": [context.credential]})
+    return whoami(uses)
 
 
 def _quota(uses: Uses, owner: str) -> dict[str, Any]:
@@ -144,7 +161,9 @@ def _quota(uses: Uses, owner: str) -> dict[str, Any]:
 # --- what gateways ask ---------------------------------------------------------------------------------------------
 
 def identify(uses: Uses, key_id: str, digest: str) -> dict[str, Any]:
-    """Whose key this is: ``{id, owner, roles, expires_at, kind}``.
+    """Whose key this is: ``{id, owner, roles, expires_at, kind, since, notices}``.
+
+    ``since`` is when the person of a session logged in, ``notices`` how much was done with his keys that the owner has not seen.
 
     Raises:
         Unauthenticated: ``key.wrong`` (unknown or another secret: which, is not said), ``key.revoked``, ``key.expired``.
@@ -154,6 +173,7 @@ def identify(uses: Uses, key_id: str, digest: str) -> dict[str, Any]:
     now = clock.stamp()
     with uses.db.reading() as connection:
         row = keyring.by_id(connection, key_id)
+        waiting = notices.waiting(connection, row["owner"]) if row else 0
     if row is None or not keyring.fits(row, digest, now):
         raise wrong_key()
     if row["state"] == keyring.REVOKED:
@@ -170,7 +190,7 @@ def identify(uses: Uses, key_id: str, digest: str) -> dict[str, Any]:
     # The old secret's end is the end of what was just found out.
     ends = [row["expires_at"], row["overlap_until"] if keyring.kept(digest) != row["digest"] else None]
     return {"id": row["id"], "owner": row["owner"], "roles": row["roles"], "kind": row["kind"],
-            "expires_at": min(filter(None, ends), default=None)}
+            "expires_at": min(filter(None, ends), default=None), "since": row["created_at"] if row["kind"] == keyring.SESSION else None, "notices": waiting}
 
 
 def open_session(uses: Uses, lifetime_s: float, until: str | None) -> dict[str, Any]:
@@ -181,6 +201,8 @@ def open_session(uses: Uses, lifetime_s: float, until: str | None) -> dict[str, 
         name = f"session-{new_id('apikey')[5:]}"
         row, key = _added(uow, context.owner, name, list(context.roles), lifetime_s, made_by=context.owner,
                           kind=keyring.SESSION, parent=parent, until=until)
+        opened_with = keyring.by_id(uow.connection, parent) if parent else None
+        notices.entered(uow, row, opened_with or row)
     return {**render_apikey(row), "key": key}
 
 
@@ -200,6 +222,7 @@ def sweep(uses: Uses) -> None:
     with uses.db.transaction() as uow:
         keyring.end_old(uow, clock.stamp(), clock.stamp_in(-uses.config.auth.session_idle_s))
         keyring.forget_sessions(uow, clock.stamp_in(-SESSION_KEPT_S))
+        notices.forget(uow)
 
 
 # --- the first key -------------------------------------------------------------------------------------------------
@@ -225,7 +248,9 @@ def bootstrap(db: Any, owner: str, lifetime_s: float, key: str | None = None, na
         if key is not None:
             # Its own name: a second file may follow the first.
             name = f"{name}-{key[26:30].lower()}"
-        return _added(uow, owner, name, list(ROLES), lifetime_s, made_by="bootstrap", key=key)
+        row, key = _added(uow, owner, name, list(ROLES), lifetime_s, made_by="bootstrap", key=key)
+        notices.write(uow, row, notices.MADE, by="bootstrap")
+        return row, key
 
 
 def fresh_key() -> str:

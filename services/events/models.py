@@ -92,6 +92,26 @@ apikey_table = Table(
     Index("apikey_by_end", "state", "expires_at"),
 )
 
+notice_table = Table(
+    "notice", METADATA,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    # Who is told.
+    Column("owner", Word, nullable=False),
+    Column("time", Stamp, nullable=False),
+    # made, rotated, revoked, or login
+    Column("what", String(16), nullable=False),
+    Column("key_id", Id, nullable=False),
+    Column("key_name", Word, nullable=False),
+    # Who did it, with which credential, from where.
+    Column("by", Word, nullable=False),
+    Column("credential", Word, nullable=False),
+    Column("address", Word, nullable=False),
+    Column("seen_at", Stamp),
+    Index("notice_by_owner", "owner", "seen_at", "id"),
+    Index("notice_by_time", "time"),
+    sqlite_autoincrement=True,
+)
+
 audit_table = Table(
     "audit", METADATA,
     # Given out by the service under a lock, without a gap: a gap is a line that was taken out.
@@ -161,6 +181,12 @@ def render_apikey(row: Mapping[str, Any]) -> dict[str, Any]:
         "id", "name", "version", "created_at", "updated_at", "kind", "roles", "expires_at", "last_used_at", "overlap_until",
         "revoked_at", "made_by", "owner")}
     return {**shown, "state": "Expired" if state == "Active" and end and end <= clock.stamp() else state, "key": None}
+
+
+def render_notice(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What happened to a credential, as its owner is told it."""
+    return {"id": row["id"], "time": row["time"], "what": row["what"], "key": {"id": row["key_id"], "name": row["key_name"]},
+            "by": row["by"], "credential": row["credential"] or None, "address": row["address"] or None}
 
 
 AUDITED = ("sequence", "id", "kind", "time", "owner", "credential", "address", "action", "outcome", "status", "objects", "count",

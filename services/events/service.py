@@ -83,6 +83,10 @@ class Events:
     def identity_show(self, parameters):
         return identities.whoami(self.uses)
 
+    @action
+    def identity_seen(self, parameters):
+        return identities.seen(self.uses, parameters)
+
     @rpc
     def identify(self, id, digest):
         return identities.identify(self.uses, id, digest)

@@ -8,6 +8,7 @@ from shared.bus.event import ATTEMPT, ORIGINAL_EXCHANGE, ORIGINAL_KEY, attempt_o
 from shared.bus.message import Delivery, Message
 from shared.bus.topology import DEAD_LETTERS, retry_name
 from shared.kernel.errors import DeadlineExceeded, EdgemereError, Unavailable
+from shared.kernel.secrets import without_secrets
 
 ERROR_CHARS = 500
 # Somebody else's outage is no fault of the message: it is tried for as long as one may last, at the longest pause.
@@ -53,7 +54,8 @@ def copy_of(delivery: Delivery, exchange: str, routing_key: str, **headers: Any)
 def _about(delivery: Delivery, error: BaseException) -> dict[str, Any]:
     headers = delivery.headers
     return {
-        "x-error": f"{type(error).__name__}: {error}"[:ERROR_CHARS].encode("utf-8", "replace").decode(),
+        # What nobody foresaw may have anything in its text.
+        "x-error": without_secrets(f"{type(error).__name__}: {error}")[:ERROR_CHARS].encode("utf-8", "replace").decode(),
         "x-error-code": error.code if isinstance(error, EdgemereError) else "internal",
         "x-queue": delivery.queue,
         ORIGINAL_EXCHANGE: headers.get(ORIGINAL_EXCHANGE, delivery.exchange),

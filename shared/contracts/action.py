@@ -13,6 +13,8 @@ from marshmallow import RAISE, Schema, ValidationError
 from shared.kernel.errors import Invalid, did_you_mean
 from shared.kernel.rights import EVERYBODY, either
 
+FRESH = "Asks a person for a login that is not old (auth.fresh_s)."
+"""Of rows with ``fresh``, for those who read about them."""
 TREES = {"do": "edgemere.diml.dml.do", "fmdm": "edgemere.diml.dml.fmdm"}
 
 
@@ -44,7 +46,8 @@ class Action:
     the CLI also takes without its name. ``built`` is False for rows that answer 501 ``not_yet``. ``move`` is the event of
     the noun's net that the action makes, so that a face can say where it is legal; where there is no net, ``within`` are the statuses that
     allow it. ``roles`` are those of which a caller
-    needs one; whose objects he gets then is decided beside (``shared.kernel.rights``).
+    needs one; whose objects he gets then is decided beside (``shared.kernel.rights``). ``fresh`` rows are those with which somebody
+    could do the most harm at a place that its user has left: they ask a person for a login that is not old (``auth.fresh_s``).
     """
 
     tree: str
@@ -65,6 +68,7 @@ class Action:
     wait: Wait | None = None
     built: bool = True
     confirm: bool = False
+    fresh: bool = False
     move: str | None = None
     within: tuple[str, ...] = ()
 

@@ -60,8 +60,10 @@ EVENTS: dict[str, Event] = {event.name: event for event in [
           "How many instances a request has, and how long they live.", INTERNAL),
     Event("capacity.freed", "datasource", "catalog", "Room came free, or data appeared, at a source.", INTERNAL),
     Event("deadletter.kept", "datarequest", "events", "A step of a request was tried and is a dead letter: the request waits for it.", INTERNAL),
+    Event("apikey.changed", "apikey", "events",
+          "A key of yours was made, renewed or ended, or opened the page at a new place; `identity show` says by whom and from where."),
     Event("apikey.revoked", "apikey", "events", "A key works no longer as it did: revoked, or with another secret.", INTERNAL),
-    Event("audit.changed", "auditentry", "events", "A call has changed something; written with the change.", INTERNAL),
+    Event("audit.changed", "auditentry", "events", "A call has changed something, or was given restricted data to read; written with it.", INTERNAL),
     Event("budget.freed", "datarequest", "reservations", "Something of a budget may be spent again.", INTERNAL),
 ]}
 

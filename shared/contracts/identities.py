@@ -40,6 +40,12 @@ class RotateKey(Schema):
     overlap = Duration(metadata=about("How long the secret before goes on working, at most 30d. Without it, it ends at once."))
 
 
+class SeenUpTo(Schema):
+    """What was seen of the notices about one's keys."""
+
+    upto = fields.Integer(validate=between(0, 2**62), metadata=about("The id of the last notice that was seen. Without it all of them."))
+
+
 class SinceHead(Schema):
     """How far the audit log was, when somebody wrote it down."""
 
@@ -54,7 +60,7 @@ ACTIONS = (
     Action(path=("apikey", "create"), method="apikey_create", kind="command", parameters=MakeKey,
            summary="Make a key for a program or a person; its secret is shown this once.", noun="apikey", creates=True,
            errors=("apikey.name_taken", "apikey.roles", "apikey.denied"), positional="name",
-           example={"name": "nightly-report", "roles": ["DataScientist"], "lifetime": "90d"}, **_DO),
+           example={"name": "nightly-report", "roles": ["DataScientist"], "lifetime": "90d"}, fresh=True, **_DO),
     Action(path=("apikey", "list"), method="apikey_list", kind="query", parameters=listing("apikey"),
            summary="List keys: one's own; an Administrator sees everybody's.", noun="apikey", answer="page", **_DO),
     Action(path=("apikey", "show"), method="apikey_show", kind="query", parameters=One,
@@ -62,13 +68,16 @@ ACTIONS = (
            errors=("apikey.not_found",), example={"id": "nightly-report"}, **_KEY, **_DO),
     Action(path=("apikey", "rotate"), method="apikey_rotate", kind="command", parameters=RotateKey,
            summary="Give a key a new secret, shown this once; the one before may work on for a while.",
-           errors=("apikey.not_found", "apikey.over"), example={"id": "nightly-report", "overlap": "1h"}, **_KEY, **_DO),
+           errors=("apikey.not_found", "apikey.over"), example={"id": "nightly-report", "overlap": "1h"}, fresh=True, **_KEY, **_DO),
     Action(path=("apikey", "revoke"), method="apikey_revoke", kind="command", parameters=One,
            summary="End a key at once, everywhere, with the sessions that were opened with it.",
-           errors=("apikey.not_found",), example={"id": "nightly-report"}, confirm=True, **_KEY, **_DO),
+           errors=("apikey.not_found",), example={"id": "nightly-report"}, confirm=True, fresh=True, **_KEY, **_DO),
     Action(path=("identity", "show"), method="identity_show", kind="query", parameters=Nothing,
-           summary="Show who is calling: the owner, the roles, and the credential that says so.", noun="identity",
+           summary="Show who is calling: the owner, the roles, the credential that says so, and what was done with his keys.", noun="identity",
            answer="document", **_DO),
+    Action(path=("identity", "seen"), method="identity_seen", kind="command", parameters=SeenUpTo,
+           summary="Say that what was done with one's keys was seen: answers stop to tell it.", noun="identity",
+           answer="document", example={"upto": 12}, **_DO),
     Action(path=("audit", "list"), method="audit_list", kind="query", parameters=listing("auditentry"),
            summary="List who changed what, with which outcome, and whose login was refused.", noun="auditentry",
            answer="page", roles=(ADMINISTRATOR,), errors=("audit.denied",), example={"owner": "ann", "sort": "-sequence"}, **_DO),
@@ -97,6 +106,7 @@ ERRORS = {
     "token.wrong_issuer": "The token comes from another issuer.",
     "token.incomplete": "The token lacks a claim that is needed, or has one that cannot be used.",
     "token.not_taken": "This server takes no tokens.",
+    "auth.not_fresh": "The login is too old for what would do much harm in somebody else's hands; a new one is asked for.",
     "session.cross_site": "A call with the cookie of a session came from somewhere else than the server's own page.",
     "rate.exceeded": "More requests than the owner, or the address, may make in this time.",
     "apikey.not_found": "There is no such key among those that the caller may see.",

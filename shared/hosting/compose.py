@@ -156,7 +156,8 @@ def _catalog(service: Service, config: Config, broker: Any, seal: Seal) -> None:
     pool = WorkerPool(_worker("services.catalog.scanner"), size=1, name="scanner")
     claims = importlib.import_module("services.catalog.claims")
     service.uses = replace(service.uses, parts={
-        "scanner": pool, "policy": policy, "claims": GroupCommit(partial(claims.grant, service.uses.db))})
+        "scanner": pool, "policy": policy, "claims": GroupCommit(partial(claims.grant, service.uses.db)),
+        "readers": importlib.import_module("services.catalog.reading").Readers()})
     service.uses.figures.samples.add(importlib.import_module("services.catalog.figures").look(service.uses.db))
     service.stops.append(pool.stop)
 

@@ -7,25 +7,20 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import sys
 
 from shared.hosting.settings import Config
 from shared.kernel import clock
-from shared.kernel.secrets import HIDDEN
+from shared.kernel.secrets import without_secrets
 from shared.kernel.trace import UNDER_WAY
 
 QUIET = ("nameko", "kombu", "amqp", "urllib3", "alembic", "edgemere.bytes")
-_SECRETS = re.compile(
-    r"(?P<url>(?<=://)[^/@\s:]*:)[^/@\s]+(?=@)"
-    r"|(?P<bearer>\b(?:Bearer|Basic)\s+)[A-Za-z0-9._~+/=-]{8,}"
-    r"|(?P<named>(?:password|passwd|secret|token|api_?key|access_?key)[\"']?\s*[=:]\s*[\"']?)(?!\$\{)[^\s\"',;&}]+", re.IGNORECASE)
 _CONTROL = {number: f"\\x{number:02x}" for number in (*range(32), 127) if chr(number) not in "\n\t"}
 
 
-def without_secrets(text: str) -> str:
+def writable(text: str) -> str:
     """A text as it may be written: secrets hidden, control characters spelled out."""
-    return _SECRETS.sub(lambda found: (found["url"] or found["bearer"] or found["named"]) + HIDDEN, text).translate(_CONTROL)
+    return without_secrets(text).translate(_CONTROL)
 
 
 class JsonLines(logging.Formatter):
@@ -33,9 +28,9 @@ class JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         line = {"time": clock.stamp(), "level": record.levelname.lower(), "logger": record.name,
-                **{key: value for key, value in UNDER_WAY.get().items() if value}, "message": without_secrets(record.getMessage())}
+                **{key: value for key, value in UNDER_WAY.get().items() if value}, "message": writable(record.getMessage())}
         if record.exc_info:
-            line["traceback"] = without_secrets(self.formatException(record.exc_info))
+            line["traceback"] = writable(self.formatException(record.exc_info))
         return json.dumps(line, ensure_ascii=False)
 
 
@@ -46,12 +41,12 @@ class TextLines(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
-        record.message = without_secrets(record.message).replace("\n", "\\n")
+        record.message = writable(record.message).replace("\n", "\\n")
         call = UNDER_WAY.get().get("correlation_id")
         return super().formatMessage(record) + (f"  [{call}]" if call else "")
 
     def formatException(self, ei: object) -> str:  # noqa: N802
-        return without_secrets(super().formatException(ei))
+        return writable(super().formatException(ei))
 
 
 def set_up_logging(config: Config) -> None:

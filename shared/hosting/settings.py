@@ -52,6 +52,7 @@ class Auth:
     cache_s: float = key(Seconds(0, 60))
     session_s: float = key(Seconds(60, 30 * 86400))
     session_idle_s: float = key(Seconds(1, 30 * 86400))
+    fresh_s: float = key(Seconds(0, 30 * 86400))
     bootstrap_key_file: str = key(fields.String())
     bootstrap_owner: str = key(fields.String())
     bootstrap_lifetime_s: float = key(Seconds(60, 30 * 86400))
@@ -63,6 +64,7 @@ class Limits:
     owner: tuple[str, ...] = key(Rates())
     address: tuple[str, ...] = key(Rates())
     wrong_credentials: tuple[str, ...] = key(Rates())
+    wrong_of_key: tuple[str, ...] = key(Rates())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 
 from shared.kernel.errors import EdgemereError, Invalid
+from shared.kernel.secrets import without_secrets
 
 FD_VARIABLE = "EDGEMERE_WORKER_FD"
 ORPHAN_CHECK_S = 10.0
@@ -143,7 +144,7 @@ def serve(ops: Mapping[str, tuple[Lane, Callable[[Job], None]]]) -> None:
 def failure(error: BaseException) -> dict[str, Any]:
     """The error as it stands in a message: its payload and ``retryable``."""
     if not isinstance(error, EdgemereError):
-        error = EdgemereError("internal", f"{type(error).__name__}: {error}"[:500])
+        error = EdgemereError("internal", without_secrets(f"{type(error).__name__}: {error}")[:500])
     return {**error.payload(), "retryable": error.retryable}
 
 

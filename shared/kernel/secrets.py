@@ -1,4 +1,4 @@
-"""What may not be shown: values whose names say that they are secrets."""
+"""What may not be shown: values whose names say that they are secrets, and what looks like one in a text that nobody chose."""
 from __future__ import annotations
 
 import re
@@ -7,6 +7,10 @@ from typing import Any
 
 HIDDEN = "•••"
 _SECRET = re.compile(r"(pass(word|wd|phrase)?|secret|token|api_?key|access_?key|account_?key|private_?key|credential|authorization)s?$", re.I)
+_IN_TEXT = re.compile(
+    r"(?P<url>(?<=://)[^/@\s:]*:)[^/@\s]+(?=@)"
+    r"|(?P<bearer>\b(?:Bearer|Basic)\s+)[A-Za-z0-9._~+/=-]{8,}"
+    r"|(?P<named>(?:password|passwd|secret|token|api_?key|access_?key)[\"']?\s*[=:]\s*[\"']?)(?!\$\{)[^\s\"',;&}]+", re.IGNORECASE)
 _IN_URL = re.compile(r"(?<=://)([^/@\s:]*):([^/@\s]+)@")
 
 
@@ -47,6 +51,11 @@ def redacted(value: Any) -> Any:
     if isinstance(value, str) and "://" in value:
         return _IN_URL.sub(rf"\1:{HIDDEN}@", value)
     return value
+
+
+def without_secrets(text: str) -> str:
+    """A text of an error or a log line with what looks like a secret in it replaced: passwords in addresses, bearer tokens, named values."""
+    return _IN_TEXT.sub(lambda found: (found["url"] or found["bearer"] or found["named"]) + HIDDEN, text)
 
 
 def _hidden(item: Any) -> Any:

@@ -124,7 +124,7 @@ class SqlSource:
                 url = url.set(database=f"file:{quote(url.database)}", query={"mode": "ro", "uri": "true"})
                 options = {"timeout": 10, "check_same_thread": False}
             try:
-                self._made = create_engine(url, connect_args=options, pool_size=4, pool_pre_ping=True)
+                self._made = create_engine(url, connect_args=options, pool_size=4, pool_pre_ping=True, hide_parameters=True)
             except ImportError as error:
                 raise Invalid("source.driver_missing", f"A package for this kind of database is not installed: {error}.",
                               next_step="Install it into the environment of the server.") from None

@@ -39,9 +39,12 @@ def to_json(value: Any) -> str:
 
 
 def make_engine(url: str, service: str, *, pool_size: int = 25, statement_timeout_s: float = 30) -> Engine:
-    """An engine for ``service``: ``sqlite:///file`` or ``postgresql+psycopg2://…``, where it gets a schema of its name."""
+    """An engine for ``service``: ``sqlite:///file`` or ``postgresql+psycopg2://…``, where it gets a schema of its name.
+
+    What it fails with has no values of what was written or asked for: errors are logged, and become the reasons of dead letters.
+    """
     if url.startswith("sqlite"):
-        engine = create_engine(url, json_serializer=to_json, json_deserializer=orjson.loads, pool_size=pool_size,
+        engine = create_engine(url, json_serializer=to_json, json_deserializer=orjson.loads, pool_size=pool_size, hide_parameters=True,
                                max_overflow=0, connect_args={"check_same_thread": False, "timeout": 10})
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
@@ -49,6 +52,7 @@ def make_engine(url: str, service: str, *, pool_size: int = 25, statement_timeou
     options = f"-csearch_path={service} -cstatement_timeout={int(statement_timeout_s * 1000)} -clock_timeout=10000"
     engine = create_engine(
         url, json_serializer=to_json, json_deserializer=orjson.loads, pool_size=pool_size, max_overflow=5, pool_timeout=5,
+        hide_parameters=True,
         # Those used last come first: they are known to be alive, and the others may rest.
         pool_use_lifo=True,
         connect_args={"options": options, "connect_timeout": 5, "keepalives_idle": 10, "tcp_user_timeout": 15000},

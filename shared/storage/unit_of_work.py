@@ -170,13 +170,15 @@ class UnitOfWork:
         """Say a message of the event table about an object as it is in this transaction."""
         self._say(record, row, [name], [])
 
-    def tell(self, name: str, object_id: str, body: Any) -> str:
-        """Say a message that is about no row of this service; ordered with others of ``object_id``. Returns its id.
+    def tell(self, name: str, object_id: str, body: Any, whose: str | None = None) -> str:
+        """Say a message that is about no row of this service, to ``whose`` it is (else the caller's); ordered with others of ``object_id``.
+
+        Returns its id.
 
         One among the services is caused by what this transaction said last: it is in no log, so what follows from it
         names that cause instead of it.
         """
-        return self._append(name, object_id, orjson.dumps(body).decode(), [], self.context.owner)
+        return self._append(name, object_id, orjson.dumps(body).decode(), [], self.context.owner if whose is None else whose)
 
     def audited(self, *object_ids: str) -> None:
         """Note that the call changes these objects: the audit log says so with the commit. Rows changed here do it by themselves.
@@ -188,6 +190,11 @@ class UnitOfWork:
         else:
             for object_id in object_ids:
                 self._touch(self._cause_of(object_id), (object_id,))
+
+    def was_read(self, action: str, object_ids: Sequence[str], count: int) -> None:
+        """Note that the caller is given ``count`` objects of what these ids name to read: the audit log says so with the commit."""
+        self._append("audit.changed", object_ids[0], orjson.dumps({"kind": "read", **self._line(
+            self.context.having(action=action), object_ids, count)}).decode(), [], self.context.owner)
 
     def first_times(self, consumer: str, message_ids: Iterable[str]) -> set[str]:
         """Those of these messages that ``consumer`` has not handled yet; remembers them with this transaction."""
@@ -226,10 +233,13 @@ class UnitOfWork:
             self._touched.setdefault(context, {}).update(dict.fromkeys(object_ids))
 
     def _say_audited(self, context: Context, touched: Sequence[str]) -> None:
-        line = {"owner": context.owner, "credential": context.credential, "address": context.address, "action": context.action,
-                "outcome": "ok", "objects": touched[:AUDITED], "count": len(touched), "correlation_id": context.correlation_id,
-                "time": self._now or clock.stamp()}
+        line = self._line(context, touched, len(touched))
         self._append("audit.changed", touched[0], orjson.dumps(line).decode(), [], context.owner)
+
+    def _line(self, context: Context, object_ids: Sequence[str], count: int) -> dict[str, Any]:
+        return {"owner": context.owner, "credential": context.credential, "address": context.address, "action": context.action,
+                "outcome": "ok", "objects": object_ids[:AUDITED], "count": count, "correlation_id": context.correlation_id,
+                "time": self._now or clock.stamp()}
 
     def _cause_of(self, object_id: str) -> Context:
         return self.causes.get(object_id, self.context)

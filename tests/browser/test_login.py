@@ -4,7 +4,7 @@ from __future__ import annotations
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from tests.interface.gateway.locked import DO, locked
+from tests.interface.gateway.locked import DO, eventually, locked
 
 
 @pytest.fixture(scope="module")
@@ -147,3 +147,40 @@ def test_the_documents_lead_to_the_login_and_back(server, page):
     page.goto(f"{server.url}/web?next=//evil.example/x")
     page.get_by_role("button", name="Log out").wait_for()
     assert page.url.startswith(server.url)
+
+
+def test_the_page_asks_for_the_key_again_before_what_could_do_much_harm_and_then_does_it(chromium, tmp_path):
+    with locked(tmp_path, auth={"fresh_s": 4}) as server:
+        server.ask(f"{FMDM}/datasource/simulate", method="POST", json={"name": "to-go", "listing": {"a.csv": {"size": 1}}})
+        page = chromium.new_context().new_page()
+        page.goto(f"{server.url}/web/sources/to-go")
+        log_in(page, server.key)
+        destroy = page.locator(".actions").get_by_role("button", name="destroy", exact=True)
+        destroy.wait_for()
+        page.wait_for_timeout(4500)
+        destroy.click()
+        page.get_by_role("dialog").get_by_role("button", name="destroy it").click()
+        page.get_by_text("asks for a login of the last").wait_for()
+        assert server.ask(f"{FMDM}/datasource/show", params={"id": "to-go"}).status_code == 200
+        log_in(page, server.key)
+        eventually(lambda: server.ask(f"{FMDM}/datasource/show", params={"id": "to-go"}).status_code, lambda status: status == 404)
+        page.context.close()
+
+
+def test_the_page_says_what_was_done_with_ones_keys_until_it_was_seen(server, page):
+    made = server.make_key("of-the-told", owner="told-on-the-page", roles=["DataScientist"])
+    page.goto(f"{server.url}/web/actions")
+    log_in(page, made["key"])
+    told = page.get_by_role("region", name="Your keys")
+    told.get_by_text("of-the-told").first.wait_for()
+    is_live(page)
+    server.make_key("behind-his-back", owner="told-on-the-page", roles=["DataScientist"])
+    told.get_by_text("behind-his-back").wait_for(timeout=SOON_MS)
+    assert "by admin from 127.0.0.1" in told.inner_text()
+    assert [(fault["id"], fault["nodes"][0]["html"][:160]) for fault in Axe().run(page).response["violations"]] == []
+    told.get_by_role("button", name="I have seen it").click()
+    told.wait_for(state="detached")
+    page.reload()
+    page.get_by_role("button", name="Log out").wait_for()
+    is_live(page)
+    assert not told.count()

@@ -520,7 +520,7 @@ export interface Auditentry {
 }
 
 /** The names of the messages. */
-export type EventName = "datareference.create" | "datareference.updated" | "datareference.destroy" | "datareference.provisioned" | "datareference.failedprovision" | "datareference.provisioning" | "datarequest.create" | "datarequest.updated" | "datarequest.destroy" | "datarequest.needed" | "datarequest.selected" | "datarequest.evaluated" | "datarequest.satisfied" | "datarequest.completed" | "datarequest.failed" | "datareservation.create" | "datareservation.updated" | "datareservation.destroy" | "datareservation.created" | "datareservation.confirmed" | "datareservation.rejected" | "datainstance.create" | "datainstance.updated" | "datainstance.destroy" | "datainstance.provisioning" | "datainstance.ready" | "datainstance.broken" | "datasource.create" | "datasource.updated" | "datasource.destroy" | "datasource.ready" | "datasource.suspended" | "datasource.shutdown" | "data.create" | "data.updated" | "data.destroy" | "datarequest.waiting" | "datainstance.expiring" | "datareference.better_available";
+export type EventName = "datareference.create" | "datareference.updated" | "datareference.destroy" | "datareference.provisioned" | "datareference.failedprovision" | "datareference.provisioning" | "datarequest.create" | "datarequest.updated" | "datarequest.destroy" | "datarequest.needed" | "datarequest.selected" | "datarequest.evaluated" | "datarequest.satisfied" | "datarequest.completed" | "datarequest.failed" | "datareservation.create" | "datareservation.updated" | "datareservation.destroy" | "datareservation.created" | "datareservation.confirmed" | "datareservation.rejected" | "datainstance.create" | "datainstance.updated" | "datainstance.destroy" | "datainstance.provisioning" | "datainstance.ready" | "datainstance.broken" | "datasource.create" | "datasource.updated" | "datasource.destroy" | "datasource.ready" | "datasource.suspended" | "datasource.shutdown" | "data.create" | "data.updated" | "data.destroy" | "datarequest.waiting" | "datainstance.expiring" | "datareference.better_available" | "apikey.changed";
 
 /** The parameters of `do.datarequest.create`. */
 export interface DoDatarequestCreateParameters {
@@ -1448,6 +1448,12 @@ export interface DoApikeyRevokeParameters {
 export interface DoIdentityShowParameters {
 }
 
+/** The parameters of `do.identity.seen`. */
+export interface DoIdentitySeenParameters {
+  /** The id of the last notice that was seen. Without it all of them. */
+  upto?: number;
+}
+
 /** The parameters of `do.audit.list`. */
 export interface DoAuditListParameters {
   /** An id, a name, or a query over the object's fields. */
@@ -1653,8 +1659,10 @@ export interface DoTree {
     revoke: (parameters: DoApikeyRevokeParameters, options?: Options) => Promise<Apikey>;
   };
   identity: {
-    /** Show who is calling: the owner, the roles, and the credential that says so. */
+    /** Show who is calling: the owner, the roles, the credential that says so, and what was done with his keys. */
     show: (parameters?: DoIdentityShowParameters, options?: Options) => Promise<any>;
+    /** Say that what was done with one's keys was seen: answers stop to tell it. */
+    seen: (parameters?: DoIdentitySeenParameters, options?: Options) => Promise<any>;
   };
   audit: {
     /** List who changed what, with which outcome, and whose login was refused. */

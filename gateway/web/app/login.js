@@ -134,7 +134,8 @@ export async function begin() {
   if (next && /^\/[^/\\]/.test(next)) { location.replace(next); await new Promise(() => {}); }
 }
 
-function useCaller() {
+/** Who uses the page, in a component: {caller, roles}; both null while that is not known, the caller where nobody has to log in. */
+export function useCaller() {
   const [now, setNow] = useState({ caller, roles });
   useEffect(() => {
     const look = () => setNow({ caller, roles });

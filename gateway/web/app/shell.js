@@ -4,6 +4,7 @@ import { Component } from "./view.js";
 import { useConnection } from "./live.js";
 import { here, onChange, to } from "./router.js";
 import { Who } from "./login.js";
+import { Notices } from "./notices.js";
 import { readiness } from "./api.js";
 
 const VIEWS = [
@@ -45,6 +46,7 @@ export function Shell() {
       <${Who} />
     </nav>
     <main id="main" tabindex="-1">
+      <${Notices} />
       ${view ? html`<${Safe} key=${first}><${Lazy} key=${first} load=${view[2]} address=${address} /></${Safe}>`
         : html`<h1>Not found</h1><${Empty} title="There is no such view"><p><a href="/web">Go to the overview</a></p></${Empty}>`}
     </main>`;

@@ -51,7 +51,7 @@ def test_a_key_is_shown_once_and_the_table_holds_nothing_that_could_be_sent(uses
     key = made["key"]
     assert keyring.FORM.fullmatch(key) and made["roles"] == ["DataScientist", "ApplicationDeveloper"]
     assert ask(identities.show, ANN, id="nightly")["key"] is None
-    assert identify(uses, key) == {"id": made["id"], "owner": "ann", "roles": made["roles"], "kind": "key", "expires_at": None}
+    assert identify(uses, key) == {"id": made["id"], "owner": "ann", "roles": made["roles"], "kind": "key", "expires_at": None, "since": None, "notices": 1}
     with uses.db.reading() as connection:
         row = connection.execute(select(apikey_table)).mappings().one()
     everything = " ".join(map(str, row.values()))
@@ -184,6 +184,57 @@ def test_the_bootstrap_key_ends_by_itself_and_neither_a_new_secret_nor_its_file_
         identify(uses, key)
 
 
+# --- what an owner is told about his keys
+
+def told(ask: Any, context: Context) -> list[tuple[Any, ...]]:
+    return [(one["what"], one["key"]["name"], one["by"], one["credential"], one["address"]) for one in ask(
+        lambda uses, _: identities.whoami(uses), context)["notices"]]
+
+
+def test_an_owner_is_told_what_was_done_with_his_keys_by_whom_and_from_where_until_he_has_seen_it(uses, ask):
+    there = ADMIN.having(address="10.1.2.3")
+    made = ask(identities.create, there, name="for-ann", owner="ann", roles=["DataScientist"])
+    ask(identities.rotate, there, id=made["id"])
+    assert told(ask, ANN) == [("made", "for-ann", "root", "akey_x", "10.1.2.3"), ("rotated", "for-ann", "root", "akey_x", "10.1.2.3")]
+    assert told(ask, BEN) == told(ask, ADMIN) == []
+    upto = ask(lambda uses, _: identities.whoami(uses), ANN)["notices"][-1]["id"]
+    ask(identities.revoke, there, id=made["id"])
+    # What happened since he looked still waits; others see nothing for him.
+    ask(identities.seen, BEN)
+    assert [one["what"] for one in ask(identities.seen, ANN, upto=upto)["notices"]] == ["revoked"]
+    # Whoever has his key may do it in his name: he is told all the same.
+    ask(identities.create, ANN.having(address="10.6.6.6"), name="another")
+    assert told(ask, ANN)[-1] == ("made", "another", "ann", None, "10.6.6.6")
+    assert ask(identities.seen, ANN)["notices"] == [] == told(ask, ANN)
+
+
+def test_a_change_of_a_key_is_said_to_its_owner_on_the_bus_without_its_secret(uses, ask):
+    made = ask(identities.create, ADMIN, name="for-ann", owner="ann", roles=["DataScientist"])
+    with uses.db.reading() as connection:
+        (whose, body), = connection.execute(text("SELECT headers, body FROM outbox WHERE name = 'apikey.changed'")).all()
+    assert '"edgemere.owner":"ann"' in str(whose).replace(" ", "").replace("'", '"')
+    assert made["id"] in body and made["key"][31:] not in body and '"digest"' not in body
+
+
+def test_an_owner_is_told_when_the_page_is_opened_at_a_place_that_is_new_and_once_for_each(uses, ask):
+    made = ask(identities.create, ANN, name="typed")
+    ask(identities.seen, ANN)
+    for address in ("10.0.0.1", "10.0.0.2", "10.0.0.1", "10.0.0.2"):
+        uses.context = ANN.having(credential=made["id"], address=address)
+        identities.open_session(uses, 3600, None)
+    assert [one[::4] for one in told(ask, ANN)] == [("login", "10.0.0.1"), ("login", "10.0.0.2")]
+
+
+def test_how_much_an_owner_has_not_seen_is_part_of_what_gateways_know_of_his_keys(uses, ask):
+    key = ask(identities.create, ANN, name="nightly")["key"]
+    ask(identities.create, ADMIN, name="for-ann", owner="ann", roles=["DataScientist"])
+    assert identify(uses, key)["notices"] == 2
+    ask(identities.seen, ANN.having(credential=f"akey_{key[4:30]}"))
+    assert identify(uses, key)["notices"] == 0
+    # The gateways hear that what they know is old.
+    assert [message["obj"]["ids"] for message in said(uses) if message["name"] == "apikey.revoked"] == [[f"akey_{key[4:30]}"]]
+
+
 # --- the audit log
 
 def write(uses: Uses, count: int, at: str | None = None) -> None:
@@ -224,7 +275,7 @@ def test_what_a_call_changed_is_said_in_the_transaction_of_the_change_and_writte
 
 def test_work_that_nobody_who_logged_in_began_is_not_in_the_audit_log(uses, ask):
     ask(identities.create, ANN, name="nightly")
-    assert [one["name"] for one in said(uses)] == []
+    assert "audit.changed" not in [one["name"] for one in said(uses)]
 
 
 def test_only_an_administrator_reads_the_audit_log(uses, ask):

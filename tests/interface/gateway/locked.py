@@ -104,13 +104,13 @@ class Locked(EdgemereServer):
 
 
 def locked(folder: Path, **settings: Any) -> Locked:
-    """A server with its first key, not started yet; ``settings`` are merged over those of the tests."""
+    """A server with its first key, not started yet; ``settings`` are merged over those of the tests, ``auth`` member by member."""
     provider = IdentityProvider()
     file = folder / "settings.yaml"
     file.write_text(json.dumps({
         "auth": {"mode": "required", "jwt": {
             "issuer": ISSUER, "audience": AUDIENCE, "jwks": provider.url, "owner_claim": "name", "roles_claim": "groups.data",
-            "leeway_s": 5, "refetch_s": 1, "roles": {"team-science": "DataScientist", "team-data": "DataEngineer"}}},
+            "leeway_s": 5, "refetch_s": 1, "roles": {"team-science": "DataScientist", "team-data": "DataEngineer"}}, **settings.pop("auth", {})},
         "limits": {"wrong_credentials": "100/minute"}, "web": {"trusted_proxies": "127.0.0.1"}, **settings}))
     made = run_edgemere("apikey", "bootstrap", "--data", str(folder / "data"))
     assert made.returncode == 0, made.stderr

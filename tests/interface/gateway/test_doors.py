@@ -11,7 +11,7 @@ import time
 import pytest
 import websocket
 
-from tests.interface.gateway.locked import CREATE, DO, LIST, WHO, connected, heard, refused, shaken_hands, token
+from tests.interface.gateway.locked import CREATE, DO, LIST, WHO, connected, eventually, heard, refused, shaken_hands, token
 from tests.support.servers import ROOT, project_environment
 
 pytestmark = pytest.mark.usefixtures("its_own_address")
@@ -96,6 +96,29 @@ def test_a_key_with_a_role_cannot_make_one_with_more(server):
 def test_a_key_made_a_second_time_with_its_idempotency_key_is_the_first_one_without_its_secret(server):
     twice = [server.ask(f"{DO}/apikey/create", method="POST", json={"name": "once"}, headers={"Idempotency-Key": "k-1"}).json() for _ in "12"]
     assert twice[0]["id"] == twice[1]["id"] and twice[0]["key"] and twice[1]["key"] is None
+
+
+def test_the_owner_of_a_key_hears_and_reads_what_an_administrator_does_with_it_until_he_has_seen_it(server, its_own_address):
+    mine = server.make_key("of-the-told", owner="told", roles=["DataScientist"])
+    assert server.ask(LIST, mine["key"]).headers["Edgemere-Notices"] == "1"
+    sock = connected(server, header=[f"Authorization: Bearer {mine['key']}"])
+    sock.send('420["subscribe",{"event":"apikey.*"}]')
+    assert heard(sock, "430")
+    other = connected(server, header=[f"Authorization: Bearer {server.make_key('of-the-untold', owner='untold', roles=['DataScientist'])['key']}"])
+    other.send('420["subscribe",{"event":"apikey.*"}]')
+    assert heard(other, "430")
+    made = server.make_key("not-asked-for", owner="told", roles=["DataScientist"])
+    name, said = json.loads(heard(sock, "42")[2:])[:2]
+    assert name == "apikey.changed" and said["obj"]["id"] == made["id"] and made["key"][31:] not in json.dumps(said)
+    notices = server.ask(WHO, mine["key"]).json()["notices"]
+    assert [(one["what"], one["key"]["name"], one["by"], one["address"]) for one in notices] == [
+        ("made", "of-the-told", "admin", its_own_address), ("made", "not-asked-for", "admin", its_own_address)]
+    seen = server.ask(f"{DO}/identity/seen", mine["key"], "POST", json={"upto": notices[-1]["id"]})
+    assert seen.status_code == 200 and seen.json()["notices"] == []
+    eventually(lambda: server.ask(LIST, mine["key"]).headers, lambda headers: "Edgemere-Notices" not in headers, 3)
+    other.settimeout(0.5)
+    with pytest.raises(websocket.WebSocketTimeoutException):
+        heard(other, '42["apikey')
 
 
 # --- the page
@@ -190,7 +213,8 @@ def test_the_command_line_logs_in_by_a_pipe_and_keeps_the_key_for_this_server_al
     assert elsewhere.returncode == 5
     far = run("whoami", "--url", "http://data.example.org", EDGEMERE_KEY=made["key"])
     assert far.returncode == 2 and "cli.insecure" in far.stderr
-    assert "ann" in run("whoami", EDGEMERE_KEY=made["key"]).stdout
+    whoami = run("whoami", EDGEMERE_KEY=made["key"]).stdout
+    assert "ann" in whoami and "The key 'for-the-cli' was made, by admin from" in whoami and "identity seen --upto" in whoami
     assert "Logged out" in run("logout").stdout and run("do", "datarequest", "list").returncode == 5
 
 
@@ -198,7 +222,7 @@ def test_the_python_client_takes_a_key_and_says_when_it_has_ended(server):
     made = server.make_key("for-python", owner="ann", roles=["DataScientist"])
     program = ("import sys; sys.path.insert(0, 'gateway/clients/python')\nimport edgemere, os\n"
                f"do = edgemere.connect({server.url!r}, key=os.environ['K']).do\nprint(do.identity.show()['owner'], flush=True)\n"
-               "for event in do.event.stream(after=0):\n    print(event['event'], flush=True)\n")
+               "for event in do.event.stream(event='datarequest.*', after=0):\n    print(event['event'], flush=True)\n")
     process = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                env={**os.environ, "K": made["key"]})
     try:

@@ -1,6 +1,7 @@
 """What the audit log keeps, and what mischief comes to: injected lines, floods of wrong keys, bodies without end."""
 from __future__ import annotations
 
+import json
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from tests.interface.gateway.locked import CREATE, DO, LIST, WHO, connected, eventually, heard
+from tests.interface.gateway.locked import CREATE, DO, LIST, WHO, connected, eventually, heard, refused
 
 pytestmark = pytest.mark.usefixtures("its_own_address")
 
@@ -61,6 +62,33 @@ def test_whose_credential_was_believed_is_in_the_audit_log_once_for_each_address
     its_id = f"akey_{session['Cookie'].partition('=')[2][4:30]}"
     assert {(line["action"], line["credential"], *line["objects"]) for line in ways} == {
         ("login", made["id"], its_id), ("logout", its_id, its_id)}
+
+
+def test_who_reads_the_metadata_of_restricted_data_is_in_the_audit_log_once_a_minute_for_each_key_and_source(server):
+    fmdm, word = "/edgemere/diml/dml/fmdm", "zanzibar"
+    listing = {f"{word}-{number}.csv": {"size": 1, "tags": {"about": word}} for number in range(3)}
+    for name, access in (("shut", [{"when": {}, "owners": ["reads-them"]}]), ("open", [])):
+        made = server.ask(f"{fmdm}/datasource/simulate", method="POST", headers={"Prefer": "wait=20"}, json={
+            "name": f"{name}-lab", "listing": listing, **({"access": access} if access else {})})
+        assert made.status_code == 201, made.text
+    one, other = (server.make_key(f"reads-{number}", owner="reads-them", roles=["DataScientist"]) for number in "12")
+    shut = server.ask(f"{fmdm}/query", one["key"], params={"expression": "source:shut-lab"}).json()["items"][0]
+    for _ in range(3):
+        assert server.ask(f"{fmdm}/data/list", one["key"], params={"attr1": f"about:{word}"}).json()["total"] == 6
+        assert server.ask(f"{fmdm}/data/show", one["key"], params={"id": shut["id"]}).status_code == 200
+    # What is everybody's to read, and what the rules hide, is no reading of restricted data.
+    stranger = server.make_key("reads-3", owner="reads-others", roles=["DataScientist"])
+    assert server.ask(f"{fmdm}/data/list", stranger["key"], params={"attr1": f"about:{word}"}).json()["total"] == 3
+    assert server.ask(f"{fmdm}/data/show", stranger["key"], params={"id": shut["id"]}).status_code == 404
+    assert server.ask(f"{fmdm}/data/show", other["key"], params={"id": shut["id"]}).status_code == 200
+
+    def reads():
+        return [(line["owner"], line["credential"], line["action"], line["objects"], line["count"]) for line in server.audit(kind="read")]
+
+    found = eventually(reads, lambda lines: len(lines) >= 2)
+    assert sorted(found) == sorted([("reads-them", one["id"], "fmdm.query", [shut["source"]["id"]], 3),
+                                    ("reads-them", other["id"], "fmdm.data.show", [shut["source"]["id"]], 1)])
+    assert word not in json.dumps([line for line in server.audit() if line["kind"] == "read"])
 
 
 @pytest.mark.parametrize("name", ["evil\nSet-Cookie: a=1", "evil\r\nHTTP/1.1 200 OK", "evil\x00", "evil\x1b[31m"])
@@ -132,6 +160,25 @@ def test_a_flood_of_wrong_keys_is_answered_quickly_and_stops_nobody_else(server)
     assert per_minute > 10_000 or slowest < 2, (per_minute, slowest)
     line = eventually(lambda: server.audit(kind="refused", address="10.66.6.6"), bool)
     assert len(line) <= 3
+
+
+def test_nobody_guesses_at_one_key_from_many_places_and_who_uses_it_notices_nothing(server):
+    used, unused, other = (server.make_key(f"guessed-at-{number}", owner="ann", roles=["DataScientist"])["key"] for number in range(3))
+
+    def asked(key, number):
+        return server.ask(WHO, key, headers={"X-Forwarded-For": f"10.55.{number // 5}.1"})
+
+    def guess(key, number):
+        secret = "".join("abcdefghijklmnopqrstuvwxyz234567"[(number >> at) & 1] for at in range(51)) + "a"
+        return asked(f"{key[:31]}{secret}", number)
+
+    assert asked(used, 500).status_code == 200
+    for key in (used, unused):
+        statuses = [guess(key, number).status_code for number in range(110)]
+        assert statuses[:95] == [401] * 95 and set(statuses[101:]) == {429}, statuses
+    # Whoever is in goes on, from everywhere; the other keys are others. One that nobody used waits, for the guesses could be it.
+    assert asked(used, 600).status_code == 200 and asked(other, 700).status_code == 200
+    refused(asked(unused, 800), "credential.too_many_wrong", 429)
 
 
 def test_a_body_of_gigabytes_from_nobody_is_not_read(server):

@@ -95,37 +95,42 @@ def test_the_secret_of_the_mesh_is_replaced_while_it_works(rabbitmq_node, fresh_
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)
 def test_passwords_of_broker_and_database_are_replaced_and_the_old_ones_are_refused(database, mesh_on):
     node = RabbitNode.start("auth_backends.1 = internal\n")
     try:
-        broker, passwords = node.create_vhost(), {"first": "one-of-the-broker", "second": "another-of-the-broker"}
-        node.let_in("mesh", passwords["first"], broker.rpartition("/")[2])
-        tell(database, "CREATE ROLE mesh LOGIN PASSWORD 'one-of-the-database'")
+        broker = node.create_vhost()
+        tell(database, "CREATE ROLE mesh LOGIN PASSWORD 'first-of-the-database'")
         tell(database, "CREATE DATABASE mesh OWNER mesh")
 
-        def addresses(of_broker: str, of_database: str) -> tuple[str, str]:
-            url = make_url(database.url).set(username="mesh", password=of_database, database="mesh")
-            return broker.replace("guest:guest", f"mesh:{of_broker}"), url.render_as_string(hide_password=False)
+        def addresses(user: str, which: str) -> dict[str, str]:
+            url = make_url(database.url).set(username=user, password=f"{which}-of-the-database", database="mesh")
+            return {"EDGEMERE_AMQP_URI": broker.replace("guest:guest", f"{user}:{which}-of-the-broker"),
+                    "EDGEMERE_DATABASE_URL": url.render_as_string(hide_password=False)}
 
-        first, second = addresses(passwords["first"], "one-of-the-database"), addresses(passwords["second"], "another-of-the-database")
-        mesh = mesh_on(*first, EDGEMERE_MESH_SECRET=OLD)
+        first, second = addresses("mesh", "first"), addresses("mesh_next", "second")
+        node.let_in("mesh", "first-of-the-broker", broker.rpartition("/")[2])
+        mesh = mesh_on(*first.values(), EDGEMERE_MESH_SECRET=OLD)
         goes_on(mesh, "before")
-        node.change_password("mesh", passwords["second"])
-        tell(database, "ALTER ROLE mesh PASSWORD 'another-of-the-database'")
-        # Who is in stays in, so that there is time to start each process with the new ones.
-        goes_on(mesh, "changed")
-        mesh.environment |= dict(zip(("EDGEMERE_AMQP_URI", "EDGEMERE_DATABASE_URL"), second, strict=True))
+        # A second account beside the first one: whoever comes with it has what the first one has.
+        node.let_in("mesh_next", "second-of-the-broker", broker.rpartition("/")[2])
+        tell(database, "CREATE ROLE mesh_next LOGIN PASSWORD 'second-of-the-database' IN ROLE mesh")
+        tell(database, "ALTER ROLE mesh_next SET role TO mesh")
+        mesh.environment |= second
         for number, half in enumerate(HALVES):
             start_again(mesh, half)
             goes_on(mesh, f"again-{number}")
-        # A process that comes with the old ones gets nowhere, and says why.
+        node.change_password("mesh", "nobody-knows-it")
+        tell(database, "ALTER ROLE mesh NOLOGIN")
+        goes_on(mesh, "over")
+        # A process that comes with the old ones gets nowhere, and says why without them.
         late = mesh.of("catalog")[0]
         late.terminate()
         late.end()
         said = len(late.log_path.read_text(errors="replace"))
-        late.start(**dict(zip(("EDGEMERE_AMQP_URI", "EDGEMERE_DATABASE_URL"), first, strict=True)))
-        until(lambda: "password authentication failed" in late.log_path.read_text(errors="replace")[said:])
+        late.start(**first)
+        until(lambda: "is not permitted to log in" in late.log_path.read_text(errors="replace")[said:])
         assert not mesh.is_ready()
-        assert not [word for word in (*passwords.values(), "of-the-database") if word in mesh.log_tail(100_000)]
+        assert not [word for word in ("of-the-broker", "of-the-database") if word in mesh.log_tail(100_000)]
     finally:
         node.stop()

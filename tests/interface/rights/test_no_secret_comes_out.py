@@ -2,15 +2,22 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from shared.bus.failures import dead_letter
+from shared.bus.message import Delivery
 from shared.contracts.table import ACTIONS
+from shared.hosting.worker_loop import failure
+from tests.support.awaiting import until
+from tests.support.collector import Collector
 from tests.support.ports import free_port
 from tests.support.servers import EdgemereServer, run_edgemere
 
@@ -79,3 +86,43 @@ def test_what_is_planted_as_a_secret_is_found_nowhere(server, tmp_path):
     assert found == []
     for file in sorted(Path(server.data).rglob("*")):
         assert not file.is_file() or CANARY.encode() not in file.read_bytes(), file
+
+
+def test_a_service_that_fails_unforeseen_tells_no_secret(edgemere_server, tmp_path):
+    settings = tmp_path / "settings.yaml"
+    settings.write_text("events: {retry_backoff_s: [0.1]}\n")
+    with Collector() as collector:
+        server = edgemere_server(environment={"EDGEMERE_TRACING": collector.endpoint, "EDGEMERE_TRACING_SAMPLE": "1"},
+                                 options=("--config", str(settings)))
+        fmdm, do = "/edgemere/diml/dml/fmdm", "/edgemere/diml/dml/do"
+        assert sent(server, f"{fmdm}/datasource/simulate", {"name": "lab", "listing": {f"{CANARY}.csv": {"size": 1, "tags": {"note": CANARY}}}})[0] == 201
+        # The databases lose tables while the services run: nobody foresaw that.
+        for service, table in (("requests", "datareference"), ("reservations", "datareservation")):
+            with closing(sqlite3.connect(server.data / f"{service}.db", timeout=20)) as database:
+                database.execute(f"ALTER TABLE {table} RENAME TO {table}_gone")
+                database.commit()
+        # A call that was to write what the caller gave.
+        status, said = sent(server, f"{do}/datareference/create", {"name": f"{CANARY}-name", "query": f"note:{CANARY}"}, {"X-Request-Id": "fails-in-a-call"})
+        problem = json.loads(said)
+        assert (status, problem["code"]) == (500, "internal") and "fails-in-a-call" in said and problem["next_step"]
+        assert not [word for word in (CANARY, "Error", "INSERT", "SELECT", "datareference_gone", "no such table", "Traceback", ".py") if word in said], said
+        # A message whose handler was to write what was found.
+        sent(server, f"{do}/datarequest/create", {"name": "fails", "query": f"note:{CANARY}"}, {"Prefer": "wait=0"})
+        letter = until(lambda: json.loads(sent(server, f"{do}/event/dead/list")[1])["items"])[0]
+        assert letter["code"] == "internal" and "no such table" in letter["reason"]
+        told = [letter["reason"], json.dumps(letter["headers"])]
+        # Whoever has to mend it finds the call, and why, in the log.
+        log = server.log_path.read_text(errors="replace")
+        assert "fails-in-a-call" in log and "no such table" in log and "Traceback" in log
+        failed = until(lambda: [span for span in collector.spans if span.failed])
+        told += [log, *(f"{span.name} {span.attributes}" for span in failed)]
+        assert [one[max(0, at - 200):at + 60] for one in told if (at := one.find(CANARY)) >= 0] == []
+
+
+@pytest.mark.parametrize("text", [
+    f"no way to amqp://mesh:{CANARY}@rabbit/mesh", f"connection failed: password={CANARY} host=h", f"401 for Authorization: Bearer {CANARY}-0123456789",
+    f"{{'access_key': '{CANARY}'}}"])
+def test_the_reason_of_a_dead_letter_and_of_a_job_hides_what_looks_like_a_secret_in_an_error_that_nobody_foresaw(text):
+    letter = dead_letter(Delivery("consumer.event", "edgemere.events", "event", b"{}", {}, {}), RuntimeError(text))
+    for told in (letter.headers["x-error"], failure(RuntimeError(text))["detail"]):
+        assert told.startswith("RuntimeError: ") and CANARY not in told

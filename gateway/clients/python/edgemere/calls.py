@@ -1569,8 +1569,27 @@ class DoIdentityCalls:
         self._server = server
 
     def show(self, *, timeout_s: float | None = None) -> Any:
-        """Show who is calling: the owner, the roles, and the credential that says so."""
+        """Show who is calling: the owner, the roles, the credential that says so, and what was done with his keys."""
         return self._server.call(("/edgemere/diml/dml/do/identity/show", False, "document", 0), {}, timeout_s=timeout_s)
+
+    def seen(
+            self,
+            *,
+            upto: int | None = None,
+            idempotency_key: str | None = None,
+            if_match: int | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """Say that what was done with one's keys was seen: answers stop to tell it.
+
+        Args:
+            upto: The id of the last notice that was seen. Without it all of them.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/do/identity/seen", True, "document", 0),
+            {"upto": upto},
+            idempotency_key=idempotency_key, if_match=if_match, timeout_s=timeout_s,
+        )
 
 
 class DoAuditCalls:

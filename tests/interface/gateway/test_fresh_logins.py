@@ -1,0 +1,76 @@
+"""What could do much harm asks a person for a login that is not old, on every door; a program's key is never asked."""
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+from shared.contracts.table import ACTIONS
+from tests.interface.gateway.locked import DO, LIST, WHO, connected, eventually, heard, locked, refused, token
+
+FRESH_S = 3
+FMDM = "/edgemere/diml/dml/fmdm"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    running = locked(tmp_path_factory.mktemp("fresh"), auth={"fresh_s": FRESH_S})
+    with running:
+        yield running
+    running.provider.server.shutdown()
+
+
+def log_in(server):
+    """The headers of the page after a login."""
+    page = {"Origin": server.url, "Content-Type": "application/json"}
+    answer = server.ask("/web/session", None, "POST", json={"credential": server.key}, headers=page)
+    return {**page, "Cookie": answer.headers["Set-Cookie"].split(";")[0]}
+
+
+def make(server, name, headers):
+    return server.ask(f"{DO}/apikey/create", None, "POST", json={"name": name}, headers=headers)
+
+
+def test_a_person_whose_login_is_old_logs_in_again_before_what_could_do_much_harm_and_a_program_does_not(server):
+    session = log_in(server)
+    assert make(server, "young", session).status_code == 201
+    time.sleep(FRESH_S + 0.2)
+    answer = make(server, "old", session)
+    problem = refused(answer, "auth.not_fresh")
+    assert problem["next_step"] == "Log in again, and repeat." and problem["max_age_s"] == FRESH_S
+    assert f'error="insufficient_user_authentication", error_description="auth.not_fresh", max_age="{FRESH_S}"' in answer.headers["WWW-Authenticate"]
+    # What does no such harm goes on, and so does the session itself.
+    assert server.ask(LIST, None, headers=session).status_code == 200
+    assert server.ask(f"{DO}/apikey/list", None, params={"name": "old"}, headers=session).json()["items"] == []
+    assert make(server, "again", log_in(server)).status_code == 201
+    assert server.ask(f"{DO}/apikey/create", method="POST", json={"name": "of-a-program"}).status_code == 201
+    eventually(lambda: server.audit(outcome="auth.not_fresh", action="do.apikey.create"), bool)
+
+
+def test_an_old_login_is_refused_by_every_such_row_on_each_door(server):
+    rows = [row for row in ACTIONS.values() if row.fresh]
+    assert {"do.apikey.create", "do.apikey.rotate", "do.apikey.revoke", "fmdm.datasource.destroy", "fmdm.datasource.access",
+            "fmdm.datasource.reap", "fmdm.data.destroy"} <= {row.name for row in rows}
+    session = log_in(server)
+    sock = connected(server, header=[f"Cookie: {session['Cookie']}"], origin=server.url)
+    time.sleep(FRESH_S + 0.2)
+    for at, row in enumerate(rows):
+        refused(server.ask(row.address, None, "POST", json=dict(row.example), headers=session), "auth.not_fresh")
+        sock.send(f"42{at}" + json.dumps([row.name, dict(row.example)]))
+        _, said, about = json.loads(heard(sock, f"43{at}")[len(f"43{at}"):])
+        assert (said["code"], about["status"]) == ("auth.not_fresh", 401), row.name
+
+
+def test_a_token_says_when_its_person_logged_in(server):
+    def asked(**claims):
+        return server.ask(f"{DO}/apikey/create", token(**claims), "POST", json={})
+
+    old = time.time() - FRESH_S - 60
+    assert asked().status_code == 201
+    # Renewed without a login of its person: the claim of the login counts.
+    refused(asked(auth_time=old), "auth.not_fresh")
+    refused(asked(iat=old), "auth.not_fresh")
+    refused(asked(iat=None), "auth.not_fresh")
+    assert asked(iat=old, auth_time=time.time()).status_code == 201
+    assert server.ask(WHO, token(auth_time=old)).status_code == 200
