@@ -161,9 +161,13 @@ def test_the_page_asks_for_the_key_again_before_what_could_do_much_harm_and_then
         destroy.click()
         page.get_by_role("dialog").get_by_role("button", name="destroy it").click()
         page.get_by_text("asks for a login of the last").wait_for()
-        assert server.ask(f"{FMDM}/datasource/show", params={"id": "to-go"}).status_code == 200
+
+        def shown():
+            return server.ask(f"{FMDM}/datasource/show", params={"id": "to-go"}).json()
+
+        assert shown()["destroyed_at"] is None
         log_in(page, server.key)
-        eventually(lambda: server.ask(f"{FMDM}/datasource/show", params={"id": "to-go"}).status_code, lambda status: status == 404)
+        eventually(shown, lambda source: source["destroyed_at"])
         page.context.close()
 
 

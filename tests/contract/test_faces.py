@@ -46,11 +46,12 @@ found["rest, refused"] = client.post(row.address, json={"depth": 1}, headers=hos
 
 from gateway.dispatch import Dispatcher
 from gateway.metrics import Metrics
+from gateway.callers.caller import Caller
 from gateway.websocket.calls import Calls
 from shared.kernel.context import Context
 calls = Calls(Dispatcher(mesh, Live(), Settings(owner="darren")), Settings(owner="darren"), Metrics())
 for name in ("do.datarequest.paint", "edgemere.diml.dml.do.datarequest.paint"):
-    answer, problem, about = calls.answer(name, [asked], Context(roles=row.roles), lambda: True, {})
+    answer, problem, about = calls.answer(name, [asked], Caller(Context(roles=row.roles)), lambda: True, {})
     found["websocket, " + name] = answer == {"painted": asked} and problem is None
 
 import click

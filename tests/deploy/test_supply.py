@@ -7,7 +7,10 @@ import re
 import subprocess
 import sys
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +87,7 @@ class Vulnerabilities:
         self.server.server_close()
 
 
-def _audit(folder: Path, url: str, allowed: str = "allowed: []", today: str = "2026-11-26") -> subprocess.CompletedProcess[str]:
+def _audit(folder: Path, url: str, allowed: str = "allowed: []", today: str = "2026-11-26", index: str = "") -> subprocess.CompletedProcess[str]:
     (folder / "some.lock").write_text(LOCK)
     (folder / "allowed.yaml").write_text(allowed)
     return subprocess.run(
@@ -93,6 +96,8 @@ def _audit(folder: Path, url: str, allowed: str = "allowed: []", today: str = "2
             str(ROOT / ".ci" / "audit"),
             "--osv-url",
             url,
+            "--index",
+            index,
             "--allowed",
             str(folder / "allowed.yaml"),
             "--today",
@@ -121,6 +126,39 @@ def test_a_known_vulnerability_fails_the_audit_until_it_is_judged_and_again_when
 def test_a_database_of_vulnerabilities_that_cannot_be_asked_is_said_and_is_not_none(tmp_path):
     done = _audit(tmp_path, f"http://127.0.0.1:{free_port()}/v1/query")
     assert done.returncode == 75 and done.stderr.startswith("NOT AUDITED:"), done.stdout + done.stderr
+
+
+def test_the_audit_says_which_packages_are_old_and_fails_on_none(tmp_path):
+    def file(version: str, day: str, **more: Any) -> dict[str, Any]:
+        return {"filename": f"werkzeug-{version}-py3-none-any.whl", "upload-time": f"{day}T10:00:00Z", **more}
+
+    index = tmp_path / "index"
+    for name, files in (("werkzeug", []), ("click", [{"filename": "click-8.2.0.tar.gz", "upload-time": "2025-05-10T00:00:00Z"}])):
+        (index / name).mkdir(parents=True)
+        (index / name / "index.html").write_text(json.dumps({"files": files}))
+    with Vulnerabilities() as known, served(index) as url:
+        def told(*files: dict[str, Any]) -> str:
+            (index / "werkzeug" / "index.html").write_text(json.dumps({"files": files}))
+            done = _audit(tmp_path, known.url, "allowed: [{id: CVE-2026-0001, reason: x, until: 2026-12-31}]", index=url)
+            assert done.returncode == 0, done.stdout + done.stderr
+            return done.stdout
+
+        found = told(file("3.1.0", "2024-11-01"), file("3.1.1", "2025-02-01"), file("4.0.0", "2026-11-01"))
+        assert "OLD  werkzeug 3.1.0 (2024-11-01): 3.1.1 is there since 2025-02-01, and 4.0.0 since 2026-11-01" in found and "1 of 2 packages are old" in found
+        # What came lately, was withdrawn, or is not final makes nothing old.
+        found = told(file("3.1.0", "2024-11-01"), file("3.1.1", "2026-10-01"), file("3.2.0", "2025-01-01", yanked="broken"), file("4.0.0rc1", "2025-01-01"))
+        assert "OLD" not in found and "0 of 2 packages are old" in found
+        away = _audit(tmp_path, known.url, "allowed: [{id: CVE-2026-0001, reason: x, until: 2026-12-31}]", index=f"http://127.0.0.1:{free_port()}")
+        assert away.returncode == 0 and away.stderr.startswith("AGE NOT KNOWN:"), away.stdout + away.stderr
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
 
 
 @pytest.mark.parametrize("name", ["audit-allowed.yaml"])

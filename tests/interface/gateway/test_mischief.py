@@ -155,8 +155,9 @@ def test_a_flood_of_wrong_keys_is_answered_quickly_and_stops_nobody_else(server)
                 slowest = max(slowest, time.monotonic() - asked)
         for one in floods:
             one.result()
-    per_minute = len(statuses) / (time.monotonic() - began) * 60
-    assert set(statuses) == {401, 429} and statuses.count(401) <= 110
+    took_s = time.monotonic() - began
+    per_minute = len(statuses) / took_s * 60
+    assert set(statuses) == {401, 429} and statuses.count(401) <= 110 + 100 * took_s / 60
     assert per_minute > 10_000 or slowest < 2, (per_minute, slowest)
     line = eventually(lambda: server.audit(kind="refused", address="10.66.6.6"), bool)
     assert len(line) <= 3
