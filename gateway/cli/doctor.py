@@ -26,12 +26,13 @@ NEEDED = ("nameko", "kombu", "eventlet", "werkzeug", "sqlalchemy", "alembic", "m
 LEAST_ROOM_BYTES = 256 * 1024 * 1024
 
 
-def examine(config: Any, options: Options, database_url: str) -> int:
+def examine(config: Any, options: Options, database_url: str, no_fuse: str | None) -> int:
     """Print a line for each thing looked at; 1 when one of them fails.
 
     ``database_url`` is how a service opens its PostgreSQL, with what is to be said of certificates; empty where it has a file.
+    ``no_fuse`` says why a server here cannot mount by FUSE; None where it can.
     """
-    findings = [*_environment(), *_configuration(config), *_data_folder(config), *_broker(config), *_database(database_url),
+    findings = [*_environment(), *_configuration(config), *_data_folder(config), *_fuse(no_fuse), *_broker(config), *_database(database_url),
                 *_server(config, options)]
     if options.output == "json":
         print(json.dumps([asdict(finding) for finding in findings], indent=2, ensure_ascii=False))
@@ -78,6 +79,13 @@ def _data_folder(config: Any) -> Iterator[Finding]:
         yield Finding("data folder", "warn", f"{folder}{there} has only {bytes_text(room)} left.", "Make room, or name another with --data.")
     else:
         yield Finding("data folder", "ok", f"{folder}{there}, {bytes_text(room)} free")
+
+
+def _fuse(why: str | None) -> Iterator[Finding]:
+    if why is None:
+        yield Finding("fuse", "ok", "data of stores and web servers can be mounted, where the system lets the server mount")
+    else:
+        yield Finding("fuse", "ok", f"{why} Data of stores and web servers is read through the server (via: read_through).")
 
 
 def _broker(config: Any) -> Iterator[Finding]:

@@ -155,10 +155,12 @@ def _doctor(**given: Any) -> None:
     from gateway.cli import doctor
     from gateway.cli.tree import options_of
 
+    from shared.hosting import fuse
     from shared.hosting.config import database_url
 
     config = _config(given)
-    _exit(doctor.examine(config, options_of(given), database_url(config, "requests") if config.database.url else ""))
+    _exit(doctor.examine(config, options_of(given), database_url(config, "requests") if config.database.url else "",
+                         fuse.why_not(config.instances.fuse)))
 
 
 def _completion(**given: Any) -> None:

@@ -89,7 +89,7 @@ access_table = Table(
     Column("retry_at", Stamp),
     Column("purge_at", Stamp),
     Column("error", Json),
-    # Of a mount: link, or read_through where there is no path on this machine.
+    # Of a mount: link, fuse, or read_through where there is no path on this machine.
     Column("via", Word),
     # Of a move: copied, switching, switched; see `relocating`.
     Column("step", Word),

@@ -22,6 +22,7 @@ from shared.hosting.uses import Uses
 from shared.kernel import clock
 from shared.kernel.errors import EdgemereError, Unavailable, VersionConflict, from_payload
 from shared.kernel.ids import new_id
+from shared.sources.mounted import FAR, UNKNOWN
 from shared.storage.record import Row
 from shared.storage.unit_of_work import UnitOfWork
 
@@ -39,11 +40,11 @@ SHARED_FROM = 200
 class Movers:
     """What the instances service has beside its database: the worker pool and the requests under way in this process."""
 
-    def __init__(self, pool: Any, policy: Mapping[str, Any], mounts: str) -> None:
+    def __init__(self, pool: Any, policy: Mapping[str, Any], mounts: str, fuse: Any = None) -> None:
         self.pool = pool
         self.policy = policy
-        # The folder of the links of what is mounted.
-        self.mounts = mounts
+        # The folder of the links of what is mounted, and who keeps the process that serves what is mounted by FUSE.
+        self.mounts, self.fuse = mounts, fuse
         self.holder = new_id("operation")
         self.since = clock.stamp()
         self._running: dict[str, Any] = {}
@@ -154,7 +155,7 @@ def run(uses: Uses, op: str, entries: Sequence[Mapping[str, Any]], sources: Mapp
               for place, source in sources.items()}
     as_item = rules.job_item if op in ("verify", "copy", "mount", "settle") else rules.given_back
     job = {"op": op, "sources": places, "mounts": movers.mounts, "policy": movers.policy, "verify": uses.config.instances.verify,
-           "share": 1 / uses.config.instances.mover_workers}
+           "share": 1 / uses.config.instances.mover_workers, **_fuse(movers, op, sources)}
     span = uses.tracer.begin(f"mover.{op}", "client", uses.context.traceparent, edgemere_entries=len(entries)) \
         if uses.context.traceparent else None
     if span is not None:
@@ -170,6 +171,14 @@ def run(uses: Uses, op: str, entries: Sequence[Mapping[str, Any]], sources: Mapp
     finally:
         if span is not None:
             span.end(failed)
+
+
+def _fuse(movers: Movers, op: str, sources: Mapping[str, Any]) -> dict[str, Any]:
+    """Where the mover finds what is mounted by FUSE, and why nothing more can be; asked only where something lies far away."""
+    if movers.fuse is None or op not in ("mount", "unmount"):
+        return {}
+    far = op == "mount" and any(source["adaptor"] in FAR for source in sources.values())
+    return {"fuse": {"folder": str(movers.fuse.table.folder), "why": movers.fuse.why_not() if far else UNKNOWN}}
 
 
 def _followed(uses: Uses, job: Mapping[str, Any], op: str, entries: Sequence[Mapping[str, Any]], as_item: Callable[[Any], Any],

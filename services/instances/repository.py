@@ -282,12 +282,12 @@ def copies_at(connection: Connection, target: str, ids: Sequence[str]) -> dict[s
     return found
 
 
-def entries_by_keys(connection: Connection, target: str, keys: Sequence[Sequence[str]]) -> list[Row]:
-    """The entries of these ``(instance, data)`` whose place is at a target."""
+def entries_by_keys(connection: Connection, target: str | None, keys: Sequence[Sequence[str]]) -> list[Row]:
+    """The entries of these ``(instance, data)`` whose place is at a target; None is at none, as of what is mounted."""
     found: list[Row] = []
     for start in range(0, len(keys), 400):
         part = keys[start:start + 400]
-        found += _rows(connection, select(access).where(access.c.target_id == target, or_(*(
+        found += _rows(connection, select(access).where(access.c.target_id == target if target else access.c.target_id.is_(None), or_(*(
             and_(access.c.instance_id == instance, access.c.data_id == data) for instance, data in part))))
     return found
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from shared.kernel import clock
 from shared.kernel.ids import derived_id
+from shared.sources.mounted import READ_THROUGH
 from shared.sources.paths import moved_path, target_path
 
 CONTENT = "/edgemere/diml/dml/do/datainstance/content?id={instance}&data={data}"
@@ -137,7 +138,7 @@ def copied_values(result: Mapping[str, Any]) -> dict[str, Any]:
 def mounted_values(entry: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, Any]:
     """What a good mount says about its entry. What has no path here is read through this server, under a relative URI."""
     values = {**ready_values(result), "via": result["via"]}
-    if result["via"] == "read_through":
+    if result["via"] == READ_THROUGH:
         values["uri"] = CONTENT.format(instance=entry["instance_id"], data=entry["data_id"])
     return values
 

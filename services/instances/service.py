@@ -132,6 +132,10 @@ class Instances:
         return handlers.explain_part(self.uses, request)
 
     @rpc
+    def no_fuse(self):
+        return self.uses.parts["movers"].fuse.why_not()
+
+    @rpc
     def health(self):
         return self.uses.health()
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from services.reservations.mounting import facts
 from services.reservations.policy.deciding import Asking, Terms, targets_wanted
-from services.reservations.policy.records import facts_of
 from services.reservations.policy.rules_file import Policies
 from shared.hosting.uses import Uses
 from shared.kernel.errors import NotFound
@@ -50,4 +50,4 @@ def sources(uses: Uses, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
     ids = sorted(ids)
     if not ids:
         return {}
-    return {key: facts_of(source) for key, source in uses.mesh.call("catalog", "sources", ids=ids).items()}
+    return facts(uses, uses.mesh.call("catalog", "sources", ids=ids))

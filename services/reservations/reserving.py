@@ -9,6 +9,7 @@ from typing import Any
 from services.reservations import budget, freeing, repository, rules
 from services.reservations.asking import asking
 from services.reservations.models import RESERVATION
+from services.reservations.mounting import with_mounts
 from services.reservations.policy.deciding import Asking, Outcome, decide
 from shared.hosting.uses import Uses
 from shared.kernel import clock
@@ -188,7 +189,7 @@ def _candidates(uses: Uses, request: Mapping[str, Any], found: dict[str, Any]) -
                                  f"{page['total']} Data match; one request takes at most {most}. Narrow the query.",
                                  can_wait=False)
         items += page["items"]
-        sources.update(page.get("sources") or {})
+        sources.update(with_mounts(uses, page.get("sources") or {}))
         cursor = page["next"]
         if cursor is None or len(items) >= most:
             if cursor is not None:

@@ -20,7 +20,7 @@ from services.reservations import budget, evaluating, freeing, keeping, reposito
 from services.reservations.asking import targets_of
 from services.reservations.evaluating import Evaluation
 from services.reservations.models import RESERVATION
-from services.reservations.policy.records import facts_of
+from services.reservations.mounting import facts
 from services.reservations.reserving import CannotGoOn, Intention
 from shared.hosting import quotas
 from shared.hosting.uses import Uses
@@ -198,7 +198,7 @@ def _found(uses: Uses, asked: Sequence[Asked]) -> list[_Taking]:
 def _decided(uses: Uses, request: Mapping[str, Any], page: Mapping[str, Any], known: Mapping[str, Any]) -> _Taking | None:
     found = {"funnel": page["funnel"], "warnings": page["warnings"], "total": page["total"]}
     intention = Intention(found, page["items"], dict(page["sources"]))
-    places = {key: facts_of(source) for key, source in page["sources"].items()}
+    places = facts(uses, page["sources"])
     try:
         reserving.settle(uses, request, intention, known)
         evaluation, _ = evaluating.judged(uses, request, [intention.rows], truncated=False, places=places, known=known)

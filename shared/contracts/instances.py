@@ -130,5 +130,7 @@ ERRORS = {
     "source.not_deletable": "Nothing may be deleted at the source; it needs parameters.deletable: true.",
     "data.in_use": "Others stand on the data where it lies, so it is not moved away from them; `holders` names them.",
     "checksum_mismatch": "What was read is not what the catalogue or the source says.",
+    "fuse.silent": "What was mounted by FUSE does not answer; it is tried again.",
+    "fuse.refused": "The system does not let the server mount by FUSE; data that lies far away is read through it.",
     "worker.died": "The process that moved the bytes died; the work is taken up again.",
 }

@@ -128,7 +128,7 @@ DATAINSTANCE = _type(
     ("workload", "text", "What the data is for.", True),
     ("member", "text", "Of a group: the member that it was made for.", True),
     ("access", "list", "An entry per data: {data, name, action, uri, path, size, checksum, media_type, state, verified}; "
-     "of a mount also via (link, or read_through), and attempts where another replica was tried before."),
+     "of a mount also via (link, fuse, or read_through), and attempts where another replica was tried before."),
     ("bytes_total", "number", "Bytes in all."),
     ("bytes_done", "number", "Bytes that are there: verified, or copied so far."),
     ("progress", "json", "While bytes are moved: {phase: copying or verifying, bytes_per_s, seconds_left}."),

@@ -144,11 +144,14 @@ def _instances(service: Service, config: Config, broker: Any, seal: Seal) -> Non
     policy = source_policy(config)
     pool = WorkerPool(_worker("services.instances.mover"), size=config.instances.mover_workers, name="mover")
     bytes_server = content.ByteServer(policy, pool)
-    movers = moving.Movers(pool, policy.as_json(), os.path.join(config.data_dir, "mounts"))
+    keeper = importlib.import_module("services.instances.fuse.keeper").Keeper(
+        _worker("services.instances.fuse"), os.path.join(config.data_dir, "fuse"), config.instances.fuse, policy.as_json(),
+        1 / config.instances.mover_workers)
+    movers = moving.Movers(pool, policy.as_json(), os.path.join(config.data_dir, "mounts"), keeper)
     service.uses = replace(service.uses, parts={"movers": movers, "bytes": bytes_server})
     for op in ("verify", "copy", "mount", "restore"):
         service.uses.figures.moved(op, 0, 0, 0)
-    service.stops.append(pool.stop)
+    service.stops += [pool.stop, keeper.stop]
 
 
 def _catalog(service: Service, config: Config, broker: Any, seal: Seal) -> None:
@@ -166,8 +169,9 @@ def _reservations(service: Service, config: Config, broker: Any, seal: Seal) -> 
     live = importlib.import_module("services.reservations.policy.live")
     together = importlib.import_module("services.reservations.together")
     policies = live.PolicyFile(config.policies.file or None)
+    no_fuse = importlib.import_module("services.reservations.mounting").NoFuse()
     service.uses = replace(service.uses, parts={
-        "policies": policies, "done": together.Done(), "under_way": together.UnderWay(), "calls": GroupCommit(together.take)})
+        "policies": policies, "no_fuse": no_fuse, "done": together.Done(), "under_way": together.UnderWay(), "calls": GroupCommit(together.take)})
     service.stops.append(policies.stop)
 
 

@@ -176,6 +176,7 @@ class Instances:
     content_host: str = key(fields.String())
     content_port: int = key(count(0, 65535))
     verify: str = key(fields.String(validate=OneOf(["cache", "device"])))
+    fuse: str = key(fields.String(validate=OneOf(["auto", "never"])))
 
 
 @dataclass(frozen=True, kw_only=True)

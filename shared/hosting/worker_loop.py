@@ -71,10 +71,10 @@ class Job:
 
 
 class Channel:
-    """The socket to the parent; whole lines, from any thread."""
+    """The socket to the parent; whole lines, from any thread. Without the parent the process ends."""
 
-    def __init__(self, connection: socket.socket) -> None:
-        self._connection, self._lock = connection, threading.Lock()
+    def __init__(self, connection: socket.socket, end: Callable[[], None]) -> None:
+        self._connection, self._lock, self._end = connection, threading.Lock(), end
 
     def send(self, message: Mapping[str, Any]) -> None:
         line = orjson.dumps(message) + b"\n"
@@ -82,7 +82,7 @@ class Channel:
             try:
                 self._connection.sendall(line)
             except OSError:
-                os._exit(0)
+                self._end()
 
 
 class Lane:
@@ -112,8 +112,8 @@ class Lane:
             work()
 
 
-def serve(ops: Mapping[str, tuple[Lane, Callable[[Job], None]]]) -> None:
-    """Run jobs until the parent hangs up; never returns.
+def serve(ops: Mapping[str, tuple[Lane, Callable[[Job], None]]], at_end: Callable[[], None] | None = None) -> None:
+    """Run jobs until the parent hangs up; never returns. ``at_end`` is called before this process ends, and has to be quick.
 
     An op sends its own ``done``; an EdgemereError that it raises is sent as ``failed``, and anything else as
     ``internal`` with its name, so that every job has an end.
@@ -121,7 +121,13 @@ def serve(ops: Mapping[str, tuple[Lane, Callable[[Job], None]]]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal; the parent decides about its workers.
     connection = socket.socket(fileno=int(os.environ.pop(FD_VARIABLE)))
     connection.setblocking(True)
-    channel, jobs, parent = Channel(connection), {}, os.getppid()
+
+    def end() -> None:
+        if at_end is not None:
+            at_end()
+        os._exit(0)
+
+    channel, jobs, parent = Channel(connection, end), {}, os.getppid()
     for line in whole_lines(_pieces(connection, parent)):
         body = orjson.loads(line)
         op, job = body.get("op"), jobs.get(body.get("id"))
@@ -138,7 +144,7 @@ def serve(ops: Mapping[str, tuple[Lane, Callable[[Job], None]]]) -> None:
         else:
             error = Invalid("worker.unknown_op", f"There is no op '{op}'; there are {', '.join(sorted(ops))}.")
             channel.send({"id": body.get("id"), "failed": failure(error)})
-    os._exit(0)
+    end()
 
 
 def failure(error: BaseException) -> dict[str, Any]:

@@ -212,19 +212,27 @@ class HttpSource:
     def open(self, path: str, offset: int = 0) -> BinaryIO:
         return HttpStream(self._client, self._url(path), path, offset)  # type: ignore[return-value]
 
+    def part(self, path: str, start: int, count: int, seen: Stat) -> BinaryIO:
+        """As the port says."""
+        stream = HttpStream(self._client, self._url(path), path, start, start + count)
+        if not stream.stat.is_still(seen):
+            stream.close()
+            raise _changed(path)
+        return stream  # type: ignore[return-value]
+
 
 class HttpStream(io.RawIOBase):
     """The body of one URL from an offset on; goes on with a range when the connection breaks, if the server can tell that
-    the bytes are still the same. ``stat`` is the whole item's."""
+    the bytes are still the same. ``stat`` is the whole item's; ``end`` is where it is to stop."""
 
-    def __init__(self, client: Client, url: str, path: str, offset: int) -> None:
+    def __init__(self, client: Client, url: str, path: str, offset: int, end: int | None = None) -> None:
         self._client, self._url, self._path = client, url, path
-        self._position = offset
+        self._position, self._end = offset, end
         self._attempts = 3
         self._response, self.stat = self._ask(offset)
 
     def _ask(self, offset: int) -> tuple[Any, Stat]:
-        headers = {"Range": f"bytes={offset}-"} if offset else {}
+        headers = {"Range": f"bytes={offset}-{'' if self._end is None else self._end - 1}"} if offset or self._end is not None else {}
         try:
             response = self._client.request("GET", self._url, headers)
         except EdgemereError as error:
@@ -246,6 +254,9 @@ class HttpStream(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """The next bytes. Raises Unavailable ``source.unreachable``."""
+        if self._end is not None:
+            # A server that knows no ranges sends more.
+            buffer = memoryview(buffer)[:self._end - self._position]
         while True:
             try:
                 count = self._response.readinto(buffer)
@@ -258,7 +269,7 @@ class HttpStream(io.RawIOBase):
             if count or not len(buffer):
                 self._position += count
                 return count
-            if why is None and (self.stat.size is None or self._position >= self.stat.size):
+            if why is None and (self.stat.size is None or self._position >= (self._end or self.stat.size)):
                 return 0
             self._again(why or "the connection ended early")
 
@@ -271,12 +282,16 @@ class HttpStream(io.RawIOBase):
         self._response.close()
         self._response, now = self._ask(self._position)
         if now != before:
-            raise Unavailable("source.changed_during_copy", f"'{self._path}' changed while it was read.", next_step="Scan the source again.")
+            raise _changed(self._path)
 
     def close(self) -> None:
         if not self.closed:
             self._response.close()
         super().close()
+
+
+def _changed(path: str) -> Unavailable:
+    return Unavailable("source.changed_during_copy", f"'{path}' changed while it was read.", next_step="Scan the source again.")
 
 
 def _stat_of(response: Any) -> Stat:

@@ -35,12 +35,12 @@ class Span(Protocol):
 
 
 class ObjectStream(io.RawIOBase):
-    """An object from an offset on; ``begin(start, count)`` asks for a span."""
+    """An object from an offset on, to ``end`` or its own; ``begin(start, count)`` asks for a span."""
 
-    def __init__(self, stat: Stat, offset: int, begin: Callable[[int, int], Span]) -> None:
+    def __init__(self, stat: Stat, offset: int, begin: Callable[[int, int], Span], end: int | None = None) -> None:
         self.stat = stat
         self._begin = begin
-        self._next, self._end = offset, stat.size or 0
+        self._next, self._end = offset, min(stat.size or 0, end if end is not None else stat.size or 0)
         self._spans: deque[Span] = deque()
         self._piece, self._at = memoryview(b""), 0
 

@@ -99,6 +99,14 @@ class Stat:
     etag: str | None = None
     checksum: str | None = None
 
+    def is_still(self, seen: Stat) -> bool:
+        """Whether it is what was seen, as far as the source can tell: by its mark where it has one, else by its time."""
+        if self.size != seen.size:
+            return False
+        if self.etag and seen.etag:
+            return self.etag == seen.etag
+        return None in (self.modified_at, seen.modified_at) or self.modified_at == seen.modified_at
+
 
 class Source(Protocol):
     """One open source. Not safe for several threads unless its adaptor says so.
@@ -128,6 +136,9 @@ class Source(Protocol):
 
         The object has ``stat`` (the Stat of what was opened, not of what lies at the path by then).
         """
+
+    # A source whose data can be mounted from afar also has ``part(path, start, count, seen)``: as ``open``, a stretch of what was ``seen``. Raises
+    # ``source.changed_during_copy``, at once or while it is read: that is not what is there any more.
 
     def locate(self, path: str) -> dict[str, str | None]:
         """``{"uri", "path"}``: what a program opens. ``path`` is None where there is none on this machine, and for a

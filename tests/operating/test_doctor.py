@@ -22,6 +22,7 @@ import pytest
 
 from shared.kernel.version import VERSION
 from tests.interface.rights.certificates import Authority
+from tests.support import fuse
 from tests.support.ports import free_port
 from tests.support.servers import ROOT, EdgemereServer, project_environment, run_edgemere
 
@@ -250,3 +251,17 @@ def test_doctor_says_what_is_not_there_before_anything_runs(tmp_path):
 
 def test_the_version_is_written_in_one_place_for_programs_and_one_for_packaging():
     assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == VERSION
+
+
+@pytest.mark.parametrize("setting", ["auto", "never"])
+def test_doctor_says_whether_data_of_stores_can_be_mounted_and_why_not(tmp_path, setting):
+    done = run_edgemere("doctor", "-o", "json", "--url", f"http://127.0.0.1:{free_port()}", "--data", str(tmp_path / "data"),
+                        EDGEMERE_FUSE=setting, **fuse.environment())
+    finding, = (one for one in json.loads(done.stdout) if one["what"] == "fuse")
+    assert finding["verdict"] == "ok"
+    if setting == "never":
+        assert finding["said"].startswith("The configuration turns FUSE off (instances.fuse: never). Data of stores")
+    elif fuse.mounts_here():
+        assert finding["said"].startswith("data of stores and web servers can be mounted")
+    else:
+        assert "read through the server" in finding["said"] or not fuse.library() or "can be mounted" in finding["said"]

@@ -231,7 +231,7 @@ export interface Datainstance {
   workload: string | null;
   /** Of a group: the member that it was made for. */
   member: string | null;
-  /** An entry per data: {data, name, action, uri, path, size, checksum, media_type, state, verified}; of a mount also via (link, or read_through), and attempts where another replica was tried before. */
+  /** An entry per data: {data, name, action, uri, path, size, checksum, media_type, state, verified}; of a mount also via (link, fuse, or read_through), and attempts where another replica was tried before. */
   access: any[] | null;
   /** Bytes in all. */
   bytes_total: number | null;

@@ -16,8 +16,8 @@ object ``{"adaptor", "parameters"}`` itself::
     {"op": "restore", "id", "items": [{"key", "target": place, "target_path", "checksum"?}]}
     {"op": "purge",   "id", "items": [{"key", "target": place, "target_path"}]}
         each with "sources": {name: {"adaptor", "parameters"}}?, "policy": SourcePolicy.as_json()?, "verify": "cache" | "device"?, "share": 0 to 1?
-    {"op": "mount",   "id", "mounts": folder, "items": [{as of verify, "mount_path"}]}
-    {"op": "unmount", "id", "mounts": folder, "items": [{"key", "mount_path"}]}
+    {"op": "mount",   "id", "mounts": folder, "fuse": {"folder", "why": why there is none, or null}?, "items": [{as of verify, "mount_path"}]}
+    {"op": "unmount", "id", "mounts": folder, "fuse": {"folder"}?, "items": [{"key", "mount_path"}]}
     {"op": "settle",  "id", "items": [{"key", "source", "path", "target", "target_path", "size"?, "seen"}]}
         after a copy with "moves": true, once the catalogue says that the data is at the target
     {"op": "read",    "id", "to": name of a socket, "items": [one {"key", "source", "path", "packed"?}]}      see reading.py
@@ -31,7 +31,7 @@ Out of it, per job::
 
     {"id", "results": [result, …]}     every item exactly once, in batches of at most 500, in no promised order
         {"key", "ok": true, "uri", "path", "size", "checksum", "verified"}           verify, copy, restore
-            mount too, with "via": "link" | "read_through"; a copy that "moves" has {"fingerprint", "modified_at", "seen": Stat} as well
+            mount too, with "via": "link" | "fuse" | "read_through"; a copy that "moves" has {"fingerprint", "modified_at", "seen": Stat} as well
         {"key", "ok": true, "deleted": bool, "kept": {code, detail} | null}           settle
         {"key", "ok": true, "unmounted": bool}                                        unmount
         {"key", "ok": true, "trashed": bool, "foreign": bool}                         discard
@@ -51,7 +51,7 @@ checksum known) or ``simulated``. ``path`` is null where the source is not on th
 Error codes of items: ``source.vanished``, ``source.changed`` (not what the catalogue says), ``source.changed_during_copy``
 (retryable once), ``source.unreadable``, ``source.bad_path``, ``source.no_bytes``, ``source.bad_parameters``, ``source.rootdir_missing``,
 ``source.rootdir_not_allowed``, ``checksum_mismatch``, ``target.exists``, ``target.no_space``, ``target.not_writable``,
-``target.trash_empty`` (nothing to restore), ``cancelled``.
+``target.trash_empty`` (nothing to restore), ``fuse.silent`` (what was mounted does not answer), ``cancelled``.
 
 What is promised of a copy
 - Under its final name there is the whole, verified file or nothing. Until then it has a temporary name
@@ -65,9 +65,9 @@ What is promised of a copy
   out and dropped from the page cache before they are read back, so the device is what answers, where its file system honours that.
 - The source is compared with what the catalogue says before, and with itself after. It is never written.
 
-``mount`` makes a link below ``mounts`` to where the data lies on this machine, never over something else (``target.exists``); what lies
-elsewhere gets neither path nor uri (``read_through``). ``settle`` takes the mark off the copy and deletes at the source what was
-``seen`` when it was copied; what changed since stays there (``kept``).
+``mount`` makes a link below ``mounts`` to where the data lies on this machine, or to where FUSE shows what lies elsewhere (the package ``fuse`` beside
+this one says how), never over something else (``target.exists``); without FUSE that gets neither path nor uri (``read_through``). ``settle`` takes
+the mark off the copy and deletes at the source what was ``seen`` when it was copied; what changed since stays there (``kept``).
 
 ``discard`` moves a copy to ``.edgemere-trash/<key>`` under the target's root, at once; ``restore`` takes it back and verifies it; ``purge``
 removes trash, part and copy for good. All three touch only what carries the key's mark, remove folders

@@ -32,7 +32,8 @@ REQUEST_FACTS = (
     "id", "name", "ename", "owner", "query", "action", "target", "workload", "labels", "granularity", "lifetime", "select",
     "wait", "deadline", "data_reference", "attempt")
 SOURCE_FACTS = (
-    "id", "name", "state", "adaptor", "location", "tags", "cost", "capacity", "used", "writable", "local", "deletable", "owner")
+    "id", "name", "state", "adaptor", "location", "tags", "cost", "capacity", "used", "writable", "local", "deletable", "owner",
+    "no_fuse")
 
 
 @dataclass(frozen=True)
@@ -304,7 +305,7 @@ def cheapest(lane: Lane, wanted: str | None, data: Facts) -> _Way:
 def scores(lane: Lane, wanted: str | None, data: Facts) -> dict[str, dict[str, Any]]:
     """What each action would cost for this data, or why it cannot be: ``{action: {possible, cost, parts | why_not}}``.
 
-    Of a mount also ``via``, how it is mounted.
+    Of a mount also how it is mounted (``possible.mounted_by``).
     """
     answer: dict[str, dict[str, Any]] = {}
     for action in ACTIONS:
@@ -312,8 +313,8 @@ def scores(lane: Lane, wanted: str | None, data: Facts) -> dict[str, dict[str, A
         why = way.refused(data)
         parts = way.tariff.parts(data.get("size"))
         if why is None:
-            via = {"via": mounted_by(lane.source)} if action == "mount" else {}
-            answer[action] = {"possible": True, "cost": total(parts), "parts": parts, **via}
+            by = mounted_by(lane.source, data) if action == "mount" else {}
+            answer[action] = {"possible": True, "cost": total(parts), "parts": parts, **by}
         else:
             answer[action] = {"possible": False, "why_not": why}
     return answer

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from shared.sources.mounted import UNKNOWN, via
+
 Facts = Mapping[str, Any]
 
 
@@ -20,9 +22,11 @@ class WhyNot:
     can_wait: bool = False
 
 
-def mounted_by(source: Facts) -> str:
-    """How data of a source is mounted: by a ``link`` to where it lies on this machine, else ``read_through`` this server; nothing by FUSE."""
-    return "link" if source.get("adaptor") == "file" else "read_through"
+def mounted_by(source: Facts, data: Facts) -> dict[str, str]:
+    """How data of a source is mounted: ``{"via": link | fuse | read_through}``, and of the last ``via_why``, why there is no path."""
+    # Of a source that was looked at before FUSE was asked about nothing is known of it.
+    how, why = via(source.get("adaptor"), data.get("size"), source.get("no_fuse", UNKNOWN) or None)
+    return {"via": how, **({"via_why": why} if why else {})}
 
 
 def why_not(action: str, source: Facts, target: Facts | None, wanted: str | None) -> WhyNot | None:

@@ -23,11 +23,11 @@ BODY = os.urandom(1 << 20) * 20
 
 
 class Lab:
-    """One mesh, one store, and a folder for files."""
+    """One mesh, one store, and a folder for files; ``environment`` is added to the server's."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **environment: str) -> None:
         self.folder, self.store = folder, ObjectStore()
-        self.server = EdgemereServer(folder / "server", environment={"EDGEMERE_SECRET_TEST_STORE": SECRET})
+        self.server = EdgemereServer(folder / "server", environment={"EDGEMERE_SECRET_TEST_STORE": SECRET, **environment})
         self.server.start()
         self.said: list[str] = []
 
@@ -77,7 +77,8 @@ class Lab:
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    lab = Lab(tmp_path_factory.mktemp("lab"))
+    # What is mounted by FUSE has tests of its own.
+    lab = Lab(tmp_path_factory.mktemp("lab"), EDGEMERE_FUSE="never")
     yield lab
     lab.stop()
 
