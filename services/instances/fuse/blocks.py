@@ -139,8 +139,7 @@ class File:
         try:
             return future.result(max(0.0, until - time.monotonic()))
         except TimeoutError:
-            raise Unavailable("source.timeout", f"The source has not answered for {self._cache.read_s:.0f} s.",
-                              next_step="Look at the network and the source.") from None
+            raise silent(self._cache.read_s) from None
 
     def _ahead(self, index: int, stretch: int) -> None:
         """Ask for what comes next while what was asked for is read."""
@@ -223,3 +222,8 @@ class Reader:
 def meant(error: BaseException) -> EdgemereError:
     """The error as one of the product."""
     return error if isinstance(error, EdgemereError) else Unavailable("source.unreadable", f"{type(error).__name__}: {error}"[:300])
+
+
+def silent(seconds: float) -> Unavailable:
+    """``source.timeout``: nothing was heard of the source for so long."""
+    return Unavailable("source.timeout", f"The source has not answered for {seconds:.0f} s.", next_step="Look at the network and the source.")

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from services.instances.fuse.blocks import READ_S, Cache, File, Reader, meant
+from services.instances.fuse.blocks import READ_S, Cache, File, Reader, meant, silent
 from services.instances.fuse.places import Place, Places
 from services.instances.fuse.table import Description, Edition, Table
 from shared.kernel.clock import parse_time
@@ -170,7 +170,10 @@ class Tree:
         """Ask a source for the files of a folder, which have to be those that were mounted."""
         path = entry.described["path"]
         try:
-            files = entry.place.pool.submit(entry.place.files, path).result(self._read_s)
+            try:
+                files = entry.place.pool.submit(entry.place.files, path).result(self._read_s)
+            except TimeoutError:
+                raise silent(self._read_s) from None
             weight = Weight()
             for file in files:
                 weight.add(from_bytes(file.inside), file.stat)

@@ -52,8 +52,8 @@ class Far:
         self.bench, self.folder, self.policy = bench, folder, policy
         self.keeper = self.fresh()
 
-    def fresh(self, setting: str = "auto") -> Keeper:
-        return Keeper([sys.executable, "-m", "services.instances.fuse"], self.folder / "fuse", setting, self.policy, 1, read_s=6)
+    def fresh(self, setting: str = "auto", read_s: float = 60) -> Keeper:
+        return Keeper([sys.executable, "-m", "services.instances.fuse"], self.folder / "fuse", setting, self.policy, 1, read_s)
 
     def run(self, op: str, key: str, **item: Any) -> dict[str, Any]:
         body = {"op": op, "sources": self.bench.sources, "policy": self.policy, "mounts": str(self.folder / "mounts"),
@@ -217,6 +217,7 @@ def test_an_object_that_changed_is_noticed_although_its_blocks_are_here(far: Far
 
 def test_a_source_that_is_silent_fails_in_time_and_holds_nobody_else_up(far: Far, web: Web) -> None:
     web.files = {"x.bin": BODY[:1_000_000], "quick": b"quick"}
+    far.keeper = far.fresh(read_s=6)
     slow, quick, other = far.mount("x.bin", source="web"), far.mount("quick", "dins_1:data_2", "web"), far.mount("a/x.bin", "dins_1:data_3")
     if slow is None or other is None or quick is None:
         return
