@@ -151,6 +151,7 @@ def _scores(decision: Body, chosen: Any) -> list[str]:
     rows = [(f"{action} ({one['via']})" if one.get("via") else action, f"{one['cost']:g}" if one.get("possible") else "-",
              ("chosen" if action == chosen else _parts(one.get("parts") or {}).strip()) if one.get("possible") else clean(str(one.get("why_not", ""))))
             for action, one in (decision.get("scores") or {}).items()]
+    rows += [("", "", f"{action}: {clean(str(one['via_why']))}") for action, one in (decision.get("scores") or {}).items() if one.get("via_why")]
     if decision.get("margin") is not None:
         rows.append(("margin", f"{decision['margin']:g}", f"before {clean(str(decision.get('runner_up')))}"))
     return _table(rows, indent="    ")

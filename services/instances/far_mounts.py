@@ -27,7 +27,7 @@ def tend(uses: Uses) -> None:
     if found := movers.fuse.noticed():
         _break(uses, found)
     if movers.fuse.is_time(LOOK_S):
-        _forget_orphans(uses, movers.fuse.table)
+        forget_orphans(uses, movers.fuse.table)
 
 
 def _break(uses: Uses, found: list[dict[str, Any]]) -> None:
@@ -50,7 +50,7 @@ def _reason(entry: dict[str, Any], error: dict[str, Any]) -> dict[str, Any]:
     return {"code": "source.changed", "detail": f"'{entry['name']}' changed at its source."}
 
 
-def _forget_orphans(uses: Uses, table: Table) -> None:
+def forget_orphans(uses: Uses, table: Table) -> None:
     """Remove what is mounted for entries that are over, as when another machine destroyed them, or this one died in the middle of it."""
     shown = {}
     for entry in table.ids():

@@ -50,7 +50,7 @@ export function Decision({ decision, action, costs }) {
       ${decision.policy && decision.policy !== "none" ? html` <small>(policies ${decision.policy})</small>` : null}</p>
     ${scores.length ? html`<div class="scroll" tabindex="0" role="region" aria-label="Costs of every action"><table><thead><tr><th>Action</th><th class="number">Cost</th>${PARTS.map((part) => html`<th class="number">${part}</th>`)}<th>Possible</th></tr></thead>
       <tbody>${scores.map(([name, score]) => html`<tr class=${name === action ? "lit" : ""}><th scope="row">${name}${score.via ? ` (${score.via})` : ""}</th><td class="number">${cost(score.cost)}</td>
-        ${PARTS.map((part) => html`<td class="number">${cost(score.parts?.[part] ?? null)}</td>`)}<td>${score.possible === false ? score.why_not || "no" : "yes"}</td></tr>`)}</tbody></table></div>`
+        ${PARTS.map((part) => html`<td class="number">${cost(score.parts?.[part] ?? null)}</td>`)}<td>${score.possible === false ? score.why_not || "no" : score.via_why ? `yes; no path: ${score.via_why}` : "yes"}</td></tr>`)}</tbody></table></div>`
       : costs ? html`<p class="faint">${Object.entries(costs).map(([part, value]) => `${part} ${cost(value)}`).join(", ")}</p>` : null}
     ${decision.margin !== null && decision.margin !== undefined ? html`<p>${decision.margin === 0 && decision.runner_up ? `As good would be ${decision.runner_up}.` : `It won by ${cost(decision.margin)}${decision.runner_up ? ` over ${decision.runner_up}` : ""}.`}</p>` : null}
     ${decision.replicas?.length > 1 ? html`<p>Replicas: ${decision.replicas.map((one, at) => html`${at ? ", " : ""}<${Ref} noun="datasource" to=${one.source} /> ${cost(one.cost)}${one.chosen ? " (chosen)" : ""}`)}</p>` : null}

@@ -14,4 +14,4 @@ if __name__ == "__main__":
     stand_guard()
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="edgemere fuse: %(message)s")
     serving = Serving()
-    serve({"serve": (Lane(1), serving.serve)}, at_end=functools.partial(serving.take_down, os.getpid()))
+    serve({"serve": (Lane(1), serving.serve), "answer": (Lane(1), serving.answer)}, at_end=functools.partial(serving.take_down, os.getpid()))

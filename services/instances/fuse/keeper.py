@@ -6,15 +6,17 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from services.instances.fuse.blocks import READ_S
 from services.instances.fuse.table import Table, is_mounted
 from shared.hosting import fuse
-from shared.hosting.workers import WorkerPool
+from shared.hosting.workers import Handle, WorkerPool
 from shared.kernel.errors import EdgemereError
 
 log = logging.getLogger(__name__)
@@ -22,6 +24,8 @@ log = logging.getLogger(__name__)
 MOUNT_S = 15.0
 # A system that refused is asked again after so long.
 REFUSED_S = 60.0
+# A process that has said nothing for so long stands still.
+STILL_S = 20.0
 LOOK_S = 0.02
 
 IDLE, STARTING, STANDBY, MOUNTED, REFUSED = "idle", "starting", "standby", "mounted", "refused"
@@ -44,6 +48,8 @@ class Keeper:
         self._lock = threading.Lock()
         self._stopped = False
         self._looked_at = time.monotonic()
+        self._asked: tuple[Handle, float] | None = None
+        self._still_s = STILL_S
 
     def why_not(self) -> str | None:
         """Why nothing can be mounted by FUSE now, as a sentence; None where it can, for it is served by then. Waits ``MOUNT_S`` at most."""
@@ -60,10 +66,28 @@ class Keeper:
         return None
 
     def tend(self) -> None:
-        """Serve what is mounted, and take away what a dead process left; called when the service starts and again and again."""
+        """Serve what is mounted, take away what a dead process left, and replace one that stands still; called when the service starts and again
+        and again."""
         needed = not self.table.is_empty() or (self._state == IDLE and is_mounted(self.table.mount_point))
         if needed and self._state in (IDLE, REFUSED) and fuse.why_not(self._setting) is None:
             self._start()
+        self._ask()
+
+    def _ask(self) -> None:
+        """Ask the process whether it works, and kill it when it has not said so in time: who reads from it would wait for ever."""
+        if self._state not in (MOUNTED, STANDBY) or self._pool is None:
+            self._asked = None
+        elif self._asked is None or self._asked[0].ended:
+            try:
+                self._asked = (self._pool.submit({"op": "answer"}, on_message=_nobody), time.monotonic())
+            except EdgemereError:
+                self._asked = None
+        elif time.monotonic() - self._asked[1] > self._still_s:
+            log.warning("the process that serves what is mounted by FUSE stands still and is ended")
+            self._asked = None
+            for pid in self._pool.pids():
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
 
     def noticed(self) -> list[dict[str, Any]]:
         """What the process found to be no longer what was mounted, since the last call: ``{"key", "error"}`` each."""
@@ -134,3 +158,7 @@ class Keeper:
         if not self.table.is_empty():
             # Not in the thread that reads from the pool.
             threading.Thread(target=self.tend, daemon=True, name="fuse again").start()
+
+
+def _nobody(message: Mapping[str, Any]) -> None:
+    return None

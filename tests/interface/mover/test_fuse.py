@@ -299,6 +299,23 @@ def test_what_a_server_that_was_killed_with_all_its_processes_had_mounted_answer
     _until(lambda: far.keeper.pids() and far.keeper._state == "mounted", "what was left mounted is cleared away")
 
 
+def test_a_process_that_stands_still_is_replaced(far: Far) -> None:
+    path = far.mount("a/x.bin")
+    if path is None:
+        return
+    far.keeper._still_s = 1.0
+    pid, = far.keeper.pids()
+    os.kill(pid, signal.SIGSTOP)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(_reads, path, BODY[:100])
+
+        def tended() -> bool:
+            far.keeper.tend()
+            return waiting.done() and pid not in far.keeper.pids()
+        _until(tended, "who reads is not held up for ever", 40)
+    _until(lambda: _reads(path, BODY[:100]), "another serves it")
+
+
 def test_of_two_replicas_one_serves_and_the_other_takes_over(far: Far) -> None:
     path = far.mount("a/x.bin")
     if path is None:

@@ -160,7 +160,7 @@ FRAME = {
              {"clause": "data.tags.secret:true", "field": "data.tags.secret", "value": None, "holds": False}]},
              {"rule": "near", "matched": True, "clauses": []}],
              "scores": {"leave": {"possible": True, "cost": 0.5, "parts": {"transfer": 0.5}}, "copy": {"possible": True, "cost": 0.25, "parts": {}},
-                        "mount": {"possible": True, "cost": 0.5, "parts": {}, "via": "read_through"},
+                        "mount": {"possible": True, "cost": 0.5, "parts": {}, "via": "read_through", "via_why": "There is no FUSE."},
                         "move": {"possible": False, "why_not": "Nothing may be deleted there."}}, "margin": 0.25, "runner_up": "leave"}}]},
 }
 
@@ -175,7 +175,7 @@ def test_hints_costs_and_the_one_decision_asked_for_are_shown():
     shown = explanation(FRAME, narrow(80))
     assert "\n    edgemere do datarequest create --query owner:darren\n" in shown and "Confirmed  leave      2   0.5" in shown
     assert "✗ rule secret: not data.tags.secret:true (-)" in shown and "✓ rule near" in shown
-    assert "mount (read_through)" in shown and "before leave" in shown
+    assert "mount (read_through)" in shown and "mount: There is no FUSE." in shown and "before leave" in shown
     assert "Nothing may be deleted there." in shown and shown.endswith("This frame stays: --at 4.")
     assert "\x1b" not in shown and "\x1b" in explanation(FRAME, Terminal(True, True, True, 80))
 
