@@ -215,12 +215,19 @@ class Database:
         self.engine.dispose()
 
 
+# Refused before there is a state that would say so.
+_REFUSED = ("authentication failed", "is not permitted to log in", "no password supplied", "no pg_hba.conf entry")
+
+
 def _translated(error: DBAPIError) -> Exception:
     state = getattr(error.orig, "pgcode", None)
     if state in _RACES:
         return VersionConflict(detail="Another writer was faster.")
     if state == "53100" or getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
         return Unavailable("database.full", NO_ROOM, next_step="Make room on that disk, then try again.")
+    if state is None and any(words in str(error.orig) for words in _REFUSED):
+        return Unavailable("database.unavailable", "The database refuses the login of this service.",
+                           next_step="Look at the user and password of the database that it was given, and whether that user may log in.")
     if isinstance(error, OperationalError) and (error.connection_invalidated or state is None or state[:2] in ("08", "53", "57")):
         return Unavailable("database.unavailable", "The database does not answer.",
                            next_step="Try again; /health/ready says when it is back.")

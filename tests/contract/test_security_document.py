@@ -1,11 +1,22 @@
 """The table of requirements in ``docs/security.md``: whole, and every test that it names is there."""
 from __future__ import annotations
 
+import dataclasses
 import re
+import typing
 from collections import Counter
 
 import pytest
+import yaml
 
+from gateway.app import SOCKETS
+from gateway.callers import sessions
+from gateway.documents import Documents
+from gateway.web import assets
+from shared.contracts.action import TREES
+from shared.hosting import settings
+from shared.hosting.setting_kinds import Address
+from shared.sources.registry import ADAPTORS
 from tests.support.servers import ROOT
 
 DOCUMENT = (ROOT / "docs" / "security.md").read_text()
@@ -55,3 +66,26 @@ def test_what_the_table_says_is_shown_by_tests_that_are_there(row):
     assert named <= TESTS, f"there is no {', '.join(named - TESTS)}"
     assert named or verdict != "met", "it names no test"
     assert why or verdict in ("n/a", "operator"), "it says no reason"
+
+
+def secret_settings(kind=settings.Config, prefix=""):
+    """The settings that hold a secret, have one in an address, or name a file with one."""
+    kinds = typing.get_type_hints(kind)
+    for field in dataclasses.fields(kind):
+        if dataclasses.is_dataclass(kinds[field.name]):
+            yield from secret_settings(kinds[field.name], f"{prefix}{field.name}.")
+        elif field.metadata["secret"] or isinstance(field.metadata["kind"], Address) or re.search("(secret|key)_file$", field.name):
+            yield f"{prefix}{field.name}"
+
+
+def test_every_door_component_source_and_secret_of_the_code_is_in_the_threat_model():
+    files = ("docker-compose.yml", "deploy/compose/prod.yml", "deploy/compose/monitoring.yml", "deploy/compose/one-postgres.yml")
+    components = {name for file in files for name in yaml.safe_load((ROOT / file).read_text().replace("!reset", "").replace("!override", ""))["services"]}
+    pages = set(re.findall(r'"(/[^"]*)": self\.', (ROOT / "gateway" / "app.py").read_text()))
+    doors = {f"/{tree.replace('.', '/')}" for tree in TREES.values()} | {sessions.ADDRESS, SOCKETS, assets.ROOT} | pages | set(Documents("1", 1).pages)
+    assert {"/metrics", "/health/live"} <= pages
+    section = DOCUMENT.split("### Doors, components, secrets")[1].split("Not defended against")[0]
+    first = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    named = Counter(re.findall("`([^`]+)`", " ".join(first)))
+    wanted = doors | components | set(ADAPTORS) | set(secret_settings())
+    assert (wanted - set(named), set(named) - wanted, [name for name, count in named.items() if count > 1]) == (set(), set(), [])

@@ -102,7 +102,7 @@ class RabbitNode:
         """Have the node evaluate Erlang, which is quicker than its commands."""
         control = str(Path(self._program).with_name("rabbitmqctl"))
         made = subprocess.run([control, "eval", expression], env=self._environment, cwd=self._folder, stdin=subprocess.DEVNULL,
-                              capture_output=True, text=True, timeout=60)
+                              capture_output=True, text=True, timeout=180)
         if made.returncode != 0:
             raise RabbitMissing(f"The node did not do {expression[:40]}…: {made.stdout}{made.stderr}")
 

@@ -128,8 +128,9 @@ def test_passwords_of_broker_and_database_are_replaced_and_the_old_ones_are_refu
         late.terminate()
         late.end()
         said = len(late.log_path.read_text(errors="replace"))
-        late.start(**first)
-        until(lambda: "is not permitted to log in" in late.log_path.read_text(errors="replace")[said:])
+        mesh.environment |= first
+        late.start()
+        until(lambda: "The database refuses the login of this service" in late.log_path.read_text(errors="replace")[said:])
         assert not mesh.is_ready()
         assert not [word for word in ("of-the-broker", "of-the-database") if word in mesh.log_tail(100_000)]
     finally:
