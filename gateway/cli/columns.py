@@ -107,6 +107,13 @@ def capacity_text(capacity: Any) -> str:
     return ", ".join(parts) or "unlimited"
 
 
+def members_text(value: Any) -> str:
+    """The members of an object that have a value, each with its name; what is 0 goes without saying."""
+    if not isinstance(value, Mapping):
+        return plain(value)
+    return ", ".join(f"{clean(str(name)).replace('_', ' ')} {plain(one)}" for name, one in value.items() if one not in (None, "", [], {}, 0)) or "-"
+
+
 def _of(title: str, name: str, show: Callable[[Any], str] = plain, **options: Any) -> Column:
     def shows(item: Item) -> str:
         value: Any = item
@@ -186,7 +193,7 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
     ),
     "operation": (
         _of("ID", "id"), _of("KIND", "kind"), _of("STATUS", "status"), _of("SUBJECT", "subject", cut="end"), _AGE,
-        _of("PROGRESS", "progress", cut="end"), _of("MESSAGE", "message", cut="end"),
+        _of("PROGRESS", "progress", members_text, cut="end"), _of("MESSAGE", "message", cut="end"),
     ),
 }
 

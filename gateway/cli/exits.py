@@ -78,7 +78,8 @@ def report(failure: Failure, verbose: bool = False) -> None:
 def _briefly(value: Any) -> str:
     if isinstance(value, Mapping):
         if "event" in value and "to" in value:
-            return f"{clean(str(value['event']))} (to {clean(str(value['to']))})"
+            to = clean(str(value["to"]))
+            return f"{clean(str(value['action']))} (to {to})" if value.get("action") else f"{to} by itself"
         if value.get("name") and value.get("id"):
             more = "".join(f", {clean(str(key))} {_briefly(item)}" for key, item in value.items() if key not in ("id", "name"))
             return f"{clean(str(value['name']))} ({clean(str(value['id']))}{more})"

@@ -8,6 +8,7 @@ import pytest
 
 from gateway.cli.client import frames
 from gateway.cli.columns import COLUMNS, columns_of
+from gateway.cli.exits import describe
 from gateway.cli.explain import explanation, funnel_lines
 from gateway.cli.follow import progress_text
 from gateway.cli.graph import drawn
@@ -15,6 +16,8 @@ from gateway.cli.output import rendered, table
 from gateway.cli.terminal import Terminal
 from gateway.cli.text import age_text, bytes_text, clean, cut, pad, seconds_text, width
 from shared.contracts.objects import OBJECTS
+from shared.kernel.errors import Conflict
+from shared.nets import NETS
 
 PIPE = Terminal(looks=False, talks=False, colour=False, columns=None)
 
@@ -204,3 +207,16 @@ def test_frames_of_the_stream_are_read_as_they_are_defined():
     first, second = frames(iter(lines))
     assert (first.id, first.event, first.data) == ("7", "data.create", {"a": 1})
     assert (second.id, second.event, second.data) == ("7", "message", "text")
+
+
+def test_how_far_an_operation_is_reads_as_words():
+    items = [{"id": "oper_1", "kind": "scan", "status": "succeeded", "progress": {"state": "done", "files": 3, "added": 3, "changed": 0, "reason": None}}]
+    shown = table(items, columns_of("operation", False), PIPE)
+    assert "state done, files 3, added 3" in shown and "{" not in shown and "changed" not in shown
+
+
+def test_a_refused_move_names_actions_and_no_word_that_only_the_mesh_knows():
+    with pytest.raises(Conflict) as refused:
+        NETS["datarequest"].move("Satisfied", "fulfill", "mine")
+    said = describe({**refused.value.payload(), **refused.value.extra})
+    assert "  legal: complete (to Completed), Needed by itself" in said and "degraded" not in "\n".join(said)
