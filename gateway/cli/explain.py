@@ -41,7 +41,8 @@ def planned(body: Body, terminal: Terminal) -> str:
     counts = body.get("counts") or {}
     said = [clean(str(body.get("sentence", "")))]
     found = ", ".join(f"{counts[name]} {name.replace('_', ' ')}" for name in ("chosen", "standby", "rejected", "left_out") if counts.get(name))
-    summary = [f"  {counts.get('candidates', 0)} candidates: {found or 'none taken'}"] if counts.get("candidates") else []
+    count = counts.get("candidates") or 0
+    summary = [f"  {count} candidate{'s' if count != 1 else ''}: {found or 'none taken'}"] if count else []
     if counts.get("chosen"):
         sizes = body.get("bytes") or {}
         summary += [f"  {bytes_text(sizes.get('used'))} to use, {bytes_text(sizes.get('moved'))} of it copied or moved",

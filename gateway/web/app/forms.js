@@ -102,7 +102,7 @@ export function ActionForm({ name, fixed = {}, without = [], start = {}, first, 
     ${fields.filter(isFirst).map(one)}
     ${others.length ? html`<details open=${others.some((field) => wrong[field.name])}><summary>More (${others.length})</summary>${others.map(one)}</details>` : null}
     <${Refusal} error=${error} />${lacking ? html`<p class="refusal calm" id=${`form-${number.current}-lacks`}>${lacking}</p>` : null}
-    <div class="buttons"><button type="submit" aria-disabled=${lacking ? "true" : undefined} aria-describedby=${lacking ? `form-${number.current}-lacks` : undefined} aria-busy=${busy ? "true" : "false"} disabled=${busy}>${submit || row.path.at(-1)}</button>
+    <div class="buttons"><button type="submit" class=${row.confirm ? "danger" : undefined} aria-disabled=${lacking ? "true" : undefined} aria-describedby=${lacking ? `form-${number.current}-lacks` : undefined} aria-busy=${busy ? "true" : "false"} disabled=${busy}>${submit || row.path.at(-1)}</button>
       ${cancel ? html`<button type="button" class="secondary" onClick=${cancel}>Cancel</button>` : null}</div>
     <${Lines} row=${row} parameters=${parameters} />
   </form>`;
