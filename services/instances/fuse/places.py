@@ -83,6 +83,9 @@ class Place:
 
     def _failed(self, raised: BaseException) -> EdgemereError:
         error = meant(raised)
+        if error.code == "source.access_denied":
+            # The secret of this name may be another by now: it is looked up again.
+            self._source = None
         self._away = (time.monotonic() + AWAY_S, error) if error.code in AWAY else None
         return error
 

@@ -34,6 +34,8 @@ CHANGED = ("source.changed", "source.changed_during_copy", "source.vanished")
 FILES_LISTED = 200_000
 ENTRIES_KEPT = 10_000
 SAID_AGAIN_S = 30.0
+# A store lists a thousand objects at a time.
+LIST_S = 50.0
 
 Attributes = dict[str, Any]
 
@@ -59,7 +61,7 @@ class Tree:
     """The answers to what the kernel asks. ``noticed(key, error)`` is told once of each entry that is not what was mounted any more. For several threads."""
 
     def __init__(self, table: Table, places: Places, noticed: Callable[[str, EdgemereError], None], read_s: float = READ_S) -> None:
-        self._table, self._places, self._noticed, self._read_s = table, places, noticed, read_s
+        self._table, self._places, self._noticed = table, places, noticed
         self._cache = Cache(read_s)
         self._entries: OrderedDict[str, Entry] = OrderedDict()
         self._files: dict[tuple[Any, ...], File] = {}
@@ -171,9 +173,9 @@ class Tree:
         path = entry.described["path"]
         try:
             try:
-                files = entry.place.pool.submit(entry.place.files, path).result(self._read_s)
+                files = entry.place.pool.submit(entry.place.files, path).result(LIST_S)
             except TimeoutError:
-                raise silent(self._read_s) from None
+                raise silent(LIST_S) from None
             weight = Weight()
             for file in files:
                 weight.add(from_bytes(file.inside), file.stat)

@@ -23,12 +23,12 @@ def verify(job: Job) -> None:
 
 
 def _verify(work: Work, item: Mapping[str, Any]) -> None:
-    seen, moved = look(work, item)
+    seen, moved, _ = look(work, item)
     work.ok(item, moved=moved, **seen)
 
 
-def look(work: Work, item: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
-    """What is at the item's place, as a result says it, and how many bytes were read for that.
+def look(work: Work, item: Mapping[str, Any]) -> tuple[dict[str, Any], int, Stat]:
+    """What is at the item's place, as a result says it; how many bytes were read for that; what its source says of it.
 
     Raises:
         EdgemereError: it is not there, cannot be read, or is not what the catalogue says.
@@ -40,7 +40,7 @@ def look(work: Work, item: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
     if not source.has_bytes:
         found = source.stat(path)
         as_known(item, found)
-        return {"uri": None, "path": None, "size": found.size, "checksum": found.checksum, "verified": "simulated"}, 0
+        return {"uri": None, "path": None, "size": found.size, "checksum": found.checksum, "verified": "simulated"}, 0, found
     checksum = item.get("checksum")
     if is_folder(work, item):
         found = source.stat(path)
@@ -59,7 +59,7 @@ def look(work: Work, item: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
                 read(stream, 1, path)
     as_known(item, found)
     seen = {**source.locate(path), "size": found.size, "checksum": checksum, "verified": "checksum" if checksum else "size_mtime"}
-    return seen, (found.size or 0) if checksum else 0
+    return seen, (found.size or 0) if checksum else 0, found
 
 
 def _hash(work: Work, item: Mapping[str, Any], stream: Any, found: Stat) -> None:

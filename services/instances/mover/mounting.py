@@ -13,7 +13,7 @@ from typing import Any
 
 from services.instances.fuse.table import Description, Table
 from services.instances.mover.folders import is_folder
-from services.instances.mover.looking import as_known, look, source_of
+from services.instances.mover.looking import look, source_of
 from services.instances.mover.target import exists, remove_empty, sync_folders, target_error
 from services.instances.mover.work import Work
 from shared.hosting.worker_loop import Job
@@ -23,8 +23,8 @@ from shared.sources.beneath import Root
 from shared.sources.paths import file_uri, openable, to_bytes
 from shared.sources.port import Stat
 
-# A path by FUSE answers within this time, or is no result.
-ANSWER_S = 10.0
+# A path by FUSE answers within this time, or is no result; of a folder its source is asked for all that is in it.
+ANSWER_S = 60.0
 
 Linked = list[tuple[Mapping[str, Any], dict[str, Any]]]
 
@@ -55,7 +55,7 @@ def unmount(job: Job) -> None:
 
 def _mount(work: Work, item: Mapping[str, Any], linked: Linked, folders: set[bytes]) -> None:
     source: Any = source_of(work, item)
-    seen, _ = look(work, item)
+    seen, _, found = look(work, item)
     via, _ = mounted.via(work.described(item, "source")["adaptor"], seen["size"], (work.body.get("fuse") or {}).get("why", mounted.UNKNOWN))
     if via == mounted.READ_THROUGH:
         work.ok(item, **{**seen, "uri": None, "path": None}, via=via)
@@ -63,7 +63,7 @@ def _mount(work: Work, item: Mapping[str, Any], linked: Linked, folders: set[byt
     if via == mounted.LINK:
         _link(work, item, source.root.absolute(item["path"]), folders)
     else:
-        _show(work, item, source, folders)
+        _show(work, item, source, found, folders)
     here = work.mounts.absolute(item["mount_path"])
     linked.append((item, {**seen, "uri": file_uri(here), "path": openable(here), "via": via}))
 
@@ -87,11 +87,9 @@ def _table(work: Work) -> Table:
     return Table(work.body["fuse"]["folder"])
 
 
-def _show(work: Work, item: Mapping[str, Any], source: Any, folders: set[bytes]) -> None:
+def _show(work: Work, item: Mapping[str, Any], source: Any, found: Stat, folders: set[bytes]) -> None:
     """Have FUSE show an item, and link to it. What was begun is taken back where it fails."""
     table = _table(work)
-    found: Stat = source.stat(item["path"])
-    as_known(item, found)
     described = _description(work, item, source, found)
     try:
         fresh = table.write(described)

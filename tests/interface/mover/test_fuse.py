@@ -184,6 +184,17 @@ def test_a_jump_into_a_large_file_asks_for_little_of_it(far: Far, web: Web) -> N
     assert sum(int(one[2]) - int(one[1]) + 1 for one in spans if one) <= 1 << 20, web.asked
 
 
+def test_the_limits_of_a_source_hold_for_what_is_mounted(far: Far, web: Web) -> None:
+    far.bench.sources["web"]["parameters"]["limits"] = {"mib_per_s": 2, "transfers": 1}
+    web.files = {"x.bin": BODY[:6 << 20]}
+    path = far.mount("x.bin", source="web")
+    if path is None:
+        return
+    began = time.monotonic()
+    assert in_time(path.read_bytes) == BODY[:6 << 20]
+    assert time.monotonic() - began > 2, "6 MiB at 2 MiB/s take longer"
+
+
 def test_what_changed_at_its_source_is_noticed_and_never_mixed(far: Far, web: Web) -> None:
     web.files = {"x.bin": BODY[:5_000_000]}
     path = far.mount("x.bin", source="web")
