@@ -20,7 +20,7 @@ export default function Request({ id }) {
     <${Refusal} error=${shown.error} />
     <${Buttons} noun="datarequest" object=${request} net=${net} after=${(answer, row) => (row.path.at(-1) === "destroy" ? go(to(["requests"])) : shown.reload())} />
     ${unstick.length ? html`<section><h2>What would help</h2>${unstick.map((line) => html`<${Command} text=${line} />`)}
-      ${request.blocked_by.next_retry_at ? html`<p class="faint">It tries again <${When} at=${request.blocked_by.next_retry_at} /> (${request.blocked_by.retries} tries so far${request.blocked_by.position ? `, position ${request.blocked_by.position} in the queue` : ""}).</p>` : null}</section>` : null}
+      ${request.blocked_by.next_retry_at ? html`<p class="faint">It tries again <${When} at=${request.blocked_by.next_retry_at} /> ${said(request.blocked_by)}.</p>` : null}</section>` : null}
     <section aria-label="State net"><${Net} net=${net} state=${request.state} label=${`The request ${request.name}`} /></section>
     <dl class="facts">
       <${Fact} name="Question"><code>${shownQuery(request.query)}</code></${Fact}>
@@ -37,6 +37,12 @@ export default function Request({ id }) {
     <${Instances} request=${request} />
     <${Why} request=${request} />
     <${Lines} row=${action("do.datarequest.show")} parameters=${{ id: request.name }} />`;
+}
+
+/** How often it was tried again, and its place in line, in parentheses; nothing where there is neither. */
+function said({ retries, position }) {
+  const facts = [retries ? `tried again ${retries === 1 ? "once" : `${retries} times`}` : "", position ? `position ${position} in the queue` : ""].filter(Boolean);
+  return facts.length ? ` (${facts.join(", ")})` : "";
 }
 
 function Instances({ request }) {
