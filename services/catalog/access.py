@@ -7,12 +7,14 @@ rule a Data is everybody's. The owner of a source and Administrators see all of 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, any_, cast, delete, func, not_, or_, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from services.catalog.models import PLACES, SOURCE, data_table, grant_table, render_data, rule_table, source_table
 from shared.kernel.context import Context
@@ -22,13 +24,17 @@ from shared.kernel.rights import ROLES, sees_all
 from shared.query import DATA_FIELDS, matches, parse
 from shared.query.sql import compile_sql
 from shared.storage.bulk import insert_rows
+from shared.storage.database import Database
 from shared.storage.record import Row
+from shared.storage.schema import Id
 from shared.storage.unit_of_work import UnitOfWork
 
 Rules = Sequence[Mapping[str, Any]]
 EVERYBODY = "*"
 MOST = 50
 NAMES = 1000
+# So many rules that let one caller see are written out in a statement; of more the database looks them up itself.
+MOST_LISTED = 1000
 MEMBERS = ("when", "owners", "roles")
 
 
@@ -83,7 +89,7 @@ def write(uow: UnitOfWork, source: Row, rules: Rules) -> None:
     old = select(rule_table.c.id).where(rule_table.c.source_id == source["id"])
     connection.execute(delete(grant_table).where(grant_table.c.rule_id.in_(old)))
     connection.execute(delete(rule_table).where(rule_table.c.source_id == source["id"]))
-    rows = [{"id": new_id("datasource"), "source_id": source["id"], "position": at, "when": rule["when"]} for at, rule in enumerate(rules)]
+    rows = [{"id": new_id("datasource"), "source_id": source["id"], "position": at, "when": rule["when"], "data_count": 0} for at, rule in enumerate(rules)]
     insert_rows(connection, rule_table, rows)
     insert_rows(connection, grant_table, [
         {"rule_id": row["id"], "who": who} for row, rule in zip(rows, rules, strict=True) for who in sorted(_granted(source, rule))])
@@ -93,6 +99,33 @@ def write(uow: UnitOfWork, source: Row, rules: Rules) -> None:
         # The first that applies is written last.
         found = select(data_table.c.id).where(here, compile_sql(parse(row["when"], DATA_FIELDS), PLACES, connection).where)
         connection.execute(update(data_table).where(here, data_table.c.id.in_(found)).values(access_rule=row["id"]))
+    _recount(connection, source["id"])
+
+
+def _recount(connection: Connection, source_id: str) -> None:
+    under = select(func.count()).where(data_table.c.access_rule == rule_table.c.id, data_table.c.destroyed_at.is_(None)).scalar_subquery()
+    connection.execute(update(rule_table).where(rule_table.c.source_id == source_id).values(data_count=under))
+
+
+def count(uow: UnitOfWork, gone: Iterable[Row] = (), come: Iterable[Row] = ()) -> None:
+    """Count, at their rules, living Data that went and came. The caller holds the rows of their sources.
+
+    A rule that nobody has counted yet stays so.
+    """
+    more = Counter(row["access_rule"] for row in come)
+    more.subtract(row["access_rule"] for row in gone)
+    for rule, number in sorted((rule, number) for rule, number in more.items() if rule and number):
+        uow.connection.execute(update(rule_table).where(rule_table.c.id == rule).values(data_count=rule_table.c.data_count + number))
+
+
+def count_what_is_not(db: Database) -> None:
+    """Count what is under the rules that nobody has counted: those of a release before this."""
+    with db.reading() as connection:
+        sources = list(connection.execute(select(rule_table.c.source_id).where(rule_table.c.data_count.is_(None)).distinct()).scalars())
+    for source_id in sources:
+        with db.transaction() as uow:
+            uow.get(SOURCE, source_id)
+            _recount(uow.connection, source_id)
 
 
 def _granted(source: Row, rule: Mapping[str, Any]) -> set[str]:
@@ -122,31 +155,59 @@ def _test(when: str) -> Callable[[Mapping[str, Any]], bool]:
 
 @dataclass(frozen=True)
 class Sight:
-    """What of the catalogue is there for a caller: a condition on ``data``, None for everything, and how many Data it hides."""
+    """What of the catalogue is there for a caller: a condition on ``data``, None for everything, and how many Data it hides.
+
+    ``unseen`` are the ids of what it hides.
+    """
 
     condition: ColumnElement[bool] | None = None
     hidden: int = 0
+    unseen: Select[Any] | None = None
 
 
 def sight(connection: Connection, context: Context, *, counted: bool = False) -> Sight:
     """What this caller sees. ``counted``: also how much of what can match at all he does not see."""
-    if sees_all(context) or connection.execute(select(rule_table.c.id).limit(1)).first() is None:
+    if sees_all(context) or connection.execute(_any_rule()).first() is None:
         return Sight()
     who = [EVERYBODY, f"owner:{context.owner}", *(f"role:{role}" for role in context.roles)]
-    # Few rules, many Data: what applies to a Data is looked for among the rules that let him see, not the other way round.
+    # Few rules, many Data: what applies to a Data is looked for among the rules that let him see, not the other way round; a
+    # rule that is written meanwhile lets nobody see.
     seen = select(grant_table.c.rule_id).where(grant_table.c.who.in_(who))
-    column = data_table.c.access_rule
-    return Sight(or_(column.is_(None), column.in_(seen)), _hidden(connection, seen) if counted else 0)
+    column, other = data_table.c.access_rule, data_table.alias("under_rules")
+    listed = _listed(connection, seen)
+    unseen = select(other.c.id).where(
+        other.c.destroyed_at.is_(None), other.c.access_rule.is_not(None), not_(_is_among(other.c.access_rule, seen, listed)))
+    return Sight(or_(column.is_(None), _is_among(column, seen, listed)), _hidden(connection, seen, listed) if counted else 0, unseen)
 
 
-def _hidden(connection: Connection, seen: Any) -> int:
-    rules = [row.id for row in connection.execute(
-        select(rule_table.c.id).join(source_table, source_table.c.id == rule_table.c.source_id)
-        .where(source_table.c.state == "Ready", source_table.c.destroyed_at.is_(None), rule_table.c.id.not_in(seen)))]
-    if not rules:
-        return 0
-    return connection.execute(select(func.count()).select_from(data_table).where(
-        data_table.c.access_rule.in_(rules), data_table.c.destroyed_at.is_(None))).scalar_one()
+@functools.cache
+def _any_rule() -> Select[Any]:
+    return select(rule_table.c.id).limit(1)
+
+
+def _listed(connection: Connection, seen: Select[Any]) -> list[str] | None:
+    """The rules that let the caller see, where PostgreSQL can do with a list of them: of what a list leaves it has statistics."""
+    if connection.dialect.name != "postgresql":
+        return None
+    found = list(connection.execute(seen.limit(MOST_LISTED + 1)).scalars())
+    return found if len(found) <= MOST_LISTED else None
+
+
+def _is_among(column: ColumnElement[Any], seen: Select[Any], listed: list[str] | None) -> ColumnElement[bool]:
+    return column.in_(seen) if listed is None else column == any_(cast(listed, ARRAY(Id)))
+
+
+def _hidden(connection: Connection, seen: Select[Any], listed: list[str] | None) -> int:
+    table = rule_table
+    hides = [source_table.c.state == "Ready", source_table.c.destroyed_at.is_(None), not_(_is_among(table.c.id, seen, listed))]
+    rules = table.join(source_table, source_table.c.id == table.c.source_id)
+    kept, uncounted = connection.execute(select(func.coalesce(func.sum(table.c.data_count), 0), func.count() - func.count(table.c.data_count))
+                                         .select_from(rules).where(*hides)).one()
+    if not uncounted:
+        return int(kept)
+    return int(kept) + connection.execute(select(func.count()).select_from(data_table).where(
+        data_table.c.access_rule.in_(select(table.c.id).select_from(rules).where(*hides, table.c.data_count.is_(None))),
+        data_table.c.destroyed_at.is_(None))).scalar_one()
 
 
 def rules_of(context: Context, source: Row) -> dict[str, Any]:

@@ -60,6 +60,7 @@ def create(uses: Uses, parameters: Mapping[str, Any]) -> dict[str, Any]:
             else:
                 made, = uow.create(DATA, [{**new, "id": new_id("data") if old else place}])
             repository.index_tags(uow, [made])
+            access.count(uow, come=[made])
             totals.count_more(uow, source["id"], 1, made["size"] or 0)
             if source["state"] == "Ready":
                 uow.tell("capacity.freed", source["id"], {"source": ref(source["id"], source["name"]), "why": "data added"})
@@ -147,6 +148,7 @@ def relocate(uses: Uses, data: str, source: str, path: str) -> dict[str, Any]:
                 "place": place, "name": rules.name_of(path), "uri": uri_of(target, path), "fingerprint": None,
                 "owner": target["owner"],
             } | {"access_rule": _rule_at(uow, target, row, path)})
+            access.count(uow, gone=[row], come=[moved])
             totals.moved(uow, row["source_id"], target["id"], row["size"] or 0)
             return moved
     return render_data(uses.db.retrying(work))
@@ -188,7 +190,7 @@ def relocate_all(uses: Uses, moves: Sequence[Mapping[str, Any]], holder: str) ->
                        "uri": uri_of(target, move["path"]), "fingerprint": move.get("fingerprint"),
                        "owner": target["owner"], "access_rule": _rule_at(uow, target, row, move["path"]),
                        **{name: move[name] for name in ("checksum", "modified_at") if move.get(name)}}
-                uow.change(DATA, [row], new)
+                access.count(uow, gone=[row], come=uow.change(DATA, [row], new))
                 under_way[row["id"]] = [(row["source_id"], row["place"]), (target["id"], new["place"])]
                 totals.moved(uow, row["source_id"], target["id"], row["size"] or 0)
             passages.begin(uow, under_way)

@@ -11,7 +11,7 @@ from sqlalchemy import delete, insert
 from sqlalchemy.exc import IntegrityError
 
 from services.catalog import claims, intake, naming, passages, repository, rules, scans, totals
-from services.catalog.access import change as change_access, check as check_access, rules_of, write as write_access
+from services.catalog.access import change as change_access, check as check_access, count_what_is_not, rules_of, write as write_access
 from services.catalog.models import SOURCE, claim_table, listing_table, ref, render_source
 from services.catalog.search import plain_source
 from shared.hosting.uses import Uses
@@ -282,6 +282,7 @@ def sweep(uses: Uses) -> None:
     for source_id in left:
         empty(uses, source_id)
     totals.settle(uses.db)
+    count_what_is_not(uses.db)
     if _nobody_watched(uses) and uses.config.sources.scan_on_start:
         scan_all(uses)
 

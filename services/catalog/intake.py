@@ -90,6 +90,7 @@ def take(uow: UnitOfWork, source: Row, entries: Mapping[str, Entry]) -> Counts:
     for some in repository.parts(fresh, STRETCH):
         made = uow.create(DATA, some)
         repository.index_tags(uow, made)
+        access.count(uow, come=made)
         done.added += len(made)
         done.size += _size(made)
         _let_others()
@@ -97,6 +98,7 @@ def take(uow: UnitOfWork, source: Row, entries: Mapping[str, Entry]) -> Counts:
         made = _changed(uow.revive, some)
         # A destroyed row has no tags in the index.
         repository.index_tags(uow, made)
+        access.count(uow, come=made)
         done.added += len(made)
         done.size += _size(made)
         _let_others()
@@ -106,6 +108,7 @@ def take(uow: UnitOfWork, source: Row, entries: Mapping[str, Entry]) -> Counts:
         retagged = [row for row in made if row["tags"] != before[row["id"]]["tags"]]
         repository.forget_tags(uow, [row["id"] for row in retagged])
         repository.index_tags(uow, retagged)
+        access.count(uow, gone=before.values(), come=made)
         done.changed += len(made)
         done.size += _size(made) - _size(before.values())
         _let_others()
@@ -119,6 +122,7 @@ def remove(uow: UnitOfWork, source_id: str, rows: Sequence[Row]) -> Counts:
     done = Counts()
     for some in repository.parts(rows, STRETCH):
         gone = uow.destroy(DATA, some)
+        access.count(uow, gone=some)
         repository.forget_tags(uow, [row["id"] for row in gone])
         done.vanished += len(gone)
         done.size -= _size(gone)

@@ -102,6 +102,8 @@ data_table = Table(
     Column("access_rule", Id),
     Index("data_by_place", "place"),
     Index("data_by_access", "access_rule", sqlite_where=_RESTRICTED, postgresql_where=_RESTRICTED),
+    # Which of many Data are hidden is answered without a look at their rows.
+    Index("data_under_rules", "id", "access_rule", sqlite_where=_RESTRICTED, postgresql_where=_RESTRICTED),
     Index("data_by_source", "source_id", "place", sqlite_where=_ALIVE, postgresql_where=_ALIVE),
     Index("data_by_name", "name", "id", sqlite_where=_ALIVE, postgresql_where=_ALIVE),
     Index("data_by_size", "size", "id", sqlite_where=_ALIVE, postgresql_where=_ALIVE),
@@ -116,6 +118,8 @@ rule_table = Table(
     Column("source_id", Id, nullable=False),
     Column("position", Integer, nullable=False),
     Column("when", Json, nullable=False),
+    # How many living Data are under it, counted by those who write them; NULL until somebody has counted.
+    Column("data_count", BigInteger),
     Index("access_rule_of", "source_id", "position"),
 )
 grant_table = Table(

@@ -142,7 +142,7 @@ def _page(now: _Now, found: Page) -> dict[str, Any]:
 
 
 def _funnel(now: _Now, wanted: Query) -> tuple[dict[str, Any], int]:
-    counted = funnel(now.connection, wanted, PLACES, now.base, base_rows=now.base_count, index_is_base=not now.unused and now.seen.condition is None)
+    counted = funnel(now.connection, wanted, PLACES, now.base, base_rows=now.base_count, index_is_base=not now.unused, but=now.seen.unseen)
     last = counted["steps"][-1]["remaining"] if counted["steps"] else counted["base"]
     return counted, Estimate(last) if counted["estimate"] else last
 

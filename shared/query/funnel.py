@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, case, false, func, literal, not_, select, true, union_all
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, false, func, literal, not_, select, true, union_all
 
 from shared.query.id_sets import MOST_LISTED, among, intersection, is_set
 from shared.query.mapping import TableMapping
@@ -27,20 +27,22 @@ def funnel(
     max_seconds: float = 2.0,
     base_rows: int | None = None,
     index_is_base: bool = False,
+    but: Select[Any] | None = None,
 ) -> dict[str, Any]:
     """``{"base", "steps": [{"clause", "json", "remaining"}], "estimate"}``: the rows that remain after each conjunct.
 
     ``base`` counts the rows of ``base_where`` (or is ``base_rows``, where the caller keeps count); the last step
     counts the matches. The steps are in the query's order. ``index_is_base`` says that the tag index holds rows of the base
-    alone. From the first conjunct that SQL cannot say onward, at most ``max_rows`` rows are looked at, for
-    ``max_seconds``; when that is not all, these steps are scaled up and ``estimate`` is true.
+    alone, or with ``but`` of the base and of these ids, of which none is in the base. From the first conjunct that SQL cannot say
+    onward, at most ``max_rows`` rows are looked at, for ``max_seconds``; when that is not all, these steps are scaled up and
+    ``estimate`` is true.
     """
     base = true() if base_where is None else base_where
     clauses = query.clauses
     conditions = list(compile_sql(query, mapping, conn, driver=0).conditions)
     in_sql = next((at for at, condition in enumerate(conditions) if condition is None), len(conditions))
     said = [condition for condition in conditions[:in_sql] if condition is not None]
-    counts = _count_sets(conn, query, mapping, base, said, base_rows) if index_is_base and base_rows is not None else None
+    counts = _count_sets(conn, query, mapping, base, said, base_rows, but) if index_is_base and base_rows is not None else None
     if counts is None:
         counts = _count(conn, mapping, base, said, base_rows)
     remaining, estimate = counts[1:], False
@@ -75,7 +77,8 @@ def _count(conn: Connection, mapping: TableMapping, base: Any, conditions: list[
     return counts
 
 
-def _count_sets(conn: Connection, query: Query, mapping: TableMapping, base: Any, conditions: list[Any], base_rows: int) -> list[int] | None:
+def _count_sets(conn: Connection, query: Query, mapping: TableMapping, base: Any, conditions: list[Any], base_rows: int,
+                but: Select[Any] | None) -> list[int] | None:
     """As ``_count``, the leading conjuncts from the tag index alone; None where that is not the better way."""
     compiler = Compiler(mapping, dialect_name(conn))
     nodes = [gathered(node) for node in query.conjuncts[:len(conditions)]]
@@ -83,7 +86,7 @@ def _count_sets(conn: Connection, query: Query, mapping: TableMapping, base: Any
     if compiler.dialect != "postgresql" or not leading:
         return None
     sets = [intersection(compiler, nodes[:at + 1]).subquery() for at in range(leading)]
-    counted = conn.execute(select(*(select(func.count(found.c.id.distinct())).scalar_subquery() for found in sets))).one()
+    counted = conn.execute(select(*(_counted(found, but).scalar_subquery() for found in sets))).one()
     counts = [max(base_rows, counted[0]), *counted]
     if leading == len(nodes):
         return counts
@@ -94,6 +97,14 @@ def _count_sets(conn: Connection, query: Query, mapping: TableMapping, base: Any
     others = conditions[leading:]
     more = _count(conn, mapping, and_(base, left), others, counts[-1])
     return counts + [min(count, counts[-1]) for count in more[1:]]
+
+
+def _counted(found: Any, but: Select[Any] | None) -> Select[Any]:
+    counted = select(func.count(found.c.id.distinct()))
+    if but is None:
+        return counted
+    left_out = but.subquery()
+    return counted.where(not_(select(1).where(left_out.c[0] == found.c.id).exists()))
 
 
 def _count_here(
