@@ -19,7 +19,7 @@ from shared.kernel.context import WHOSE
 SEAL = "edgemere.seal"
 LEAST_BYTES = 16
 
-_SEALED = ("nameko.owner", "nameko.roles", "nameko.mesh", "nameko.request_id", "nameko.correlation_id", "nameko.causation_id",
+SEALED = ("nameko.owner", "nameko.roles", "nameko.mesh", "nameko.request_id", "nameko.correlation_id", "nameko.causation_id",
            "nameko.idempotency_key", "nameko.if_match", "nameko.deadline", "nameko.credential", "nameko.address", "nameko.action", WHOSE)
 
 
@@ -70,6 +70,6 @@ class Seal:
 
 
 def _mark(secret: bytes, address: str, headers: Mapping[str, Any], body: bytes, id: str) -> str:
-    said = orjson.dumps([address, id, [headers.get(name) for name in _SEALED]])
+    said = orjson.dumps([address, id, [headers.get(name) for name in SEALED]])
     # The length keeps what is said apart from the body.
     return hmac.digest(secret, b"%d:%b%b" % (len(said), said, body), "sha256").hex()

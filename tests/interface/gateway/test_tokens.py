@@ -4,8 +4,9 @@ from __future__ import annotations
 import json
 import time
 
+import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from tests.interface.gateway.locked import EC, OTHER_RSA, RSA, WHO, jwk, refused, signed_with_the_public_key, token, unsigned
 
@@ -67,3 +68,17 @@ def test_keys_that_the_issuer_publishes_later_are_found_and_an_issuer_that_is_aw
     for number in range(30):
         refused(server.ask(WHO, token(OTHER_RSA, f"guess-{number}")), "token.unknown_key")
     assert server.provider.asked - asked <= 3
+
+
+def test_keys_that_are_too_weak_or_of_another_curve_sign_nothing_though_the_issuer_publishes_them(server):
+    weak = rsa.generate_private_key(65537, 1024)  # noqa: S505 - that is what is refused
+    other, good = ec.generate_private_key(ec.SECP384R1()), rsa.generate_private_key(65537, 2048)
+    curve = {**json.loads(jwt.algorithms.ECAlgorithm.to_jwk(other.public_key())), "kid": "ec-384", "use": "sig"}
+    server.provider.keys += [jwk(weak, "rsa-weak"), curve, {**jwk(good, "for-encryption"), "use": "enc"}, jwk(good, "good-beside")]
+    time.sleep(1.1)
+    assert server.ask(WHO, token(good, "good-beside")).status_code == 200
+    for key, kid, algorithm in ((weak, "rsa-weak", "RS256"), (good, "for-encryption", "RS256")):
+        refused(server.ask(WHO, token(key, kid, algorithm)), "token.unknown_key")
+    refused(server.ask(WHO, token(other, "ec-384", "ES384")), "token.algorithm")
+    # The other curve under the name of the taken algorithm.
+    refused(server.ask(WHO, jwt.api_jws.encode(b"{}", EC, "ES256", headers={"kid": "ec-384"})), "token.unknown_key")

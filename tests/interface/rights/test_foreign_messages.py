@@ -6,10 +6,10 @@ import timeit
 
 import pytest
 
-from shared.bus.seal import SEAL, Seal
+from shared.bus.seal import SEAL, SEALED, Seal
 from shared.contracts.event import EVENTS, HANDLED
 from shared.hosting.rpc import headers_of
-from shared.kernel.context import Context
+from shared.kernel.context import WHOSE, Context
 from tests.interface.rights.conftest import ADMINISTRATOR, DEVELOPER, SCIENTIST, Caller, House
 from tests.support.awaiting import until
 
@@ -94,6 +94,14 @@ def test_a_seal_breaks_with_any_change():
     for name, value in (("nameko.owner", "eve"), ("nameko.roles", ["Administrator"]), ("nameko.mesh", True), ("nameko.deadline", 9e9),
                         ("nameko.idempotency_key", "k"), ("nameko.credential", "akey_1")):
         assert not seal.holds("requests.show", {**sealed, name: value}, body), name
+    # Whatever of a call or message says on whose behalf it is, for which, or until when: none of it can be given, changed or taken away.
+    everything = {name: f"of {name}" for name in SEALED}
+    of_all = seal.sealed("requests.show", everything, body)
+    assert seal.holds("requests.show", of_all, body) and {"nameko.roles", "nameko.address", "nameko.action", WHOSE} <= set(SEALED)
+    for name in SEALED:
+        assert not seal.holds("requests.show", {**of_all, name: "another"}, body), name
+        assert not seal.holds("requests.show", {key: value for key, value in of_all.items() if key != name}, body), name
+        assert not seal.holds("requests.show", {**sealed, name: "given"}, body), name
     assert "secret" not in repr(seal)
 
 
