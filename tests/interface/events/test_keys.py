@@ -96,6 +96,11 @@ def test_a_rotated_key_has_a_new_secret_and_the_old_one_works_for_the_overlap(us
     new = ask(identities.rotate, ANN, id="nightly", overlap=3600.0)["key"]
     assert new[:30] == old[:30] and identify(uses, new)["expires_at"] is None
     assert identify(uses, old)["expires_at"] is not None
+    with uses.db.transaction() as uow:
+        uow.connection.execute(update(apikey_table).values(overlap_until=clock.stamp_in(-1)))
+    with pytest.raises(Unauthenticated, match="key.wrong"):
+        identify(uses, old)
+    assert identify(uses, new)
     newest = ask(identities.rotate, ANN, id="nightly")["key"]
     assert identify(uses, newest)
     for over in (old, new):
