@@ -33,11 +33,11 @@ def read(given: Mapping[str, Any] | None) -> dict[str, dict[str, Any]] | None:
             raise _invalid(where, f"'{name[:80]}' is no name of a member: a letter, then letters, digits, '_', '.' and '-', 63 at most.")
         if isinstance(asked, str):
             asked = {"query": asked}
+        for key in asked if isinstance(asked, Mapping) else ():
+            if key not in MEMBERS:
+                raise _invalid(f"{where}/{key}", f"Unknown member '{key[:80]}'.{did_you_mean(key, MEMBERS)}")
         if not isinstance(asked, Mapping) or "query" not in asked:
             raise _invalid(where, "A member is a query in one line, or {query, select}.")
-        for key in asked:
-            if key not in MEMBERS:
-                raise _invalid(f"{where}/{key}", f"Unknown member '{key}'.{did_you_mean(key, MEMBERS)}")
         with located(where):
             query = rules.wanted(asked["query"], asked.get("all")).to_json()
             rules.check_select(asked.get("select"))

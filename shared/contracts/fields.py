@@ -12,6 +12,7 @@ from typing import Any
 from marshmallow import ValidationError, fields, validate
 
 from shared.kernel import clock, ids
+from shared.kernel.errors import did_you_mean
 
 NAME_LENGTH = 200
 
@@ -169,9 +170,16 @@ class Labels(JsonObject):
         return labels
 
 
+class _OneOf(validate.OneOf):
+    """Names the words, and the one that was probably meant."""
+
+    def _format_error(self, value: Any) -> str:
+        return f"'{str(value)[:100]}' is none of {self.choices_text}.{did_you_mean(str(value)[:100], self.choices)}"
+
+
 def one_of(*values: str) -> validate.OneOf:
     """Exactly one of these words."""
-    return validate.OneOf(values, error="'{input}' is none of " + ", ".join(values) + ".")
+    return _OneOf(values)
 
 
 def between(least: int, most: int) -> validate.Range:

@@ -8,6 +8,8 @@ import pytest
 from services.catalog import rules as catalog
 from services.instances import rules as instances
 from services.requests import groups, promises, rules as requests, selection
+from shared.contracts.action import load_parameters
+from shared.contracts.table import ACTIONS as BY_NAME
 from shared.kernel import clock
 from shared.kernel.errors import Invalid
 
@@ -98,6 +100,17 @@ def test_a_group_that_cannot_be_read_is_refused_with_its_place(group, pointer):
     with pytest.raises(Invalid) as refused:
         groups.read(group)
     assert refused.value.errors[0]["pointer"] == pointer
+
+
+def test_a_word_that_is_misspelt_is_answered_with_the_one_that_was_meant():
+    with pytest.raises(Invalid, match="Did you mean 'query'") as refused:
+        groups.read({"scans": {"qery": "kind:scan"}})
+    assert refused.value.errors[0]["pointer"] == "/group/scans/qery"
+    with pytest.raises(Invalid, match="'lst' is none of lost, dark, .* Did you mean 'lost'") as refused:
+        load_parameters(BY_NAME["fmdm.datasource.findings"], {"id": "lab", "kind": "lst"})
+    assert refused.value.errors[0]["pointer"] == "/kind"
+    with pytest.raises(Invalid, match="'copi' is none of .* Did you mean 'copy'"):
+        load_parameters(BY_NAME["do.datarequest.create"], {"query": "a:1", "action": "copi"})
 
 
 def test_a_group_is_what_any_of_its_members_matches():
