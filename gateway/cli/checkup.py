@@ -140,7 +140,7 @@ def _sources(figures: Figures) -> Iterator[Finding]:
     for labels, value in figures.get("edgemere_source_filled_ratio", ()):
         if value > 0.9:
             yield Finding("sources", "warn", f"{labels['source']} has {value:.0%} of its {labels['kind']} in use.",
-                          f"edgemere do datasource reap --id {labels['source']} says what would go; or raise its capacity.")
+                          f"edgemere fmdm datasource reap --id {labels['source']} says what would go; or raise its capacity.")
 
 
 def _strangers(url: str) -> Iterator[Finding]:
