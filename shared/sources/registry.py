@@ -21,6 +21,7 @@ ADAPTORS = {
 LIMITS = "limits"
 # What every kind of source takes: that, and the marks by which a target is freed.
 OF_ALL = (LIMITS, "reap")
+_WORDS: Mapping[type, str] = {str: "a text", bool: "true or false", int: "a number", float: "a number", dict: "an object", Mapping: "an object", list: "a list"}
 
 
 def _module(adaptor: object) -> Any:
@@ -111,8 +112,8 @@ def optional(parameters: Mapping[str, Any], name: str, kind: type | tuple[type, 
     if value is None:
         return default
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        words = kind.__name__ if isinstance(kind, type) else " or ".join(one.__name__ for one in kind)
-        raise bad_parameters(name, f"is not of the kind {words}")
+        kinds = (kind,) if isinstance(kind, type) else kind
+        raise bad_parameters(name, f"is not {' or '.join(dict.fromkeys(_WORDS.get(one, one.__name__) for one in kinds))}")
     if isinstance(value, str) and ("\0" in value or not value.isprintable() and any("\ud800" <= c <= "\udfff" for c in value)):
         raise bad_parameters(name, "holds a NUL or half a character")
     return value

@@ -1,4 +1,4 @@
-"""The examples of docs/sources.md can be typed as they stand, and the document knows every parameter."""
+"""The examples of docs/sources.md can be typed as they stand, and the document knows every parameter; wrong ones are refused in plain words."""
 from __future__ import annotations
 
 import importlib
@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from shared.kernel.errors import Invalid
 from shared.sources.port import SourcePolicy
-from shared.sources.registry import ADAPTORS, LIMITS, check_parameters
+from shared.sources.registry import ADAPTORS, LIMITS, check_parameters, optional
 
 DOCUMENT = (Path(__file__).resolve().parents[3] / "docs" / "sources.md").read_text()
 EXAMPLES = [json.loads(found) for found in re.findall(r"```json\n(.*?)```", DOCUMENT, re.S)]
@@ -39,3 +40,10 @@ def test_limits_that_are_none_are_refused_with_their_place(limits: dict[str, Any
     with pytest.raises(Invalid) as refused:
         check_parameters("file", {"rootdir": "/tmp", "limits": limits}, SourcePolicy())
     assert refused.value.errors[0]["pointer"] == pointer
+
+
+@pytest.mark.parametrize(("kind", "value", "word"), [
+    (str, 5, "a text"), (bool, "yes", "true or false"), ((int, float), "1", "a number"), ((str, dict), [], "a text or an object")])
+def test_a_parameter_of_another_kind_is_refused_in_words_that_people_use(kind: Any, value: Any, word: str) -> None:
+    with pytest.raises(Invalid, match=f"The parameter 'p' is not {word}[.]"):
+        optional({"p": value}, "p", kind, None)
