@@ -41,12 +41,15 @@ def explain(uses: Uses, parameters: dict[str, Any]) -> dict[str, Any]:
     blocked = row["blocked_by"] and (waiting.current(uses, newest) if until is None else row["blocked_by"])
     # Instances that are gone since are none of an earlier version's.
     instances = instances if until is None else {}
+    decided = reservations.pop("frame", {})
+    # What is left, and how long it still takes, is true for the moment: a frame that stays has neither.
+    decided |= {"budget": None, "ready_in_s": None} if ended else {"ready_in_s": _ready_in_s(row)}
     return framed(
         sentence=sentence(row, found), outcome=row["state"], refusal=refusal_of({**row, "blocked_by": blocked}), request=render_request(row),
         permalink=f"{ADDRESS}?id={row['id']}&at={row['version']}", frozen=ended, attempts=_attempts(newest), funnel=found.get("funnel"),
         # Of a group what the query of each member found; `funnel` is that of the one that failed.
         members=found.get("members"), hints=hints.with_commands(found.get("hints") or [], row), warnings=warnings,
-        **reservations.pop("frame", {}), ready_in_s=_ready_in_s(row), reservations=reservations, instances=instances,
+        **decided, reservations=reservations, instances=instances,
         timeline=sorted(timeline, key=lambda step: step["time"]), blocked_by=blocked,
         **({"why_not": _why_not(uses, row, parameters["why_not"])} if parameters.get("why_not") else {}))
 

@@ -150,3 +150,13 @@ def test_a_plan_and_the_explanation_of_what_then_happens_are_one_frame(filled: H
     for item in explained["items"]:
         differ = {name for name in item if item[name] != one[item["data"]["id"]][name]}
         assert differ <= {"reservation", "decision"} and item["reservation"]["name"], differ
+
+
+def test_a_frame_that_stays_says_nothing_that_is_true_for_a_moment_alone(filled: House) -> None:
+    filled.configured(budgets={"*": {"period": "30d", "bytes": 1_000_000}})
+    over, waits = asked(filled, query="kind:scam"), asked(filled, query="kind:scam", wait=True, needed_by="PT2H")
+    frame = filled.call("requests", "explain", id=over["id"])
+    assert frame["frozen"] and frame["budget"] is None and frame["ready_in_s"] is None
+    now = filled.call("requests", "explain", id=waits["id"])
+    assert not now["frozen"] and now["budget"]["bytes"]["remains"] == 1_000_000
+    assert now["budget"].keys() == filled.call("requests", "plan", query="kind:scan")["budget"].keys()
