@@ -85,12 +85,12 @@ class _Fetch:
 class File:
     """One file of ``size`` bytes as it was when it was mounted; ``fetch(start, count)`` gives its bytes in pieces. For several threads.
 
-    ``look()`` raises where its source has something else by now.
+    ``look()`` raises where its source has something else by now, ``check()`` where it did not answer a moment ago.
     """
 
-    def __init__(self, name: Any, size: int, cache: Cache, pool: Executor, fetch: Fetcher, look: Callable[[], None]) -> None:
+    def __init__(self, name: Any, size: int, cache: Cache, pool: Executor, fetch: Fetcher, look: Callable[[], None], check: Callable[[], None]) -> None:
         self.name, self.size = name, size
-        self._cache, self._pool, self._fetch, self._look = cache, pool, fetch, look
+        self._cache, self._pool, self._fetch, self._look, self._check = cache, pool, fetch, look, check
         self._under_way: list[_Fetch] = []
         self._lock = threading.Lock()
         self._seen_at = 0.0
@@ -125,6 +125,7 @@ class File:
             self._answer(self._pool.submit(self._look), until)
             self._seen_at = time.monotonic()
             return block
+        self._check()
         with self._lock:
             found = next((one for one in self._under_way if one.next <= index < one.first + one.count), None)
             if found is None:

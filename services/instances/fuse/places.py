@@ -72,10 +72,19 @@ class Place:
                 self._source = open_source(self._described["adaptor"], self._described["parameters"], self._policy)
             return self._source
 
-    def _guarded(self, ask: Any) -> Any:
+    def check(self) -> None:
+        """Raises what was said of the source a moment ago, where it did not answer."""
         away = self._away
         if away is not None and away[0] > time.monotonic():
             raise away[1]
+
+    def is_silent(self, error: EdgemereError) -> None:
+        """Somebody has waited for it in vain; the threads that ask it may do so still."""
+        if self._away is None or self._away[1] is not error:
+            self._away = (time.monotonic() + AWAY_S, error)
+
+    def _guarded(self, ask: Any) -> Any:
+        self.check()
         try:
             return ask(self._opened())
         except Exception as raised:

@@ -109,7 +109,8 @@ class Tree:
             file = self._files.get(name)
             if file is None:
                 file = self._files[name] = File(
-                    name, found.size, self._cache, place.pool, lambda start, count: place.fetch(where, found, start, count), lambda: place.look(where, found))
+                    name, found.size, self._cache, place.pool, lambda start, count: place.fetch(where, found, start, count), lambda: place.look(where, found),
+                    place.check)
             number = next(self._numbers)
             self._open[number] = (entry, file, Reader())
         return number
@@ -125,6 +126,8 @@ class Tree:
         try:
             return file.read(reader, offset, count)
         except EdgemereError as error:
+            if error.code == "source.timeout":
+                entry.place.is_silent(error)
             raise self._failed(entry, error) from None
 
     def close(self, number: int) -> None:
