@@ -177,7 +177,8 @@ def sight(connection: Connection, context: Context, *, counted: bool = False) ->
     listed = _listed(connection, seen)
     unseen = select(other.c.id).where(
         other.c.destroyed_at.is_(None), other.c.access_rule.is_not(None), not_(_is_among(other.c.access_rule, seen, listed)))
-    return Sight(or_(column.is_(None), _is_among(column, seen, listed)), _hidden(connection, seen, listed) if counted else 0, unseen)
+    # Of rows it is not asked as a list: knowing how many remain, PostgreSQL would sort them all for the first page.
+    return Sight(or_(column.is_(None), column.in_(seen)), _hidden(connection, seen, listed) if counted else 0, unseen)
 
 
 @functools.cache
