@@ -56,9 +56,10 @@ def refusal(error: EdgemereError, path: str, request_id: str) -> Answer:
     return Answer(error.status, headers, dumps(problem(error, instance, request_id)))
 
 
-def is_json(answer: Answer) -> bool:
-    """Whether the body is JSON, a problem document among it."""
-    return any(name == "Content-Type" and value.partition(";")[0] in ("application/json", PROBLEM_TYPE) for name, value in answer.headers)
+def is_said(answer: Answer) -> bool:
+    """Whether the body is JSON that this server says, a problem document among it; bytes of data say themselves how a browser takes them."""
+    return not any(name == "Content-Disposition" for name, _ in answer.headers) and any(
+        name == "Content-Type" and value.partition(";")[0] in ("application/json", PROBLEM_TYPE) for name, value in answer.headers)
 
 
 def leave_unread(environ: dict[str, Any]) -> None:

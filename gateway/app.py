@@ -14,7 +14,7 @@ from typing import Any
 
 from gateway import sse
 from gateway.actions import Actions
-from gateway.answers import AS_FILE, TLS_ALONE, Answer, is_json, json_answer, leave_unread, other_method, refusal, send
+from gateway.answers import AS_FILE, TLS_ALONE, Answer, is_said, json_answer, leave_unread, other_method, refusal, send
 from gateway.auth import Admission
 from gateway.callers import sessions
 from gateway.callers.credentials import IN_URL, check_address
@@ -113,7 +113,7 @@ class App:
         self._metrics.count(name, answer.status, time.perf_counter() - began, code)
         self._keep_record(row, environ, answer.status, code or "ok")
         answer.headers += self._doorkeeper.headers(environ)
-        if (row is not None or path == sessions.ADDRESS) and is_json(answer):
+        if (row is not None or path == sessions.ADDRESS) and is_said(answer):
             answer.headers.append(AS_FILE)
         if self._doorkeeper.is_secure(environ):
             answer.headers.append(TLS_ALONE)
