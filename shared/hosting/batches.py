@@ -19,6 +19,7 @@ from shared.bus.event import delivery_of, event_of
 from shared.bus.failures import after_failure, copy_of, is_permanent
 from shared.bus.message import Delivery
 from shared.bus.pace import Pace, gathering_s
+from shared.bus.read_ahead import read_ahead
 from shared.bus.topology import (
     BASE, DEAD_QUEUE, RETRY_DELAYS_S, Topology, declare, event_queue, retry_name, retry_queue,
 )
@@ -126,6 +127,7 @@ class BatchEvent(Entrypoint):
                             on_decode_error=lambda message, error: self._waiting.append(message))
         with consumer:
             self._wire = connection.connection
+            read_ahead(connection.connection)
             self._connected = True
             if not self._ready.ready():
                 self._ready.send(None)

@@ -14,6 +14,7 @@ import orjson
 from kombu import Connection, Consumer, Queue
 
 from shared.bus.port import prepare
+from shared.bus.read_ahead import read_ahead
 from shared.bus.topology import BASE, INTERNAL, PUBLIC, declare
 
 log = logging.getLogger(__name__)
@@ -92,6 +93,7 @@ class LiveFeed:
             with Consumer(channel, [Queue(queue.name, no_declare=True)], no_ack=True, on_message=self._on_message,
                           auto_declare=False):
                 self._listening.set()
+                read_ahead(connection.connection)
                 self._resumed()
                 while not self._closed.is_set():
                     try:

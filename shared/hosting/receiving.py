@@ -22,6 +22,7 @@ from nameko.messaging import QueueConsumer
 from shared.bus import port
 from shared.bus.message import Message
 from shared.bus.one_piece import in_one_piece
+from shared.bus.read_ahead import read_ahead
 from shared.bus.topology import DEAD_LETTERS, INTERNAL, RETRY_DELAYS_S, declare
 
 log = logging.getLogger(__name__)
@@ -105,6 +106,7 @@ class Receiver(QueueConsumer):
 
     def on_consume_ready(self, connection: Any, channel: Any, consumers: Any, **more: Any) -> None:
         self._wire = connection.connection
+        read_ahead(connection.connection)
         self.is_connected = True
         super().on_consume_ready(connection, channel, consumers, **more)
 

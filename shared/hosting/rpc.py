@@ -25,6 +25,7 @@ from shared.bus import port
 from shared.bus.clock import Bell
 from shared.bus.encoding import Undecodable, decode_as, encode
 from shared.bus.message import Message
+from shared.bus.read_ahead import read_ahead
 from shared.bus.seal import Seal
 from shared.bus.topology import RPC
 from shared.kernel.context import Context
@@ -316,6 +317,7 @@ class MeshClient:
         with Consumer(channel, queues=[queue], on_message=self._on_reply, no_ack=True,
                       on_decode_error=lambda message, error: self._on_reply(message)):
             self._reply_to, self._wire = reply_to, connection.connection
+            read_ahead(connection.connection)
             self._listening.set()
             while not self._stopping:
                 try:

@@ -7,13 +7,16 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
-from kombu import Connection
+from kombu import Connection, Consumer, Queue
 
 from shared.bus import port
 from shared.bus.message import Message
+from shared.bus.read_ahead import read_ahead
 from tests.interface.bus.test_entrypoints import NAMES, run_scenarios
 from tests.support.laws.broker import BrokerLaws
 from tests.support.rabbitmq import RabbitNode
@@ -87,3 +90,44 @@ def test_what_is_handed_over_after_a_restart_is_not_lost_on_an_old_connection(no
                 found.append(bytes(message.body.encode() if isinstance(message.body, str) else message.body))
     broker.close()
     assert b"after" in found
+
+
+class Counted:
+    """A socket that notes how often it was asked to receive."""
+
+    def __init__(self, sock: Any) -> None:
+        self.sock, self.times = sock, 0
+
+    def recv(self, *arguments: Any) -> bytes:
+        self.times += 1
+        return self.sock.recv(*arguments)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.sock, name)
+
+
+def test_what_is_read_ahead_comes_whole_and_in_order_and_the_system_is_asked_less_often_than_there_are_messages(node: RabbitNode) -> None:
+    bodies = [bytes([number % 251]) * size for number, size in enumerate((0, 1, 300, 16_383, 16_384, 16_385, 131_072, 2_000_000, *[20] * 400))]
+    with Connection(node.uri) as connection:
+        channel = connection.channel()
+        channel.queue_declare("read.ahead", durable=True, auto_delete=False)
+        broker = port.connect(node.uri)
+        broker.publish_many([Message("", "read.ahead", body, id=f"m{number}", headers={"n": number}, content_type=None, content_encoding="binary")
+                             for number, body in enumerate(bodies)])
+    with Connection(node.uri) as connection:
+        connection.connect()
+        transport = connection.connection.transport
+        transport.sock = counted = Counted(transport.sock)
+        transport._quick_recv = counted.recv
+        read_ahead(connection.connection)
+        got: list[Any] = []
+        with Consumer(connection.default_channel, [Queue("read.ahead", no_declare=True)], on_message=got.append, auto_declare=False, no_ack=True):
+            until = time.monotonic() + 60
+            while len(got) < len(bodies) and time.monotonic() < until:
+                if len(got) == 8:
+                    counted.times = 0
+                # So short that it ends in the middle of the large ones.
+                with suppress(TimeoutError):
+                    connection.drain_events(timeout=0.0005)
+    assert [(message.headers["n"], message.body or b"") for message in got] == list(enumerate(bodies))
+    assert counted.times < 400
