@@ -11,6 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from kombu import Connection, Consumer, Exchange, Queue
@@ -42,8 +43,7 @@ PATIENCE_S = 1.0
 HEARTBEAT_S = 20
 DRAIN_S = 1.0
 RECONNECT_S = (0.2, 0.5, 1.0, 2.0, 5.0)
-_WORDS = ("owner", "request_id", "correlation_id", "causation_id", "idempotency_key", "credential", "address",
-          "action")
+_WORDS = ("owner", "request_id", "correlation_id", "causation_id", "idempotency_key", "credential", "address", "action")
 
 
 # --- context -------------------------------------------------------------------------------------------------------
@@ -320,10 +320,8 @@ class MeshClient:
             read_ahead(connection.connection)
             self._listening.set()
             while not self._stopping:
-                try:
+                with suppress(TimeoutError):
                     connection.drain_events(timeout=DRAIN_S)
-                except TimeoutError:
-                    pass
                 # Also while answers keep coming: they need no ack, so that nothing else tells the broker of us.
                 connection.heartbeat_check()
 
