@@ -23,8 +23,10 @@ def test_a_teller_goes_on_as_soon_as_nobody_is_waited_for_any_more():
     pace.begin()
     pace.begin()
     ends = threading.Timer(0.05, lambda: (pace.end(), pace.end()))
+    # From before the timer begins: this thread may be held up between the two.
+    began = time.monotonic()
     ends.start()
-    rested = rested_s(pace, 60)
+    pace.rest(60)
+    assert 0.05 <= time.monotonic() - began < MOST_S
     ends.join()
-    assert 0.04 < rested < MOST_S / 2
-    assert rested_s(pace, 60) < MOST_S / 2
+    assert rested_s(pace, 60) < MOST_S
