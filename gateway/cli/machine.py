@@ -21,8 +21,11 @@ _HELP = {"help_option_names": ["-h", "--help"]}
 
 
 def _config(given: dict[str, Any]) -> Any:
+    """The settings of a process of the mesh, or of a command beside it; it leaves no dump, for with them it has their secrets."""
+    from shared.hosting import dumps
     from shared.hosting.config import load_config
 
+    dumps.leave_none()
     return load_config(given.get("environment"), given.get("files") or (), {
         "web.port": given.get("port"), "web.host": given.get("host"), "data_dir": given.get("data"),
     })

@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from shared.bus.failures import dead_letter
@@ -118,6 +119,18 @@ def test_a_service_that_fails_unforeseen_tells_no_secret(edgemere_server, tmp_pa
         failed = until(lambda: [span for span in collector.spans if span.failed])
         told += [log, *(f"{span.name} {span.attributes}" for span in failed)]
         assert [one[max(0, at - 200):at + 60] for one in told if (at := one.find(CANARY)) >= 0] == []
+
+
+def test_no_process_of_the_mesh_leaves_a_dump_of_its_memory(server, tmp_path):
+    lab = tmp_path / "lab"
+    lab.mkdir()
+    (lab / "a.csv").write_text("a\n1\n")
+    # Reading it takes a worker: those that alone have the secrets of sources.
+    assert sent(server, "/edgemere/diml/dml/fmdm/datasource/create", {"name": "near", "adaptor": "file", "parameters": {"rootdir": str(lab)}})[0] == 201
+    first = psutil.Process(server.process.pid)
+    family = [first, *first.children(recursive=True)]
+    assert len(family) > 1
+    assert {process.pid: process.rlimit(psutil.RLIMIT_CORE) for process in family} == {process.pid: (0, 0) for process in family}
 
 
 @pytest.mark.parametrize("text", [
