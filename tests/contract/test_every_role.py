@@ -42,7 +42,7 @@ def named_after(row: Any) -> str:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     """A server, the objects of somebody, a key for each role, and what nobody should be believed with."""
-    running = locked(tmp_path_factory.mktemp("roles"), limits={"wrong_credentials": "", "owner": "", "address": ""})
+    running = locked(tmp_path_factory.mktemp("roles"), limits={"wrong_credentials": "", "wrong_of_key": "", "owner": "", "address": ""})
     with running:
         running.somebody = running.make_key("of-somebody", owner="somebody", roles=[SCIENTIST, DEVELOPER, ENGINEER])["key"]
         running.objects = marked(running)
