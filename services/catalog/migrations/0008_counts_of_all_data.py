@@ -9,7 +9,8 @@ revision = "0008_counts_of_all_data"
 down_revision = "0007_data_that_is_being_moved"
 
 
-BEGIN = "INSERT INTO tally (added) SELECT coalesce(sum(data_count), 0) FROM datasource"
+# None where there is nothing: a schema that was only made stays empty, as a backup that is brought back wants it.
+BEGIN = "INSERT INTO tally (added) SELECT counted FROM (SELECT sum(data_count) AS counted FROM datasource) AS now WHERE counted <> 0"
 
 
 def upgrade() -> None:

@@ -43,10 +43,10 @@ def test_the_audit_log_says_who_changed_what_from_where_and_what_he_was_told(ser
 
 
 def test_whose_credential_was_believed_is_in_the_audit_log_once_for_each_address_and_so_is_each_login_on_the_page(server, its_own_address):
-    made = server.make_key("only-reads", owner="reader", roles=["DataScientist"])
+    made = server.make_key("only-reads", owner="reads-only", roles=["DataScientist"])
 
     def logins():
-        return [(line["credential"], line["address"]) for line in server.audit(owner="reader") if line["kind"] == "login"]
+        return [(line["credential"], line["address"]) for line in server.audit(owner="reads-only") if line["kind"] == "login"]
 
     for _ in range(3):
         assert server.ask(LIST, made["key"]).status_code == 200
@@ -57,7 +57,7 @@ def test_whose_credential_was_believed_is_in_the_audit_log_once_for_each_address
     entered = server.ask("/web/session", None, "POST", json={"credential": made["key"]}, headers=page)
     session = {"Cookie": entered.headers["Set-Cookie"].split(";")[0]}
     assert server.ask("/web/session", None, "DELETE", headers={**session, **page}).json()["closed"]
-    ways = eventually(lambda: [line for line in server.audit(owner="reader") if line["action"] in ("login", "logout") and line["kind"] == "answered"],
+    ways = eventually(lambda: [line for line in server.audit(owner="reads-only") if line["action"] in ("login", "logout") and line["kind"] == "answered"],
                       lambda found: len(found) == 2)
     its_id = f"akey_{session['Cookie'].partition('=')[2][4:30]}"
     assert {(line["action"], line["credential"], *line["objects"]) for line in ways} == {
