@@ -22,6 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.mover import worked_s
 from services.instances.fuse.keeper import Keeper
 from shared.hosting.workers import WorkerPool
 from tests.support import fuse
@@ -34,12 +35,6 @@ def timed(work: Callable[[], Any]) -> float:
     began = time.perf_counter()
     work()
     return time.perf_counter() - began
-
-
-def processor(pids: list[int]) -> float:
-    """Seconds of processor time of processes, user and system."""
-    ticks = sum(sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[11:13])) for pid in pids)
-    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 class Bench:
@@ -81,9 +76,9 @@ class Bench:
             got = self.folder / "got"
             times["get_file"].append(timed(lambda: plain.get_file(f"bench/{name}", str(got))))
             got.unlink()
-            before = processor(self.keeper.pids())
+            before = worked_s(self.keeper.pids())
             times["mount"].append(timed(lambda: subprocess.run(["dd", f"if={path}", "of=/dev/null", "bs=1M", "status=none"], check=True)))
-            times["cpu"].append(processor(self.keeper.pids()) - before)
+            times["cpu"].append(worked_s(self.keeper.pids()) - before)
             if subprocess.run(["cmp", "--silent", path, local], check=False).returncode:
                 raise SystemExit("what was read is not what is there")
             jumped = f"jumped-{number}"

@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,12 @@ def timed(work: Callable[[], Any]) -> float:
     took = time.perf_counter() - began
     os.sync()
     return took
+
+
+def worked_s(pids: Iterable[int]) -> float:
+    """Seconds of processor time of processes that run, user and system."""
+    ticks = sum(sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[11:13])) for pid in pids)
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 class Bench:
@@ -69,8 +75,7 @@ class Bench:
 
     def processor(self) -> float:
         """Seconds of processor time, user and system, of this process, of the children that have ended, and of the movers."""
-        ticks = sum(sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[11:13])) for pid in self.mover.pids())
-        return sum(os.times()[:4]) + ticks / os.sysconf("SC_CLK_TCK")
+        return sum(os.times()[:4]) + worked_s(self.mover.pids())
 
     def clear(self, patterns: Sequence[str]) -> None:
         for pattern in patterns:

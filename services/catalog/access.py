@@ -155,9 +155,8 @@ def _test(when: str) -> Callable[[Mapping[str, Any]], bool]:
 
 @dataclass(frozen=True)
 class Sight:
-    """What of the catalogue is there for a caller: a condition on ``data``, None for everything, and how many Data it hides.
-
-    ``unseen`` are the ids of what it hides.
+    """What of the catalogue is there for a caller: a condition on ``data``, None for everything; and, where that was asked for, how many
+    Data it hides (``hidden``) and their ids (``unseen``).
     """
 
     condition: ColumnElement[bool] | None = None
@@ -166,19 +165,21 @@ class Sight:
 
 
 def sight(connection: Connection, context: Context, *, counted: bool = False) -> Sight:
-    """What this caller sees. ``counted``: also how much of what can match at all he does not see."""
+    """What this caller sees. ``counted``: also how much of what can match at all he does not see, and which."""
     if sees_all(context) or connection.execute(_any_rule()).first() is None:
         return Sight()
     who = [EVERYBODY, f"owner:{context.owner}", *(f"role:{role}" for role in context.roles)]
     # Few rules, many Data: what applies to a Data is looked for among the rules that let him see, not the other way round; a
     # rule that is written meanwhile lets nobody see.
     seen = select(grant_table.c.rule_id).where(grant_table.c.who.in_(who))
-    column, other = data_table.c.access_rule, data_table.alias("under_rules")
-    listed = _listed(connection, seen)
+    # Of rows it is not asked as a list: knowing how many remain, PostgreSQL would sort them all for the first page.
+    condition = or_(data_table.c.access_rule.is_(None), data_table.c.access_rule.in_(seen))
+    if not counted:
+        return Sight(condition)
+    listed, other = _listed(connection, seen), data_table.alias("under_rules")
     unseen = select(other.c.id).where(
         other.c.destroyed_at.is_(None), other.c.access_rule.is_not(None), not_(_is_among(other.c.access_rule, seen, listed)))
-    # Of rows it is not asked as a list: knowing how many remain, PostgreSQL would sort them all for the first page.
-    return Sight(or_(column.is_(None), column.in_(seen)), _hidden(connection, seen, listed) if counted else 0, unseen)
+    return Sight(condition, _hidden(connection, seen, listed), unseen)
 
 
 @functools.cache

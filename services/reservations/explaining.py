@@ -46,11 +46,11 @@ def explain_part(uses: Uses, request: str, attempt: int | None = None, reservati
     items = keeping.completed(uses, page)
     following = page[-1]["id"] if len(rows) > limit else None
     total = sum(row.n for row in now)
+    left = budget.look(uses, owner or uses.context.owner)
     return {
-        "frame": {**framing.was_decided(uses, request, newest, owner or uses.context.owner, list(zip(page, items, strict=True))),
-                  "next": following, "total": total},
+        "frame": {**framing.was_decided(uses, request, newest, left, list(zip(page, items, strict=True))), "next": following, "total": total},
         "total": total, "attempt": newest, "by_state": by("state"), "by_action": by("action"),
-        "by_rule": by("rule"), "budget": budget.look(uses, owner or uses.context.owner),
+        "by_rule": by("rule"), "budget": left,
         "cost": round(sum(row.cost or 0 for row in now if row.state == "Confirmed"), 9), "costs": _costs(now),
         "items": items, "next": following,
         "timeline": [{"time": move["at"], "object": None, "class": "datareservation", "event": move["event"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from services.reservations import budget, repository
+from services.reservations import repository
 from services.reservations.policy.cost import PARTS
 from shared.hosting.uses import Uses
 from shared.storage.record import Row
@@ -19,11 +19,11 @@ def empty_counts() -> dict[str, Any]:
     return {"candidates": 0, **dict.fromkeys(STATUSES, 0), "by_action": {}, "by_rule": {}}
 
 
-def was_decided(uses: Uses, request: str, attempt: int, owner: str, page: Sequence[tuple[Row, Mapping[str, Any]]]) -> dict[str, Any]:
+def was_decided(uses: Uses, request: str, attempt: int, left: Mapping[str, Any] | None, page: Sequence[tuple[Row, Mapping[str, Any]]]) -> dict[str, Any]:
     """``{"counts", "cost", "cost_parts", "bytes", "capacity", "budget", "policy", "items"}`` of one attempt.
 
-    ``page``: reservations, each as a row and as an object with its whole decision. ``capacity`` is null: what was free at that moment
-    is kept nowhere.
+    ``left``: the owner's budget, as ``budget.look`` has it. ``page``: reservations, each as a row and as an object with its whole
+    decision. ``capacity`` is null: what was free at that moment is kept nowhere.
     """
     with uses.db.reading() as connection:
         sums = repository.sums(connection, request, attempt)
@@ -41,7 +41,6 @@ def was_decided(uses: Uses, request: str, attempt: int, owner: str, page: Sequen
         moved += int(one.size or 0) if one.action in ("copy", "move") else 0
         for name in PARTS:
             parts[name] += getattr(one, name) or 0.0
-    left = budget.look(uses, owner)
     return {
         "counts": counts, "cost": round(cost, 9), "cost_parts": {name: round(value, 9) for name, value in parts.items()},
         "bytes": {"used": size, "moved": moved}, "capacity": None, "budget": left and {**left, "wanted": spent},
