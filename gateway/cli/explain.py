@@ -30,7 +30,7 @@ def explanation(body: Body, terminal: Terminal) -> str:
         ("Funnel", funnel_lines(body["funnel"], terminal) if body.get("funnel") else []), ("What would help", _hints(body.get("hints") or [], terminal)),
         ("Warnings", [f"  {_sentence(warning)}" for warning in body.get("warnings") or []]),
         ("Reservations", _counts(reservations)), ("Costs", _costs(reservations.get("costs") or [], terminal)),
-        ("Decisions", _decisions(reservations.get("items") or [], reservations.get("next"), terminal)),
+        ("Decisions", _decisions(body.get("items") or [], body.get("next"), terminal)),
         ("Instances", _counts(body.get("instances") or {})), ("Timeline", _timeline(body.get("timeline") or [], terminal)),
         _attempts(body),
     ])
@@ -137,7 +137,7 @@ def _decisions(items: Sequence[Body], following: Any, terminal: Terminal) -> lis
     lines = []
     for item in items[:_DECISIONS]:
         decision = item.get("decision") or {}
-        action = item.get("action") or ("stands by" if item.get("standby") else "undecided")
+        action = item.get("action") or ("stands by" if item.get("status") == "standby" else "undecided")
         target = f" to {plain(item['target'])}" if item.get("target") else ""
         cost = f", cost {item['cost']:g}" if isinstance(item.get("cost"), (int, float)) else ""
         lines.append(f"  {plain(item.get('data'))} at {plain(item.get('source'))}: {clean(action)}{target}{cost} "
@@ -232,7 +232,7 @@ def _counts(counts: Any) -> list[str]:
         return ["  none"]
     lines = []
     for name, value in counts.items():
-        if name in ("items", "next", "costs", "budget"):
+        if name == "costs":
             continue
         if isinstance(value, Mapping):
             value = ", ".join(f"{plain(inner)} {clean(str(key))}" for key, inner in value.items())

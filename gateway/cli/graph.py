@@ -39,7 +39,7 @@ def drawn(body: Mapping[str, Any], form: str) -> str:
 
 
 def _flow(body: Mapping[str, Any]) -> _Flow:
-    """Funnel → source by source → action → state. Sources are those of the page of reservations that was asked for."""
+    """Funnel → source by source → action → state. Sources are those of the page of items that was asked for."""
     flow, request = _Flow(), body.get("request") or {}
     funnel = body.get("funnel") or {}
     steps = [("everything", funnel.get("base")), *((step["clause"], step["remaining"]) for step in funnel.get("steps") or [])]
@@ -50,11 +50,9 @@ def _flow(body: Mapping[str, Any]) -> _Flow:
             flow.edges.append((f"q{at - 1}", f"q{at}", ""))
         column += 1
     last = f"q{len(steps) - 1}"
-    reservations = body.get("reservations") or {}
     groups: dict[tuple[str, str], int] = {}
-    for item in reservations.get("items") or []:
-        what = item.get("action") or ("stands by" if item.get("standby") else "undecided")
-        what = "stands by" if item.get("standby") else what
+    for item in body.get("items") or []:
+        what = "stands by" if item.get("status") == "standby" else item.get("action") or "undecided"
         groups[str((item.get("source") or {}).get("name")), str(what)] = groups.get((str((item.get("source") or {}).get("name")), str(what)), 0) + 1
     sources = list(dict.fromkeys(source for source, _ in groups))
     actions = list(dict.fromkeys(action for _, action in groups))

@@ -7,15 +7,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from services.requests import attempts, hints, repository, rules, waiting
+from services.requests import attempts, hints, repository, rules, turns, waiting
 from services.requests.frame import framed, refusal_of
 from services.requests.models import render_request
 from shared.hosting.uses import Uses
 from shared.kernel import clock
-from shared.kernel.errors import EdgemereError
+from shared.kernel.errors import EdgemereError, Unavailable
 from shared.storage.record import Row
 
 ADDRESS = "/edgemere/diml/dml/do/datarequest/explain"
+# A service that stands still leaves its part out, so that the rest is told soon.
+PART_S = 3.0
 
 
 def explain(uses: Uses, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -28,7 +30,9 @@ def explain(uses: Uses, parameters: dict[str, Any]) -> dict[str, Any]:
         newest = repository.requests.named(connection, parameters["id"], uses.context, destroyed=True)
         history = repository.history_of(connection, newest["id"])
     row, until, ended = attempts.as_of(newest, history, parameters.get("at"), parameters.get("attempt"))
-    found = row["found"] or {}
+    if until is None:
+        row = waiting.as_it_waits(uses, row)
+    blocked, found = row["blocked_by"], row["found"] or {}
     warnings = [*(found.get("warnings") or []), *(row["warnings"] or [])]
     asked = {"attempt": row["attempt"], "reservation": parameters.get("reservation"), "after": parameters.get("cursor") or "",
              "limit": parameters["limit"], "owner": row["owner"]}
@@ -38,14 +42,13 @@ def explain(uses: Uses, parameters: dict[str, Any]) -> dict[str, Any]:
     timeline += [*reservations.pop("timeline", []), *instances.pop("timeline", [])]
     timeline = [step for step in timeline if until is None or step["time"] < until]
     name_causes(uses, timeline)
-    blocked = row["blocked_by"] and (waiting.current(uses, newest) if until is None else row["blocked_by"])
     # Instances that are gone since are none of an earlier version's.
     instances = instances if until is None else {}
     decided = reservations.pop("frame", {})
     # What is left, and how long it still takes, is true for the moment: a frame that stays has neither.
     decided |= {"budget": None, "ready_in_s": None} if ended else {"ready_in_s": _ready_in_s(row)}
     return framed(
-        sentence=sentence(row, found), outcome=row["state"], refusal=refusal_of({**row, "blocked_by": blocked}), request=render_request(row),
+        sentence=sentence(row, found), outcome=row["state"], refusal=refusal_of(row), request=render_request(row),
         permalink=f"{ADDRESS}?id={row['id']}&at={row['version']}", frozen=ended, attempts=_attempts(newest), funnel=found.get("funnel"),
         # Of a group what the query of each member found; `funnel` is that of the one that failed.
         members=found.get("members"), hints=hints.with_commands(found.get("hints") or [], row), warnings=warnings,
@@ -73,7 +76,9 @@ def _attempts(row: Row) -> list[dict[str, Any]]:
 
 def _part(uses: Uses, service: str, row: Row, warnings: list[dict[str, Any]], **asked: Any) -> dict[str, Any]:
     try:
-        return uses.mesh.call(service, "explain_part", request=row["id"], **asked)
+        if turns.waits_for(row, service):
+            raise Unavailable(turns.AWAY, row["message"])
+        return uses.mesh.call(service, "explain_part", timeout_s=PART_S, request=row["id"], **asked)
     except EdgemereError as error:
         if error.status == 404 and asked.get("reservation"):
             raise
@@ -85,7 +90,7 @@ def name_causes(uses: Uses, timeline: list[dict[str, Any]]) -> None:
     """Turn the causes of steps, ids of messages, into refs; a name is null where the log does not tell it (yet)."""
     ids = list({step["cause"] for step in timeline if step["cause"]})
     try:
-        names = uses.mesh.call("events", "named", ids=ids) if ids else {}
+        names = uses.mesh.call("events", "named", timeout_s=PART_S, ids=ids) if ids else {}
     except EdgemereError:
         names = {}
     for step in timeline:

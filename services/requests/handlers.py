@@ -174,7 +174,7 @@ def show_all(uses: Uses, requests: Sequence[str]) -> list[dict[str, Any]]:
 
 def shown(uses: Uses, row: Row) -> dict[str, Any]:
     """A request alone: with the refs of its reservations and instances, where lists and messages have a count."""
-    return {**render_request(row), "blocked_by": waiting.current(uses, row),
+    return {**render_request(waiting.as_it_waits(uses, row)),
             "reservations": _refs(uses, row, "reservations", row["reservation_refs"]),
             "instances": _refs(uses, row, "instances", row["instance_refs"])}
 

@@ -8,7 +8,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from services.requests import repository, rules
+from services.requests import repository, rules, turns
+from shared.hosting.config import is_embedded
 from shared.hosting.uses import Uses
 from shared.kernel import clock
 from shared.kernel.errors import EdgemereError
@@ -46,11 +47,25 @@ def in_line(uses: Uses, row: Row, line: Mapping[str, Any] | None) -> dict[str, A
             "estimate": None if estimate is None else clock.stamp_in(estimate)}
 
 
-def current(uses: Uses, row: Row) -> dict[str, Any] | None:
+def as_it_waits(uses: Uses, row: Row) -> Row:
+    """The row of a request with ``blocked_by`` and ``message`` as they are now: its place in line, or the service whose turn it is."""
+    if row["blocked_by"]:
+        return {**row, "blocked_by": _in_line_now(uses, row)}
+    held_up = turns.held_up(uses, row)
+    if held_up is None:
+        return row
+    service, fault = held_up
+    waits_for = {"object": {"class": "service", "id": None, "name": service, "kind": None}}
+    return {**row, "message": f"{fault.rstrip('.')}; it goes on by itself when that is back.", "blocked_by": {
+        "code": turns.AWAY, "since": row["updated_at"], "next_retry_at": None, "retries": 0,
+        **described(uses, row, turns.AWAY, waits_for, None)}}
+
+
+def _in_line_now(uses: Uses, row: Row) -> dict[str, Any]:
     """``blocked_by`` of a row with the place in line as it is now; as it was last seen where nobody answers."""
-    blocked = row["blocked_by"]
-    service = KEPT_BY.get((blocked or {}).get("code") or "")
-    if not blocked or not blocked.get("position") or not service:
+    blocked: dict[str, Any] = row["blocked_by"]
+    service = KEPT_BY.get(blocked.get("code") or "")
+    if not blocked.get("position") or not service:
         return blocked
     try:
         lines = uses.mesh.call(service, "line", holder=row["id"], **({"owner": row["owner"]} if service == "reservations" else {}))
@@ -126,6 +141,11 @@ def _to_replay(uses: Uses, row: Row, blocking: Mapping[str, Any], found: Mapping
     return [f"edgemere do event dead list --attr1 {blocking['id']}", _command("do event dead replay", blocking["id"])]
 
 
+def _to_start(uses: Uses, row: Row, blocking: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
+    """Look at what is wrong, and start a process of the service, where services are processes."""
+    return ["edgemere doctor", *([] if is_embedded(uses.config) else [f"edgemere serve {blocking['name']}"])]
+
+
 def _texts(query: Any) -> set[str]:
     """Every text in a query."""
     if isinstance(query, str):
@@ -136,4 +156,4 @@ def _texts(query: Any) -> set[str]:
 
 # How to end the wait for each reason that there is to wait.
 WAYS = {"no_match": _to_match, "no_capacity": _to_free, "source_unavailable": _to_resume, "over_budget": _to_save, "over_quota": _to_end,
-        "handler_failing": _to_replay}
+        "handler_failing": _to_replay, turns.AWAY: _to_start}

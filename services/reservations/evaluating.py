@@ -220,7 +220,7 @@ def decided_columns(evaluation: Evaluation, row_id: str) -> dict[str, Any]:
 
 def _tell(uses: Uses, request: Mapping[str, Any], ready_in_s: float) -> None:
     with uses.db.reading() as connection:
-        rows = [row for row in repository.counts(connection, request["id"]) if row.attempt == request["attempt"]]
+        rows = repository.by_state(connection, request["id"], request["attempt"])
         left = repository.undecided_count(connection, request["id"], request["attempt"])
     if left:
         raise VersionConflict("datareservation.version_conflict", "The reservations are being decided elsewhere.")

@@ -15,48 +15,44 @@ from shared.storage.record import Row
 COMPARED = 2000
 
 
-def explain_part(uses: Uses, request: str, attempt: int | None = None, reservation: str | None = None, after: str = "",
+def explain_part(uses: Uses, request: str, attempt: int, reservation: str | None = None, after: str = "",
                  limit: int = 20, owner: str | None = None) -> dict[str, Any]:
-    """Counts of one attempt (the newest), the moves of all, what is left to spend, and a page of reservations with their decisions.
+    """Counts of one attempt, the moves of all; and in ``frame`` what was decided, in the members of a plan, with a page of reservations as ``items``.
 
-    ``frame`` has what was decided in the members of a plan.
     ``reservation``: the id or name of the one to show alone; ``owner``: whose request it is, where it is not the caller's.
 
     Raises:
         NotFound: ``datareservation.not_found``, it is none of the request's.
     """
     with uses.db.reading() as connection:
-        counted = repository.counts(connection, request)
+        sums = repository.sums(connection, request, attempt)
+        spent = repository.charged(connection, request, attempt)
         moves = repository.timeline(connection, request)
-        newest = attempt or max((row.attempt for row in counted), default=1)
-        rows = repository.of_attempt(connection, request, newest, after, limit + 1, reservation)
+        rows = repository.of_attempt(connection, request, attempt, after, limit + 1, reservation)
     if reservation and not rows:
-        raise NotFound("datareservation.not_found", f"'{reservation}' is no reservation of this request in attempt {newest}.",
+        raise NotFound("datareservation.not_found", f"'{reservation}' is no reservation of this request in attempt {attempt}.",
                        next_step=f"List them: edgemere do datareservation list --request {request}",
                        errors=[{"pointer": "/reservation", "detail": "There is no such reservation."}])
-    now = [row for row in counted if row.attempt == newest]
-
-    def by(key: str) -> dict[str, int]:
-        sums: dict[str, int] = {}
-        for row in now:
-            name = getattr(row, key) or "undecided"
-            sums[name] = sums.get(name, 0) + row.n
-        return sums
-    page = rows[:limit]
-    items = keeping.completed(uses, page)
-    following = page[-1]["id"] if len(rows) > limit else None
-    total = sum(row.n for row in now)
+    page, total = rows[:limit], sum(row.n for row in sums)
+    shown = list(zip(page, keeping.completed(uses, page), strict=True))
     left = budget.look(uses, owner or uses.context.owner)
     return {
-        "frame": {**framing.was_decided(uses, request, newest, left, list(zip(page, items, strict=True))), "next": following, "total": total},
-        "total": total, "attempt": newest, "by_state": by("state"), "by_action": by("action"),
-        "by_rule": by("rule"), "budget": left,
-        "cost": round(sum(row.cost or 0 for row in now if row.state == "Confirmed"), 9), "costs": _costs(now),
-        "items": items, "next": following,
+        "frame": {**framing.was_decided(sums, left and {**left, "wanted": spent}, shown), "total": total,
+                  "next": page[-1]["id"] if len(rows) > limit else None},
+        "total": total, "attempt": attempt, **{f"by_{key}": _by(sums, key) for key in ("state", "action", "rule")},
+        "cost": round(sum(row.cost or 0 for row in sums if row.state == "Confirmed"), 9), "costs": _costs(sums),
         "timeline": [{"time": move["at"], "object": None, "class": "datareservation", "event": move["event"],
                       "from": move["from_state"], "to": move["to_state"], "detail": None, "count": move["n"],
                       "cause": move["causation_id"] or None} for move in moves],
     }
+
+
+def _by(now: Sequence[Any], key: str) -> dict[str, int]:
+    """How many reservations there are of each state, action or rule."""
+    counts: dict[str, int] = {}
+    for row in now:
+        framing.add(counts, getattr(row, key), row.n)
+    return counts
 
 
 def _costs(now: Sequence[Any]) -> list[dict[str, Any]]:
@@ -68,7 +64,7 @@ def _costs(now: Sequence[Any]) -> list[dict[str, Any]]:
     return [{"state": state, "action": action, "count": int(count), "cost": round(cost, 9)} for (state, action), (count, cost) in sorted(sums.items())]
 
 
-def why_not(uses: Uses, request: str, data: str, query: Any, attempt: int | None = None) -> dict[str, Any]:
+def why_not(uses: Uses, request: str, data: str, query: Any, attempt: int) -> dict[str, Any]:
     """Why a Data (id, name or path) is not used by a request; or that it is.
 
     ``{"data", "path", "source", "answer", "sentence", "clauses", "decision", "beaten_by", "reservation"}``. ``answer``: ``used``,
@@ -88,9 +84,8 @@ def why_not(uses: Uses, request: str, data: str, query: Any, attempt: int | None
         "data": {"id": document["id"], "name": document["name"]}, "path": document["path"], "source": document["source"],
         "clauses": shown["clauses"], "decision": None, "beaten_by": None, "reservation": None}
     with uses.db.reading() as connection:
-        attempts = {row.attempt for row in repository.counts(connection, request)}
-        newest = attempt or max(attempts, default=0)
-        row = repository.newest_of_data(connection, request, newest, document["id"])
+        row = repository.newest_of_data(connection, request, attempt, document["id"])
+        first = repository.first_reserved_at(connection, request, attempt)
     name, place = f"'{document['name']}'", document["source"]["name"]
     if row is not None:
         return {**answer, **_of_reservation(uses, row, name)}
@@ -104,9 +99,9 @@ def why_not(uses: Uses, request: str, data: str, query: Any, attempt: int | None
         return {**answer, "answer": "gone", "sentence": f"{name} at '{place}' is gone since {document['destroyed_at']}."}
     if shown["source"]["state"] != "Ready":
         return {**answer, "answer": "source", "sentence": f"{name} matches, but its source '{place}' is {shown['source']['state']}."}
-    if newest not in attempts:
+    if first is None:
         return {**answer, "answer": "not_yet", "sentence": f"{name} matches; nothing is reserved for the request yet."}
-    return {**answer, **_left_out(uses, request, newest, document, name)}
+    return {**answer, **_left_out(uses, request, attempt, first, document, name)}
 
 
 def _of_reservation(uses: Uses, row: Row, name: str) -> dict[str, Any]:
@@ -137,12 +132,11 @@ def _beaten(decision: Mapping[str, Any] | None, row: Row) -> dict[str, Any] | No
     return None
 
 
-def _left_out(uses: Uses, request: str, attempt: int, data: Mapping[str, Any], name: str) -> dict[str, Any]:
+def _left_out(uses: Uses, request: str, attempt: int, first: str, data: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Of what matches and has no reservation: whether it came too late, is rejected, or others were taken."""
     with uses.db.reading() as connection:
-        first = repository.first_reserved_at(connection, request, attempt)
         taken = repository.confirmed(connection, request, attempt, "", COMPARED)
-    if first and data["created_at"] > first:
+    if data["created_at"] > first:
         return {"answer": "later", "sentence": f"{name} matches, and came into the catalogue at {data['created_at']}, after the request had looked."}
     wanted = uses.itself.call("requests", "plain", request=request)
     places = {data["source"]["id"], *(row["source_id"] for row in taken)}

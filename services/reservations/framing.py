@@ -1,12 +1,10 @@
-"""What was decided about a request, in the members in which a plan says what would be. Reads alone."""
+"""What was decided about a request, in the members in which a plan says what would be. Pure."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from services.reservations import repository
 from services.reservations.policy.cost import PARTS
-from shared.hosting.uses import Uses
 from shared.storage.record import Row
 
 STATUSES = ("chosen", "standby", "rejected", "left_out")
@@ -19,15 +17,12 @@ def empty_counts() -> dict[str, Any]:
     return {"candidates": 0, **dict.fromkeys(STATUSES, 0), "by_action": {}, "by_rule": {}}
 
 
-def was_decided(uses: Uses, request: str, attempt: int, left: Mapping[str, Any] | None, page: Sequence[tuple[Row, Mapping[str, Any]]]) -> dict[str, Any]:
+def was_decided(sums: Sequence[Any], budget: Mapping[str, Any] | None, page: Sequence[tuple[Row, Mapping[str, Any]]]) -> dict[str, Any]:
     """``{"counts", "cost", "cost_parts", "bytes", "capacity", "budget", "policy", "items"}`` of one attempt.
 
-    ``left``: the owner's budget, as ``budget.look`` has it. ``page``: reservations, each as a row and as an object with its whole
-    decision. ``capacity`` is null: what was free at that moment is kept nowhere.
+    ``sums``: as ``repository.sums``. ``budget``: as ``budget.look``, and what was ``wanted``. ``page``: reservations, each as a row
+    and as an object with its whole decision. ``capacity`` is null: what was free at that moment is kept nowhere.
     """
-    with uses.db.reading() as connection:
-        sums = repository.sums(connection, request, attempt)
-        spent = repository.charged(connection, request, attempt)
     counts, cost, parts, size, moved = empty_counts(), 0.0, dict.fromkeys(PARTS, 0.0), 0, 0
     for one in sums:
         status = status_of(one.standby, one.code)
@@ -43,7 +38,7 @@ def was_decided(uses: Uses, request: str, attempt: int, left: Mapping[str, Any] 
             parts[name] += getattr(one, name) or 0.0
     return {
         "counts": counts, "cost": round(cost, 9), "cost_parts": {name: round(value, 9) for name, value in parts.items()},
-        "bytes": {"used": size, "moved": moved}, "capacity": None, "budget": left and {**left, "wanted": spent},
+        "bytes": {"used": size, "moved": moved}, "capacity": None, "budget": budget,
         "policy": next(((row["decision"] or {}).get("policy") for row, _ in page if row["decision"]), None),
         "items": [_item(row, shown) for row, shown in page]}
 

@@ -244,23 +244,21 @@ def first_reserved_at(connection: Connection, request: str, attempt: int) -> str
         table.c.request_id == request, table.c.attempt == attempt)).scalar()
 
 
-def counts(connection: Connection, request: str) -> list[Any]:
-    """How many reservations a request has by attempt, state, action and rule."""
+def by_state(connection: Connection, request: str, attempt: int) -> list[Any]:
+    """How many reservations an attempt has in each state, and what they cost."""
     return list(connection.execute(
-        select(table.c.attempt, table.c.state, table.c.action, table.c.rule, func.count().label("n"),
-               func.sum(table.c.cost).label("cost"))
-        .where(table.c.request_id == request)
-        .group_by(table.c.attempt, table.c.state, table.c.action, table.c.rule)))
+        select(table.c.state, func.count().label("n"), func.sum(table.c.cost).label("cost"))
+        .where(table.c.request_id == request, table.c.attempt == attempt).group_by(table.c.state)))
 
 
 def sums(connection: Connection, request: str, attempt: int) -> list[Any]:
-    """How many reservations an attempt has by action, rule, standby and the code of their reason; what they cost, by part, and weigh."""
+    """How many reservations an attempt has by state, action, rule, standby and the code of their reason; what they cost, by part, and weigh."""
     code = table.c.reason["code"].as_string()
-    groups = (table.c.action, table.c.rule, table.c.standby, code)
+    groups = (table.c.state, table.c.action, table.c.rule, table.c.standby, code)
     size = cast(table.c.snapshot["size"].as_string(), BigInteger)
     parts = (func.sum(table.c.cost_parts[name].as_float()).label(name) for name in PARTS)
     return list(connection.execute(
-        select(table.c.action, table.c.rule, table.c.standby, code.label("code"), func.count().label("n"),
+        select(table.c.state, table.c.action, table.c.rule, table.c.standby, code.label("code"), func.count().label("n"),
                func.sum(table.c.cost).label("cost"), func.sum(size).label("size"), *parts)
         .where(table.c.request_id == request, table.c.attempt == attempt).group_by(*groups)))
 

@@ -106,11 +106,11 @@ class Reservations:
         return planning.plan_part(self.uses, request, after, limit)
 
     @rpc
-    def explain_part(self, request, attempt=None, reservation=None, after="", limit=20, owner=None):
+    def explain_part(self, request, attempt, reservation=None, after="", limit=20, owner=None):
         return explaining.explain_part(self.uses, request, attempt, reservation, after, limit, owner)
 
     @rpc
-    def why_not(self, request, data, query, attempt=None):
+    def why_not(self, request, data, query, attempt):
         return explaining.why_not(self.uses, request, data, query, attempt)
 
     @rpc

@@ -135,7 +135,8 @@ def _worker(module: str) -> list[str]:
 
 def _requests(service: Service, config: Config, broker: Any, seal: Seal) -> None:
     creating = importlib.import_module("services.requests.creating")
-    service.uses = replace(service.uses, parts={"numbered": GroupCommit(partial(creating.create, service.uses.db))})
+    turns = importlib.import_module("services.requests.turns")
+    service.uses = replace(service.uses, parts={"numbered": GroupCommit(partial(creating.create, service.uses.db)), "health": turns.Health()})
 
 
 def _instances(service: Service, config: Config, broker: Any, seal: Seal) -> None:

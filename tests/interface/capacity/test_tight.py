@@ -68,7 +68,7 @@ def test_an_exhausted_budget_says_what_remains_and_waiting_for_it_can_be_ended_b
     copy = {"query": "source:in", "action": "copy"}
     first = caller.call("datarequest create", patience_s=30, name="first", target="out", **copy)
     assert first["state"] == "Satisfied", first
-    left = caller.ask("datarequest explain", id="first")["reservations"]["budget"]
+    left = caller.ask("datarequest explain", id="first")["budget"]
     assert left["bytes"] == {"limit": BUDGET, "spent": 8 * SIZE, "remains": 4 * SIZE}
     refused = caller.call("datarequest create", patience_s=30, name="more", target="out", **copy)
     assert refused["reason"]["code"] == "over_budget" and f"{4 * SIZE} bytes of {BUDGET} bytes left" in refused["message"], refused
@@ -82,7 +82,7 @@ def test_an_exhausted_budget_says_what_remains_and_waiting_for_it_can_be_ended_b
     # A target that is full does not cost anything of the budget while it is waited for.
     full = caller.call("datarequest create", patience_s=30, name="full", query={"source": "in", "name": "1.bin"}, action="copy", target="full")
     assert full["reason"]["code"] == "no_capacity"
-    assert caller.ask("datarequest explain", id="full")["reservations"]["budget"]["bytes"]["remains"] == 4 * SIZE
+    assert caller.ask("datarequest explain", id="first")["budget"]["bytes"]["remains"] == 4 * SIZE
     run(server, waits["unstick"][-1])
     assert caller.ask("datarequest show", id="waits")["reason"]["code"] == "cancelled"
 

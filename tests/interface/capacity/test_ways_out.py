@@ -117,4 +117,5 @@ def faulty(server: EdgemereServer, service: str, table: str) -> Iterator[None]:
 
 
 def test_every_reason_to_wait_that_has_ways_out_is_one_of_those_tested() -> None:
-    assert set(waiting.WAYS) == {"no_match", "no_capacity", "source_unavailable", "over_quota", "over_budget", "handler_failing"}
+    assert set(waiting.WAYS) == {"no_match", "no_capacity", "source_unavailable", "over_quota", "over_budget", "handler_failing",
+                                 "service_unavailable"}

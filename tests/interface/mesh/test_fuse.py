@@ -60,7 +60,7 @@ def test_a_mount_is_made_as_it_was_planned_and_explained(shelf: Shelf) -> None:
     files = shelf.mounted("as-planned"), shelf.mounted("folder", "type:dir")
     assert [one["via"] for one in planned] == [entry["via"] for entry in files]
     frame = shelf.call(f"{DO}/datarequest/explain", id="as-planned")
-    assert frame["reservations"]["items"][0]["decision"]["scores"]["mount"]["via"] == files[0]["via"]
+    assert frame["items"][0]["decision"]["scores"]["mount"]["via"] == files[0]["via"]
     if fuse.mounts_here():
         assert {one["via"] for one in planned} == {"fuse"} and not any("via_why" in one for one in planned)
         path, folder = (Path(entry["path"]) for entry in files)

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
-from services.requests import creating, handlers
+from services.requests import creating, handlers, turns
 from services.requests.models import METADATA, render_request, request_table
 from shared.hosting.config import load_config
 from shared.hosting.uses import Uses
@@ -34,6 +34,7 @@ class World:
         self.groups: list[int] = []
         self.config = load_config("test", variables={})
         self.numbered: Any = GroupCommit(self.create)
+        self.mesh, self.health = Answering(), turns.Health()
 
     def create(self, wanted: Any) -> Any:
         self.groups.append(len(wanted))
@@ -41,7 +42,7 @@ class World:
 
     def uses(self, owner: str, **more: Any) -> Uses:
         context = Context(**{"owner": owner, "correlation_id": new_id("event"), "roles": ("DataScientist",), **more})
-        return Uses("requests", self.db, self.config, context, Answering(), {"numbered": self.numbered})
+        return Uses("requests", self.db, self.config, context, self.mesh, {"numbered": self.numbered, "health": self.health})
 
     def wanted(self, owner: str, fulfill: bool = True, query: str = "lot:a", **more: Any) -> creating.Wanted:
         uses = self.uses(owner, **more)

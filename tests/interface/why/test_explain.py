@@ -80,7 +80,7 @@ def test_a_frame_stays_what_it_was_whatever_comes_later(filled: House) -> None:
     filled.source("late", {"z.csv": {"tags": {"kind": "scam"}}})
     filled.call("reservations", "evaluate", request="mine")
     now = filled.call("requests", "explain", id="mine")
-    assert now["request"]["state"] == "Evaluated" and not now["frozen"] and now["reservations"]["items"][0]["name"] == "z.csv"
+    assert now["request"]["state"] == "Evaluated" and not now["frozen"] and now["items"][0]["reservation"]["name"] == "z.csv"
     assert [one["state"] for one in now["attempts"]] == ["Failed", "Evaluated"]
     again = filled.call("requests", "explain", id="mine", at=failed["version"])
     for member in ("sentence", "funnel", "hints", "timeline", "frozen", "permalink"):
@@ -95,11 +95,15 @@ def test_a_frame_stays_what_it_was_whatever_comes_later(filled: House) -> None:
 def test_reservations_are_paged_or_one_is_picked_each_with_its_decision(filled: House) -> None:
     filled.source("many", {f"m{n}.csv": {"tags": {"kind": "many"}} for n in range(25)})
     request = asked(filled, query="kind:many")
-    first = filled.call("requests", "explain", id=request["id"])["reservations"]
-    second = filled.call("requests", "explain", id=request["id"], cursor=first["next"])["reservations"]
+    first = filled.call("requests", "explain", id=request["id"])
+    second = filled.call("requests", "explain", id=request["id"], cursor=first["next"])
     assert (first["total"], len(first["items"]), len(second["items"]), second["next"]) == (25, 20, 5, None)
-    one = filled.call("requests", "explain", id=request["id"], reservation="m7.csv")["reservations"]
-    assert [item["name"] for item in one["items"]] == ["m7.csv"] and one["items"][0]["decision"]["tried"]
+    counts = first["reservations"]
+    assert counts.keys() == {"total", "attempt", "by_state", "by_action", "by_rule", "cost", "costs"}, "each thing is told in one place"
+    assert (counts["by_state"], counts["by_action"], counts["total"]) == ({"Confirmed": 25}, {"leave": 25}, 25)
+    assert counts["costs"] == [{"state": "Confirmed", "action": "leave", "count": 25, "cost": first["cost"]}] and counts["cost"] == first["cost"]
+    one = filled.call("requests", "explain", id=request["id"], reservation="m7.csv")
+    assert [item["reservation"]["name"] for item in one["items"]] == ["m7.csv"] and one["items"][0]["decision"]["tried"]
     with pytest.raises(NotFound):
         filled.call("requests", "explain", id=request["id"], reservation="nobody")
 

@@ -157,14 +157,14 @@ FRAME = {
     "funnel": {"base": 5000, "steps": [
         {"clause": "owner:darren a-very-long-clause-that-does-not-fit", "remaining": 120}, {"clause": "kind:scan", "remaining": 0}]},
     "hints": [{"sentence": "Without kind:scan 120 Data match.", "command": "edgemere do datarequest create --query owner:darren"}],
-    "reservations": {"total": 2, "costs": [{"state": "Confirmed", "action": "leave", "count": 2, "cost": 0.5}], "items": [
+    "reservations": {"total": 2, "costs": [{"state": "Confirmed", "action": "leave", "count": 2, "cost": 0.5}]}, "items": [
         {"data": {"name": "x"}, "source": {"name": "lab & co"}, "action": "copy", "target": {"name": "scratch"}, "cost": 0.25, "rule": "near",
          "decision": {"because": "Near is better.", "tried": [{"rule": "secret", "matched": False, "clauses": [
              {"clause": "data.tags.secret:true", "field": "data.tags.secret", "value": None, "holds": False}]},
              {"rule": "near", "matched": True, "clauses": []}],
              "scores": {"leave": {"possible": True, "cost": 0.5, "parts": {"transfer": 0.5}}, "copy": {"possible": True, "cost": 0.25, "parts": {}},
                         "mount": {"possible": True, "cost": 0.5, "parts": {}, "via": "read_through", "via_why": "There is no FUSE."},
-                        "move": {"possible": False, "why_not": "Nothing may be deleted there."}}, "margin": 0.25, "runner_up": "leave"}}]},
+                        "move": {"possible": False, "why_not": "Nothing may be deleted there."}}, "margin": 0.25, "runner_up": "leave"}}],
 }
 
 

@@ -64,14 +64,14 @@ function Why({ request }) {
   const explained = useAnswer("do.datarequest.explain", { id: request.id, why_not: asked || undefined }, { again: about("datarequest", request.id), pause_ms: 600 });
   const frame = explained.data;
   if (!frame) return explained.error && !asked ? html`<${Refusal} error=${explained.error} retry=${explained.reload} />` : html`<${Loading} what="Asking why" />`;
-  const decided = frame.reservations?.items || [];
+  const decided = frame.items;
   return html`<section><h2>Why</h2><p class="sentence">${frame.sentence}</p><${Warnings} warnings=${frame.warnings} />
       <h3>What the question left</h3><${Funnel} funnel=${frame.funnel} />
       <${Hints} hints=${frame.hints} use=${(line) => go(to(["new"], { q: line }))} />
-      ${decided.length ? html`<h3>What was decided</h3>${decided.map((item) => html`<details class="reservation" key=${item.id}>
-        <summary><${State} of=${item.state} /> ${item.name} <span class="faint">at</span> ${item.source?.name} <span class="faint">→</span> ${item.action || "undecided"}${item.target ? ` to ${item.target.name}` : ""} ${item.state === "Rejected" ? null : html`<span class="number">${cost(item.cost)}</span>`}${item.standby ? html` <${State} of="standby" />` : null}</summary>
+      ${decided.length ? html`<h3>What was decided</h3>${decided.map((item) => html`<details class="reservation" key=${item.reservation.id}>
+        <summary><${State} of=${item.reservation.state} /> ${item.reservation.name} <span class="faint">at</span> ${item.source?.name} <span class="faint">→</span> ${item.action || "undecided"}${item.target ? ` to ${item.target.name}` : ""} ${item.reservation.state === "Rejected" ? null : html`<span class="number">${cost(item.cost)}</span>`}${item.status === "standby" ? html` <${State} of="standby" />` : null}</summary>
         <${Decision} decision=${item.decision} action=${item.action} costs=${item.cost_parts} /></details>`)}
-        ${frame.reservations.next ? html`<p><a href=${to(["reservations"], { request: request.id })}>All ${number(frame.reservations.total)} reservations</a></p>` : null}` : null}
+        ${frame.next ? html`<p><a href=${to(["reservations"], { request: request.id })}>All ${number(frame.total)} reservations</a></p>` : null}` : null}
       <div class="field"><label for="why-not">Why is this Data not used?</label><input id="why-not" value=${data} onInput=${(event) => setData(event.target.value)} placeholder="a name, a path or an id" autocomplete="off" /></div>
       <div aria-live="polite">${asked ? explained.error ? html`<${Refusal} error=${explained.error} />` : html`<${WhyNot} found=${frame.why_not} />` : null}</div>
       <h3>Timeline</h3><${Timeline} steps=${frame.timeline} />
