@@ -65,9 +65,10 @@ def ours(name: str, arguments: list[str], secrets: list[str], config: str, image
     volumes = [
         {"name": "config", "configMap": {"name": "mesh", "items": [{"key": config, "path": "mesh.yaml"}]}},
         {"name": "secrets", "projected": {"defaultMode": 0o440, "sources": [
-            {"secret": {"name": secret, "items": [{"key": key, "path": key}]}}
-            for secret, key in (("amqp", "amqp_password"), ("amqp", "mesh_secret"), (f"{service}-database", "database_password"),
-                                ("bootstrap", "bootstrap_key"))
+            {"secret": {"name": secret, "items": [{"key": key, "path": path}]}}
+            for secret, key, path in (
+                ("amqp", f"{'gateway' if name == 'web' else service}_amqp_password", "amqp_password"), ("amqp", "mesh_secret", "mesh_secret"),
+                (f"{service}-database", "database_password", "database_password"), ("bootstrap", "bootstrap_key", "bootstrap_key"))
             if secret in secrets]}},
         scratch("tmp", "256Mi"), scratch("data", "64Mi"),
     ]

@@ -102,6 +102,14 @@ def _migrate(**given: Any) -> None:
     _exit(run.migrate(config, given["names"]))
 
 
+def _broker_accounts(**given: Any) -> None:
+    import json
+
+    from shared.hosting import accounts
+
+    print(json.dumps(accounts.definitions(_config(given), accounts.passwords_in(given["folder"]), given["vhost"]), indent=1))
+
+
 def _first_key(**given: Any) -> None:
     config = _config(given)
     from shared.hosting import first_key
@@ -229,6 +237,11 @@ COMMANDS: dict[str, click.Command] = {
     "migrate": click.Command("migrate", callback=_migrate, context_settings=_HELP, params=[
         click.Argument(["names"], nargs=-1, metavar="[SERVICE]…"), _DATA, _ENVIRONMENT, _CONFIG,
     ], help="Bring the databases, or those of the services named, to the schema of this version."),
+    "broker-accounts": click.Command("broker-accounts", callback=_broker_accounts, context_settings=_HELP, params=[
+        click.Option(["folder", "--passwords"], metavar="DIR", required=True, type=click.Path(exists=True, file_okay=False),
+                     help="The folder with a file <service>_amqp_password for each account."),
+        click.Option(["vhost", "--vhost"], default="mesh", show_default=True, help="The virtual host of the mesh."), _DATA, _ENVIRONMENT, _CONFIG,
+    ], help="Print what a RabbitMQ imports so that each service has an account of its own, and may do no more than it needs."),
     "backup": click.Command("backup", callback=_backup, context_settings=_HELP, params=[
         click.Argument(["file"]), _DATA, _ENVIRONMENT, _CONFIG,
     ], help="Save the state of the whole mesh, running or not, to a new file. The bytes of sources are not in it."),

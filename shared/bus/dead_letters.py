@@ -9,7 +9,7 @@ from shared.bus.event import ATTEMPT, ORIGINAL_EXCHANGE, ORIGINAL_KEY, attempt_o
 from shared.bus.failures import copy_of
 from shared.bus.message import Delivery, Message
 from shared.bus.port import Broker
-from shared.bus.topology import DEAD_QUEUE, RETRY
+from shared.bus.topology import DEAD_QUEUE, REPLAY, RETRY
 
 REASONS = {
     "rejected": ("message.rejected", "Its consumer refused it."),
@@ -67,8 +67,8 @@ def replayed(letter: DeadLetter) -> Message:
     headers = {name: value for name, value in letter.headers.items()
                if name not in _OURS and not name.startswith(("x-death", "x-first-death", "x-last-death"))}
     headers |= {ORIGINAL_EXCHANGE: letter.exchange, ORIGINAL_KEY: letter.event}
-    delivery = Delivery(letter.queue, "", letter.queue, letter.body, letter.properties, headers)
-    return copy_of(delivery, "", letter.queue)
+    delivery = Delivery(letter.queue, REPLAY, letter.queue, letter.body, letter.properties, headers)
+    return copy_of(delivery, REPLAY, letter.queue)
 
 
 def replay(broker: Broker, letter: DeadLetter) -> None:

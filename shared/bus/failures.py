@@ -6,7 +6,7 @@ from typing import Any
 
 from shared.bus.event import ATTEMPT, ORIGINAL_EXCHANGE, ORIGINAL_KEY, attempt_of, original_key
 from shared.bus.message import Delivery, Message
-from shared.bus.topology import DEAD_LETTERS, retry_name
+from shared.bus.topology import DEAD_LETTERS, later_name
 from shared.kernel.errors import DeadlineExceeded, EdgemereError, Unavailable
 from shared.kernel.secrets import without_secrets
 
@@ -32,7 +32,7 @@ def after_failure(delivery: Delivery, error: BaseException, delays_s: Sequence[f
 
 def later(delivery: Delivery, error: BaseException, delay_s: float) -> Message:
     """The message, to come back to its queue after ``delay_s``."""
-    return copy_of(delivery, retry_name(delay_s), delivery.queue,
+    return copy_of(delivery, later_name(delay_s), delivery.queue,
                    **_about(delivery, error), **{ATTEMPT: attempt_of(delivery.headers) + 1})
 
 

@@ -18,6 +18,8 @@ import socket
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
+from amqp.exceptions import AccessRefused
+
 from shared.bus.encoding import register_json
 from shared.bus.message import Delivery, Message
 from shared.bus.topology import Topology
@@ -29,6 +31,11 @@ KEEPALIVE = {socket.TCP_USER_TIMEOUT: 10_000, socket.TCP_KEEPIDLE: 10, socket.TC
 
 UNAVAILABLE = "bus.unavailable"
 UNROUTABLE = "bus.unroutable"
+REFUSED = "bus.refused"
+MISSING = "bus.missing"
+
+
+ACCOUNTS = "Import the accounts of this release into the broker: edgemere broker-accounts makes them."
 
 
 class Broker(Protocol):
@@ -99,9 +106,16 @@ def prepare(uri: str) -> None:
 
 
 def unavailable(error: BaseException) -> Unavailable:
-    """The broker is away, in the words of the product."""
+    """The broker is away, or does not let this process do what it wants, in the words of the product."""
+    if isinstance(error, AccessRefused):
+        return Unavailable(REFUSED, f"The message broker refuses this process: {error.reply_text}", next_step=ACCOUNTS)
     return Unavailable(UNAVAILABLE, f"The message broker does not answer ({type(error).__name__}).",
                        next_step="Try again; /health/ready says when it is back.")
+
+
+def missing(error: BaseException) -> Unavailable:
+    """What a service with an account of its own does not make itself is not there."""
+    return Unavailable(MISSING, f"The message broker lacks what every service needs: {error}", next_step=ACCOUNTS)
 
 
 def unroutable(message: Message) -> Unavailable:

@@ -18,10 +18,11 @@ from amqp.exceptions import AMQPError, ChannelError, MessageNacked, NotFound
 from kombu import Connection
 from kombu.exceptions import OperationalError
 
+from shared.bus.accounts import account_of
 from shared.bus.event import delivery_of
 from shared.bus.message import Delivery, Message
 from shared.bus.one_piece import in_one_piece
-from shared.bus.port import KEEPALIVE, unavailable, unroutable
+from shared.bus.port import KEEPALIVE, missing, unavailable, unroutable
 from shared.bus.topology import Topology, declare
 
 T = TypeVar("T")
@@ -175,8 +176,11 @@ class RabbitBroker:
 
     def declare(self, topology: Topology) -> None:
         everything = self._topology + topology
-        with self._asking() as channel:
-            declare(channel, everything)
+        try:
+            with self._asking() as channel:
+                declare(channel, everything, account_of(self.uri))
+        except NotFound as error:
+            raise missing(error) from error
         self._topology = everything
 
     def depths(self) -> dict[str, int]:

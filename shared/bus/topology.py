@@ -10,7 +10,11 @@ INTERNAL = "edgemere.internal"
 DEAD_LETTERS = "edgemere.dlx"
 DEAD_QUEUE = "edgemere.dead"
 RETRY = "edgemere.retry."
+LATER = "edgemere.later."
+REPLAY = "edgemere.replay"
 RPC = "nameko-rpc"
+# The service that the dead letters are for.
+READS_DEAD = "events"
 
 EXCHANGES = {"public": PUBLIC, "internal": INTERNAL}
 
@@ -57,7 +61,7 @@ class Topology:
 
 
 BASE = Topology(
-    exchanges=(ExchangeSpec(PUBLIC), ExchangeSpec(INTERNAL), ExchangeSpec(DEAD_LETTERS), ExchangeSpec(RPC)),
+    exchanges=(ExchangeSpec(PUBLIC), ExchangeSpec(INTERNAL), ExchangeSpec(DEAD_LETTERS), ExchangeSpec(REPLAY, "direct"), ExchangeSpec(RPC)),
     queues=(QueueSpec(DEAD_QUEUE, {"x-queue-type": "quorum"}, ((DEAD_LETTERS, "#"),)),),
 )
 
@@ -76,19 +80,33 @@ def event_queue(name: str, bindings: Iterable[tuple[str, str]], *, single: bool 
     topology = BASE + Topology(tuple(ExchangeSpec(exchange) for exchange, _ in bindings))
     for delay_s in delays_s:
         topology += retry_queue(delay_s)
-    return topology + Topology(queues=(QueueSpec(name, arguments, bindings),))
+    # A dead letter that is replayed comes by an exchange of its own, so that who replays need not be let at every queue there is.
+    return topology + Topology(queues=(QueueSpec(name, arguments, (*bindings, (REPLAY, name))),))
 
 
-def retry_name(delay_s: float) -> str:
-    """The exchange, and the queue, where a message waits this long."""
-    return f"{RETRY}{round(delay_s * 1000)}ms"
+def later_name(delay_s: float) -> str:
+    """The exchange to which a message is published that is to come again after this time.
+
+    A topic exchange, though it has one queue: to such a one a broker can let an account publish for its own queues alone.
+    """
+    return f"{LATER}{round(delay_s * 1000)}ms"
 
 
 def retry_queue(delay_s: float) -> Topology:
     """Where messages wait ``delay_s`` and then go back to exactly the queue that their routing key names."""
-    name = retry_name(delay_s)
+    exchange, name = later_name(delay_s), f"{RETRY}{round(delay_s * 1000)}ms"
     arguments = {**_SAFE, "x-message-ttl": round(delay_s * 1000), "x-dead-letter-exchange": ""}
-    return Topology((ExchangeSpec(name, "fanout"),), (QueueSpec(name, arguments, ((name, ""),)),))
+    return Topology((ExchangeSpec(exchange),), (QueueSpec(name, arguments, ((exchange, "#"),)),))
+
+
+def rpc_queue(service: str) -> str:
+    """Where the calls of a service wait, as Nameko names it."""
+    return f"rpc-{service}"
+
+
+def reply_queue(caller: str, id: str) -> str:
+    """Where one process of ``caller`` gets its answers; the empty id gives what all of them begin with."""
+    return f"rpc.reply-{caller}-{id}"
 
 
 def dead_letter_queue() -> Topology:
@@ -96,16 +114,28 @@ def dead_letter_queue() -> Topology:
     return BASE
 
 
-def declare(channel: Any, topology: Topology) -> None:
+def declare(channel: Any, topology: Topology, account: str = "") -> None:
     """Make what is missing, through a kombu channel.
+
+    With an ``account`` of its own at the broker (see ``shared.bus.accounts``) a service makes its own queues alone, and looks whether
+    the rest is there.
 
     Raises:
         amqp.exceptions.PreconditionFailed: something is there with other arguments.
+        amqp.exceptions.NotFound: something is missing that this account does not make.
     """
     for exchange in topology.exchanges:
-        channel.exchange_declare(exchange=exchange.name, type=exchange.kind, durable=True, auto_delete=False)
+        channel.exchange_declare(exchange=exchange.name, type=exchange.kind, durable=True, auto_delete=False, passive=bool(account))
     for queue in topology.queues:
+        if not is_made_by(account, queue.name):
+            channel.queue_declare(queue=queue.name, passive=True)
+            continue
         channel.queue_declare(queue=queue.name, durable=True, exclusive=False, auto_delete=False,
                               arguments=dict(queue.arguments))
         for name, key in queue.bindings:
             channel.queue_bind(queue=queue.name, exchange=name, routing_key=key)
+
+
+def is_made_by(account: str, queue: str) -> bool:
+    """Whether a service makes a queue; one account for the whole mesh, the empty one, makes everything."""
+    return not account or queue.startswith(f"{account}.") or queue == DEAD_QUEUE and account == READS_DEAD

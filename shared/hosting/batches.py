@@ -15,13 +15,14 @@ from nameko.exceptions import ContainerBeingKilled
 from nameko.extensions import Entrypoint
 
 from shared.bus import port
+from shared.bus.accounts import account_of
 from shared.bus.event import delivery_of, event_of
 from shared.bus.failures import after_failure, copy_of, is_permanent
 from shared.bus.message import Delivery
 from shared.bus.pace import Pace, gathering_s
 from shared.bus.read_ahead import read_ahead
 from shared.bus.topology import (
-    BASE, DEAD_QUEUE, RETRY_DELAYS_S, Topology, declare, event_queue, retry_name, retry_queue,
+    BASE, DEAD_QUEUE, RETRY_DELAYS_S, Topology, declare, event_queue, later_name, retry_queue,
 )
 from shared.hosting.behalf import on_behalf_of
 from shared.hosting.receiving import Bus, connection_of, count_failure, delays_in, exchange_of, look_after
@@ -120,7 +121,7 @@ class BatchEvent(Entrypoint):
     def _consume(self, connection: Connection) -> None:
         channel = connection.default_channel
         pace = self.container.config.get("PACE") or Pace()
-        declare(channel, self.topology)
+        declare(channel, self.topology, account_of(self.container.config[AMQP_URI_CONFIG_KEY]))
         self._waiting = []
         consumer = Consumer(channel, queues=[Queue(self.queue_name, durable=True)], auto_declare=False,
                             on_message=self._waiting.append, prefetch_count=self.prefetch,
@@ -197,7 +198,7 @@ class BatchEvent(Entrypoint):
         if self.queue_name == DEAD_QUEUE:
             log.error("a dead letter could not be read and comes again later: %s", error)
             # Unchanged, because its reason is that of its own death.
-            self.bus.broker.publish(copy_of(delivery, retry_name(self.delays_s[-1]), DEAD_QUEUE), mandatory=True)
+            self.bus.broker.publish(copy_of(delivery, later_name(self.delays_s[-1]), DEAD_QUEUE), mandatory=True)
         else:
             again = after_failure(delivery, error, self.delays_s)
             self.bus.broker.publish(again, mandatory=True)

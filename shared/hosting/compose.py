@@ -195,8 +195,13 @@ def whole_topology(config: Config) -> Topology:
     """What every service needs on the broker, wherever it runs: declared before the first message of any of them."""
     found = BASE
     for name in SERVICES:
-        found += topology_of(_class_of(name), config.events.retry_backoff_s)
+        found += topology_of_service(name, config)
     return found
+
+
+def topology_of_service(name: str, config: Config) -> Topology:
+    """What one service needs on the broker."""
+    return topology_of(_class_of(name), config.events.retry_backoff_s)
 
 
 def nameko_config(config: Config, pace: Pace, vitals: Mapping[str, Vitals], figures: Figures, seal: Seal,

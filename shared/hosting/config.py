@@ -110,12 +110,15 @@ def _with_tls(url: str, tls: DatabaseTls) -> str:
     return f"{url}{'&' if '?' in url else '?'}{urlencode({name: value for name, value in said.items() if value})}"
 
 
-def broker_uri(config: Config) -> str:
-    """Where the broker is, with what the settings say of its certificate."""
+def broker_uri(config: Config, service: str = "") -> str:
+    """Where the broker is for ``service``, with what the settings say of its certificate.
+
+    ``{service}`` in the setting stands for the service's name, for an account each.
+    """
     from shared.bus.tls import address  # kombu is slow to import; the command line does without
 
     tls = config.broker.tls
-    return address(config.broker.uri, ca=tls.ca, cert=tls.cert, key=tls.private_key, verify=tls.verify)
+    return address(config.broker.uri.replace("{service}", service), ca=tls.ca, cert=tls.cert, key=tls.private_key, verify=tls.verify)
 
 
 def is_embedded(config: Config) -> bool:

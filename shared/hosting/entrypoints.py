@@ -17,14 +17,14 @@ from kombu.message import Message as KombuMessage
 from nameko.exceptions import ContainerBeingKilled, IncorrectSignature
 from nameko.extensions import Entrypoint
 from nameko.messaging import HeaderDecoder
-from nameko.rpc import RPC_QUEUE_TEMPLATE, RpcConsumer
+from nameko.rpc import RpcConsumer
 from nameko.rpc import Rpc as NamekoRpc
 
 from shared.bus.encoding import Undecodable, decode_as, encode
 from shared.bus.event import EventMessage, delivery_of, event_of
 from shared.bus.failures import after_failure
 from shared.bus.message import Delivery, Message
-from shared.bus.topology import BASE, INTERNAL, RETRY_DELAYS_S, RPC, Topology, event_queue
+from shared.bus.topology import BASE, INTERNAL, RETRY_DELAYS_S, RPC, Topology, event_queue, rpc_queue
 from shared.hosting.batches import BatchEvent
 from shared.hosting.behalf import on_behalf_of
 from shared.hosting.receiving import Bus, Receiver, count_failure, delays_in, exchange_of
@@ -51,7 +51,7 @@ class RpcReceiver(RpcConsumer):
     def setup(self) -> None:
         if self.queue is None:
             name = self.container.service_name
-            self.queue = Queue(RPC_QUEUE_TEMPLATE.format(name), Exchange(RPC, type="topic", durable=True),
+            self.queue = Queue(rpc_queue(name), Exchange(RPC, type="topic", durable=True, no_declare=True),
                                routing_key=f"{name}.*", durable=True)
             self.queue_consumer.register_provider(self)
 

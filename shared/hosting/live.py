@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import orjson
 from kombu import Connection, Consumer, Queue
 
+from shared.bus.accounts import account_of
 from shared.bus.port import prepare
 from shared.bus.read_ahead import read_ahead
 from shared.bus.topology import BASE, INTERNAL, PUBLIC, declare
@@ -85,7 +86,7 @@ class LiveFeed:
 
     def _listen(self, connection: Connection) -> None:
         with connection.channel() as channel:
-            declare(channel, BASE)
+            declare(channel, BASE, account_of(self._uri))
             queue = Queue("", exclusive=True, auto_delete=True, durable=False, channel=channel)
             queue.queue_declare()
             for exchange, key in self._bindings:

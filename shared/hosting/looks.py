@@ -11,7 +11,7 @@ from sqlalchemy import func, select, text
 
 from shared.bus.port import Broker
 from shared.bus.relay import born
-from shared.bus.topology import DEAD_QUEUE, RETRY
+from shared.bus.topology import DEAD_QUEUE, RETRY, rpc_queue
 from shared.contracts.table import SERVICES
 from shared.hosting.samples import Sample, Values
 from shared.nets import NETS
@@ -76,7 +76,7 @@ def objects(db: Database) -> Sample | None:
 
 def queues(broker: Broker) -> Sample:
     """How many messages each queue holds, and how many consumers it has. Of the whole mesh, so one service looks."""
-    rpc = [f"rpc-{service}" for service in SERVICES]
+    rpc = [rpc_queue(service) for service in SERVICES]
 
     def read() -> Mapping[str, Values]:
         depths = broker.depths()

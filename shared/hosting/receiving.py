@@ -20,6 +20,7 @@ from nameko.extensions import SharedExtension
 from nameko.messaging import QueueConsumer
 
 from shared.bus import port
+from shared.bus.accounts import account_of
 from shared.bus.message import Message
 from shared.bus.one_piece import in_one_piece
 from shared.bus.read_ahead import read_ahead
@@ -95,7 +96,7 @@ class Receiver(QueueConsumer):
         self._in_flight = 0
         self._channel, self._held = channel, set()
         for provider in self._providers:
-            declare(channel, provider.topology)
+            declare(channel, provider.topology, account_of(self.amqp_uri))
             consumer = Consumer(channel, queues=[provider.queue], auto_declare=provider.declares_queue,
                                 on_message=partial(self._take, provider),
                                 # kombu's own way with what it cannot unpack is to ack it.

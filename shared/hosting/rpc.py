@@ -20,15 +20,15 @@ from nameko.constants import AMQP_URI_CONFIG_KEY
 from nameko.containers import WorkerContext
 from nameko.exceptions import MethodNotFound, serialize
 from nameko.extensions import DependencyProvider
-from nameko.rpc import RPC_QUEUE_TEMPLATE
 
 from shared.bus import port
+from shared.bus.accounts import account_of
 from shared.bus.clock import Bell
 from shared.bus.encoding import Undecodable, decode_as, encode
 from shared.bus.message import Message
 from shared.bus.read_ahead import read_ahead
 from shared.bus.seal import Seal
-from shared.bus.topology import RPC
+from shared.bus.topology import RPC, ExchangeSpec, Topology, declare, reply_queue, rpc_queue
 from shared.kernel.context import Context
 from shared.kernel.errors import DeadlineExceeded, EdgemereError, Invalid, NotYet, Unavailable, from_payload
 from shared.kernel.trace import NO_TRACER, Tracer, traceparent_of
@@ -241,7 +241,7 @@ class MeshClient:
             # A service that is gone leaves its queue behind; whoever waits for it should know early.
             if not asked and not self._is_there(service):
                 asked = True
-                if not any(self._broker.readers([RPC_QUEUE_TEMPLATE.format(service)]).values()):
+                if not any(self._broker.readers([rpc_queue(service)]).values()):
                     raise self._not_running(service)
         if call.error is not None:
             raise call.error
@@ -312,8 +312,9 @@ class MeshClient:
         # A new name each time: what the old queue held belongs to calls that have failed.
         reply_to = str(uuid.uuid4())
         channel = connection.default_channel
-        queue = Queue(f"rpc.reply-{self._name}-{reply_to}", Exchange(RPC, type="topic", durable=True),
-                      routing_key=reply_to, durable=False, exclusive=True, auto_delete=True)
+        declare(channel, Topology((ExchangeSpec(RPC),)), account_of(self._uri))
+        queue = Queue(reply_queue(self._name, reply_to), Exchange(RPC, type="topic", no_declare=True), routing_key=reply_to,
+                      durable=False, exclusive=True, auto_delete=True)
         with Consumer(channel, queues=[queue], on_message=self._on_reply, no_ack=True,
                       on_decode_error=lambda message, error: self._on_reply(message)):
             self._reply_to, self._wire = reply_to, connection.connection
@@ -393,8 +394,7 @@ class Mesh(DependencyProvider):
     def stop(self) -> None:
         self.client.stop()
 
-    def kill(self) -> None:
-        self.client.stop()
+    kill = stop
 
     def get_dependency(self, worker_ctx: WorkerContext) -> BoundMesh:
         return self.client.bound(current_context(worker_ctx).having(idempotency_key="", if_match=None))

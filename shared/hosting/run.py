@@ -195,10 +195,10 @@ def _reached_at(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def resolved(config: Config) -> Config:
-    """The settings with the broker's whole address: the file of the embedded one, the certificates of another."""
+def resolved(config: Config, name: str = "") -> Config:
+    """The settings with the broker's whole address: the file of the embedded one, the account of ``name`` and the certificates of another."""
     if not is_embedded(config):
-        return replace(config, broker=replace(config.broker, uri=broker_uri(config)))
+        return replace(config, broker=replace(config.broker, uri=broker_uri(config, name)))
     return replace(config, broker=replace(config.broker, uri=embedded_uri(Path(config.data_dir) / "broker.db")))
 
 
@@ -220,9 +220,9 @@ def serve(config: Config, name: str, gateway: type | None = None) -> int:
         Invalid: ``service.unknown``. EdgemereError: ``broker.embedded``.
     """
     set_up_logging(config)
-    config = resolved(config)
     names = (*SERVICES, GATEWAY)
     _check_name(name, names)
+    config = resolved(config, name)
     if is_embedded(config):
         raise EdgemereError("broker.embedded", "One service alone needs a broker that other processes reach.",
                             next_step="Set EDGEMERE_AMQP_URI, or start everything with: edgemere up")

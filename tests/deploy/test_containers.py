@@ -68,7 +68,8 @@ def test_the_mesh_of_the_compose_file_runs_from_the_images_and_can_write_nowhere
         source = {"mesh": "mesh.yaml", "gateway": "gateway.yaml", "migrations": "migrations.yaml"}[config["source"]]
         # Only addresses are this machine's.
         text = (COMPOSE / source).read_text()
-        for old, new in {"amqp://edgemere:": f"amqp://{broker.username}:", "@rabbitmq:5672/mesh": f"@{broker.hostname}:{broker.port}{broker.path}",
+        for old, new in {"amqp://edgemere-{service}:": f"amqp://{broker.username}:", "amqp://edgemere-gateway:": f"amqp://{broker.username}:",
+                         "@rabbitmq:5672/mesh": f"@{broker.hostname}:{broker.port}{broker.path}",
                          "postgresql://edgemere:${file:/run/secrets/database_password}@{service}-database:5432/edgemere": database,
                          "content_host: 0.0.0.0": "content_host: 127.0.0.1", "content_port: 8081": "content_port: 0"}.items():
             text = text.replace(old, new)

@@ -106,7 +106,8 @@ def _running(image: Image, service: str, rabbit: str, database: str, **more: str
     config = {item["source"]: item for item in described["configs"]}
     image.configure({"amqp_password": broker.password or "", "database_password": "none", "bootstrap_key": "none", "mesh_secret": "5ec2e7" * 8},
                     "gateway.yaml" if "gateway" in config else "mesh.yaml", {
-        "amqp://edgemere:": f"amqp://{broker.username}:", "@rabbitmq:5672/mesh": f"@{broker.hostname}:{broker.port}{broker.path}",
+        "amqp://edgemere-{service}:": f"amqp://{broker.username}:", "amqp://edgemere-gateway:": f"amqp://{broker.username}:",
+        "@rabbitmq:5672/mesh": f"@{broker.hostname}:{broker.port}{broker.path}",
         f"postgresql://edgemere:${{file:{image.folder}/run/secrets/database_password}}@{{service}}-database:5432/edgemere": plain_url(database),
         "content_host: 0.0.0.0": "content_host: 127.0.0.1", "content_port: 8081": "content_port: 0"})
     environment = image.environment(described, health) | more

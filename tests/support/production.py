@@ -30,6 +30,8 @@ class Member:
         self.name, self.number = name, number
         self.log_path = mesh.folder / f"{name}-{number}.log"
         self.process: subprocess.Popen | None = None
+        # What this one has that the others have not.
+        self.environment: dict[str, str] = {}
         self._mesh = mesh
 
     def __repr__(self) -> str:
@@ -43,7 +45,7 @@ class Member:
             arguments += ["--port", str(self._mesh.ports[self.number])]
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                arguments, env=project_environment(**self._mesh.environment, EDGEMERE_CHAOS_MEMBER=repr(self), **environment),
+                arguments, env=project_environment(**{**self._mesh.environment, "EDGEMERE_CHAOS_MEMBER": repr(self), **self.environment, **environment}),
                 cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
         reaper.watch_group(self.process.pid)
 

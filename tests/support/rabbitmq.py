@@ -95,6 +95,11 @@ class RabbitNode:
         self._eval(f'rabbit_auth_backend_internal:add_user(<<"{user}">>, <<"{password}">>, <<"edgemere">>), '
                    f'rabbit_auth_backend_internal:set_permissions(<<"{user}">>, <<"{vhost}">>, <<".*">>, <<".*">>, <<".*">>, <<"edgemere">>).')
 
+    @property
+    def host(self) -> str:
+        """Where it listens: host and port."""
+        return self.uri.rpartition("@")[2].strip("/")
+
     def change_password(self, user: str, password: str) -> None:
         self._eval(f'rabbit_auth_backend_internal:change_password(<<"{user}">>, <<"{password}">>, <<"edgemere">>).')
 

@@ -14,7 +14,7 @@ from kombu import Exchange
 
 from shared.bus import port
 from shared.bus.message import Message
-from shared.bus.topology import BASE, DEAD_QUEUE, PUBLIC, event_queue, retry_name
+from shared.bus.topology import BASE, DEAD_QUEUE, PUBLIC, event_queue, later_name
 from shared.kernel.errors import Unavailable
 from tests.support.awaiting import until
 from tests.support.laws.broker_bench import LIMIT_S, BrokerTrial, Reader
@@ -284,7 +284,7 @@ class DeliveryLaws(BrokerTrial):
 
     def test_the_house_topology_retries_to_the_same_queue_and_buries_in_the_dead_queue(self, connect, broker, name):
         broker.declare(BASE + event_queue(name, [(PUBLIC, f"{name}.x")], delays_s=(0.1,)))
-        broker.publish(Message(retry_name(0.1), name, b"again"), mandatory=True)
+        broker.publish(Message(later_name(0.1), name, b"again"), mandatory=True)
         reader = Reader(connect(), name, ack=False)
         assert reader.wait_for(1)[0].headers["x-death"][0]["reason"] == "expired"
         reader.got[0].reject(requeue=False)
