@@ -33,6 +33,7 @@ from shared.sources.media import media_type
 from shared.sources.object_errors import object_error
 from shared.sources.object_folders import Folders, Weight
 from shared.sources.object_stream import AHEAD, ObjectStream, ReadSpan, S3Span, Span
+from shared.sources.own_objects import own_objects
 from shared.sources.paths import OWN_PREFIX, from_bytes, to_bytes
 from shared.sources.port import Entry, Problem, SourcePolicy, Stat
 from shared.sources.registry import bad_parameters
@@ -162,12 +163,12 @@ class FsspecSource:
             self.head(path)
             return False
         except NotFound:
-            return next(self._listed(path), None) is not None
+            return next(self.listed(path), None) is not None
 
     def folder_files(self, path: str) -> list[FolderFile]:
         """The objects below a folder, in the order of the manifest. Raises ``source.bad_path`` where one has a name that no path has."""
         files = []
-        for name, stat in self._listed(path):
+        for name, stat in self.listed(path):
             inside = from_bytes(name.encode("utf-8", "surrogateescape"))
             if not any(part.startswith(OWN_PREFIX) for part in inside.split("/")):
                 files.append(FolderFile(to_bytes(inside), stat))
@@ -274,6 +275,10 @@ class FsspecSource:
             except Exception as error:
                 raise object_error(error, part[0], role) from None
 
+    def own(self) -> Iterator[dict[str, Any]]:
+        """As the port says."""
+        return own_objects(self) if self.is_s3 else iter(())
+
     def fingerprint(self, path: str) -> str | None:
         """As the port says."""
         return (self._folder_entry if self.is_folder(path) else self._entry)(path, self.stat(path)).fingerprint
@@ -282,7 +287,7 @@ class FsspecSource:
         folders = Folders(self.parameters["folders_as_data"])
         with ThreadPoolExecutor(8) as pool:
             waiting: deque[Future[tuple[str, Stat] | Problem | None]] = deque()
-            for name, stat in self._listed():
+            for name, stat in self.listed():
                 waiting.append(pool.submit(self._object, name, stat))
                 while len(waiting) > 256 or (waiting and waiting[0].done()):
                     yield from self._item(waiting.popleft().result(), folders)
@@ -335,7 +340,7 @@ class FsspecSource:
         return Entry(path, name, "dir", stat.size, FOLDER, stat.modified_at, None, tags, self.locate(path)["uri"],
                      fingerprint("dir", stat.size, stat.modified_at, stat.etag, tags))
 
-    def _listed(self, below: str = "") -> Iterator[tuple[str, Stat]]:
+    def listed(self, below: str = "") -> Iterator[tuple[str, Stat]]:
         """Objects below the prefix, or below a path of it, by their names from there on. Some clients make empty objects for folders: none is told."""
         base = self.key(below) if below else self.base
         for name, stat in self._objects(base) if self.is_s3 else self._walked(base):

@@ -10,7 +10,7 @@ from shared.sources.addresses import Forbidden
 _THROTTLED = ("SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequests", "503", "ServiceUnavailable")
 _DENIED = ("AccessDenied", "403", "Forbidden", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "401",
            "AllAccessDisabled", "NoCredentialsError")
-_GONE = ("NoSuchKey", "404", "NotFound", "NoSuchVersion")
+_GONE = ("NoSuchKey", "404", "NotFound", "NoSuchVersion", "NoSuchUpload")
 _CHANGED = ("PreconditionFailed", "412", "ConditionalRequestConflict")
 
 

@@ -155,7 +155,7 @@ class Source(Protocol):
         """What a scan that finds ``path`` now would give as its fingerprint. Only of a source that is ``writable``."""
 
     # A source that takes copies also has ``own()``: an iterator of ``{"path", "key", "size", "modified_ns", "place"}`` over what the product put
-    # there (``place``: ``copy``, ``trash`` or ``part``; ``key``: whose, None where it cannot be told), for audits.
+    # there, of a store over uploads alone (``place``: ``copy``, ``trash`` or ``part``; ``key``: whose, None where it cannot be told), for audits.
 
     def close(self) -> None:
         """Give back folders and connections."""

@@ -8,6 +8,7 @@ import urllib.request
 from typing import Any
 
 from tests.support.ports import free_port
+from tests.support.servers import ROOT
 
 KEY, SECRET = "test-key", "test-secret-never-shown"
 
@@ -18,7 +19,7 @@ class ObjectStore:
     def __init__(self) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.process = subprocess.Popen([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)],
+        self.process = subprocess.Popen([sys.executable, "-m", "tests.support.timely_moto", "-H", "127.0.0.1", "-p", str(self.port)], cwd=ROOT,
                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         until = time.monotonic() + 60
         while True:

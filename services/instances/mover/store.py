@@ -1,19 +1,17 @@
 """Copies in an object store: put whole or in parts, proven by the store's own digests or read back, marked by metadata.
 
 An object appears under its name when it is whole. Until then its parts belong to an upload, which a small object beside it names
-(``.edgemere-<hash of key>.upload``), so that a later attempt under the same key goes on with them. From another place of the same
-store the store itself copies.
+(``uploads``), so that a later attempt under the same key goes on with them. From another place of the same store the store itself copies.
 """
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from services.instances.mover import store_folders
+from services.instances.mover import store_folders, uploads
 from services.instances.mover.copying import changed, finish, is_passing, keeps_time, unchanged
 from services.instances.mover.folders import hash_folder
 from services.instances.mover.large import hash_stream
@@ -183,34 +181,28 @@ class _Parts:
 
     def __init__(self, work: Work, item: Mapping[str, Any], target: Any) -> None:
         self._work, self._item, self._target = work, item, target
-        folder, slash, _ = item["target_path"].rpartition("/")
-        name = hashlib.blake2b(item["key"].encode(), digest_size=12).hexdigest()
-        self._note = f"{folder}{slash}.edgemere-{name}.upload"
         self.resumed = 0
         self._there: dict[int, tuple[int, str]] = {}
-        self._upload = self._begun() or self._begin()
+        self._upload = self._begun() or uploads.begin(work, item, target, _owner(item))
         self._etags: dict[int, str] = {}
         self._proven = True
 
     def _begun(self) -> str | None:
-        """The upload of an earlier attempt, with its parts."""
-        try:
-            said = json.loads(self._target.read_piece(self._note, 0, 4096))
-            marker: dict[str, Any] = {}
-            while True:
-                page = self._target.call("list_parts", self._item["target_path"], "target", UploadId=said["upload"], **marker)
-                for part in page.get("Parts") or ():
-                    self._there[part["PartNumber"]] = (part["Size"], part["ETag"].strip('"'))
-                if not page.get("IsTruncated"):
-                    return said["upload"]
-                marker = {"PartNumberMarker": page["NextPartNumberMarker"]}
-        except (EdgemereError, ValueError, KeyError, TypeError):
-            self._there = {}
-            return None
-
-    def _begin(self) -> str:
-        upload = self._target.call("create_multipart_upload", self._item["target_path"], "target", Metadata=_owner(self._item))["UploadId"]
-        self._target.call("put_object", self._note, "target", Body=json.dumps({"upload": upload}).encode())
+        """The upload of an earlier attempt, with its parts; None where there is none that goes on."""
+        path = self._item["target_path"]
+        upload = uploads.known(self._target, path, self._item["key"])
+        marker: dict[str, Any] = {}
+        while upload is not None:
+            try:
+                page = self._target.call("list_parts", path, "target", UploadId=upload, **marker)
+            except NotFound:
+                self._there = {}
+                return None
+            for part in page.get("Parts") or ():
+                self._there[part["PartNumber"]] = (part["Size"], part["ETag"].strip('"'))
+            if not page.get("IsTruncated"):
+                break
+            marker = {"PartNumberMarker": page["NextPartNumberMarker"]}
         return upload
 
     def send(self, first: bytes, stream: Any, before: Stat) -> tuple[int, str]:
@@ -258,21 +250,17 @@ class _Parts:
         self._work.check()
         self._target.call("complete_multipart_upload", self._item["target_path"], "target", UploadId=self._upload, IfNoneMatch="*",
                           MultipartUpload={"Parts": [{"PartNumber": number, "ETag": self._etags[number]} for number in sorted(self._etags)]})
-        self._target.call("delete_object", self._note, "target")
+        self._target.call("delete_object", uploads.note_of(self._item["target_path"], self._item["key"]), "target")
         return self._proven
 
     def give_up(self, keep: bool) -> None:
-        if not keep:
-            abort(self._target, self._item["target_path"], self._note, self._upload)
-
-
-def abort(target: Any, path: str, note: str, upload: str) -> None:
-    """Throw away an upload with its parts; finds nothing to do the second time."""
-    for method, where, more in (("abort_multipart_upload", path, {"UploadId": upload}), ("delete_object", note, {})):
+        if keep:
+            return
+        path = self._item["target_path"]
         try:
-            target.call(method, where, "target", **more)
+            uploads.end(self._target, path, [uploads.note_of(path, self._item["key"])], self._upload)
         except EdgemereError:
-            pass
+            pass  # What the store keeps now goes with the instance.
 
 
 def discard(work: Work, item: Mapping[str, Any], target: Any) -> None:
@@ -331,14 +319,8 @@ def purge(work: Work, item: Mapping[str, Any], target: Any) -> None:
                 purged = True
         except NotFound:
             purged = store_folders.remove(item, target, path) or purged
-    folder, slash, _ = item["target_path"].rpartition("/")
-    note = f"{folder}{slash}.edgemere-{hashlib.blake2b(item['key'].encode(), digest_size=12).hexdigest()}.upload"
-    try:
-        said = json.loads(target.read_piece(note, 0, 4096))
-        abort(target, item["target_path"], note, said["upload"])
-        purged = True
-    except (EdgemereError, ValueError, KeyError):
-        pass
+    path = item["target_path"]
+    purged = uploads.end(target, path, [uploads.note_of(path, item["key"])]) or purged
     work.ok(item, purged=purged)
 
 

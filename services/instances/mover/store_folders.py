@@ -6,11 +6,11 @@ source may answer again.
 """
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from services.instances.mover import uploads
 from services.instances.mover.copying import changed, finish, is_passing, unchanged
 from services.instances.mover.folders import copy_files, inner_key, of_files
 from services.instances.mover.looking import as_known, same_checksum
@@ -19,12 +19,10 @@ from services.instances.mover.work import Work
 from shared.kernel.errors import Conflict, EdgemereError, Invalid, NotFound
 from shared.sources.folders import FolderFile, manifest_checksum
 from shared.sources.fsspec import MARK, MOVED
-from shared.sources.object_errors import object_error
-from shared.sources.paths import OWN_PREFIX, from_bytes
+from shared.sources.own_objects import upload_notes
 
 WIDTH = 16
 KEY_BYTES = 1024
-UPLOAD = ".upload"
 
 
 def copy_folder_to_store(work: Work, item: Mapping[str, Any], source: Any, target: Any) -> None:
@@ -117,48 +115,14 @@ def ours_below(item: Mapping[str, Any], target: Any, path: str) -> tuple[list[Fo
 
 def remove(item: Mapping[str, Any], target: Any, path: str) -> bool:
     """Delete the objects of this copy below a path, and its uploads; False where there were none."""
-    bucket, prefix = target.bucket_and_key(path)
     try:
-        keys = [one["Key"] for page in _pages(target, "list_objects_v2", path, bucket, prefix + "/") for one in page.get("Contents") or ()]
+        notes = upload_notes(target, path)
     except NotFound:
         return False
-    if not keys:
-        return False
-    notes = [path + "/" + from_bytes(key[len(prefix) + 1:].encode()) for key in keys
-             if (name := key.rpartition("/")[2]).startswith(OWN_PREFIX) and name.endswith(UPLOAD)]
     files, _ = ours_below(item, target, path)
-    _abort(target, path, notes)
-    target.remove([file.below(path) for file in files] + notes, "target")
+    uploads.end(target, path, notes)
+    target.remove([file.below(path) for file in files], "target")
     return bool(files or notes)
-
-
-def _abort(target: Any, path: str, notes: Sequence[str]) -> None:
-    """Throw away the uploads below a path that these notes name."""
-    known = set()
-    for note in notes:
-        try:
-            known.add(json.loads(target.read_piece(note, 0, 4096))["upload"])
-        except (EdgemereError, ValueError, KeyError):
-            continue
-    bucket, prefix = target.bucket_and_key(path)
-    for page in _pages(target, "list_multipart_uploads", path, bucket, prefix + "/") if known else ():
-        for one in page.get("Uploads") or ():
-            if one["UploadId"] in known:
-                target.fs.call_s3("abort_multipart_upload", Bucket=bucket, Key=one["Key"], UploadId=one["UploadId"])
-
-
-def _pages(target: Any, method: str, path: str, bucket: str, prefix: str) -> list[Mapping[str, Any]]:
-    pages: list[Mapping[str, Any]] = []
-    more: dict[str, Any] = {}
-    while True:
-        try:
-            pages.append(page := target.fs.call_s3(method, Bucket=bucket, Prefix=prefix, **more))
-        except Exception as error:
-            raise object_error(error, path, "target") from None
-        if not page.get("IsTruncated"):
-            return pages
-        more = {"ContinuationToken": page["NextContinuationToken"]} if method == "list_objects_v2" else \
-            {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
 
 
 def carry(item: Mapping[str, Any], target: Any, old: str, new: str, move: Callable[[Any, str, str], None]) -> tuple[bool, bool]:

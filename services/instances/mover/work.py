@@ -150,6 +150,10 @@ class Work:
                 held.enter_context(gate.transfer(self.check))
             yield
 
+    def outermost(self, item: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The item of which this one is a part: the folder of a file of one; itself where it is none."""
+        return self._outer[1] if self._outer else item
+
     def pace(self, item: Mapping[str, Any], count: int) -> None:
         """Wait until the item's source and target take ``count`` bytes more. Raises Cancelled."""
         if self._outer:

@@ -5,15 +5,21 @@ import hashlib
 import itertools
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
+from services.instances.mover import uploads as noted
+from shared.hosting.workers import WorkerPool
 from shared.kernel.errors import Unavailable
+from shared.sources.port import SourcePolicy
+from shared.sources.registry import open_source
 from tests.interface.mover.conftest import Bench, bench, item, results_of  # noqa: F401  (the fixture)
 from tests.support.object_store import SECRET, ObjectStore
 
@@ -105,9 +111,6 @@ def test_discard_restore_and_purge_of_an_object(world: Bench, store: ObjectStore
 
 
 def test_a_copy_is_no_item_of_its_target_and_what_was_moved_there_is(world: Bench, store: ObjectStore, name: str) -> None:
-    from shared.sources.port import SourcePolicy
-    from shared.sources.registry import open_source
-
     world.file("x", b"copied")
     world.file("y", b"moved")
     assert world.one("copy", item("k", "x"))["ok"]
@@ -126,6 +129,54 @@ def test_an_upload_killed_half_way_leaves_no_object_and_goes_on_where_it_was(wor
     result = world.one("copy", item("k", "x"))
     assert result["ok"] and result["resumed_bytes"] > 0 and result["checksum"] == sha(BIG * 4)
     assert uploads(store, name) == [] and store.fs.find(name) == [f"{name}/in/i/x"]
+
+
+DYING = """import os, runpy, signal
+from services.instances.mover import uploads
+write = uploads._write
+uploads._write = lambda target, note, said: os.kill(os.getpid(), signal.SIGKILL) if "upload" in said else write(target, note, said)
+runpy.run_module("services.instances.mover", run_name="__main__")"""
+
+
+@pytest.mark.parametrize(("path", "large"), [("x", "x"), ("day.zarr", "day.zarr/0/large")])
+def test_an_upload_whose_mover_dies_before_it_is_noted_is_known_and_ended_and_no_other_is(
+        world: Bench, store: ObjectStore, name: str, path: str, large: str) -> None:
+    world.file(large, BIG)
+    world.sources["s"]["parameters"]["folders_as_data"] = ["*.zarr"]
+    world.sources["t"]["parameters"]["folders_as_data"] = ["*.zarr"]
+    key = f"in/i/{large}"
+    others = [store.fs.call_s3("create_multipart_upload", Bucket=name, Key=one)["UploadId"] for one in (key, key + "y")]
+
+    def left() -> list[str]:
+        return [one["UploadId"] for one in store.fs.call_s3("list_multipart_uploads", Bucket=name).get("Uploads") or () if one["UploadId"] not in others]
+    for turn in ("another attempt", "an audit"):
+        dying, world.pool = world.pool, WorkerPool([sys.executable, "-c", DYING], name="dying")
+        try:
+            with pytest.raises(Unavailable, match="worker.died"):
+                list(world.submit("copy", item("inst:data", path)))
+        finally:
+            world.pool.stop()
+            world.pool = dying
+        assert len(left()) == 1, "nobody has told its id to anybody"
+        own = [*open_source("fsspec", world.sources["t"]["parameters"], SourcePolicy(allowed_hosts=("127.0.0.1",))).own()]
+        assert [(one["key"], one["path"], one["place"]) for one in own] == [("inst:data", f"i/{path}", "part")]
+        if turn == "another attempt":
+            result = world.one("copy", item("inst:data", path))
+            assert result["ok"] and left() == [] and store.fs.find(name) == [f"{name}/{key}"]
+        assert world.one("purge", {"key": own[0]["key"], "target": "t", "target_path": own[0]["path"]})["purged"]
+        assert left() == [] and store.fs.find(name) == []
+    assert len(uploads(store, name)) == 2, "what others have begun, at the same name too, is theirs"
+
+
+@pytest.mark.parametrize(("upload", "after_s", "named"), [
+    ({}, 0.5, True), ({}, 119, True), ({}, -0.9, True), ({}, 121, False), ({}, -2, False),
+    ({"Key": "in/xy"}, 0.5, False), ({"UploadId": "older"}, 0.5, False)])
+def test_of_the_uploads_to_an_object_the_one_that_began_right_after_its_note_is_meant(upload: dict[str, str], after_s: float, named: bool) -> None:
+    written = datetime(2026, 11, 27, tzinfo=timezone.utc)
+    note = {"key": "k", "path": "x", "object": "in/x", "before": ["older"], "written": written}
+    found = {"Key": "in/x", "UploadId": "new", "Initiated": written + timedelta(seconds=after_s), **upload}
+    assert noted._is_named(found, note) is named
+    assert noted._is_named(found, {**note, "upload": "new"}) is (found["UploadId"] == "new"), "one whose id is noted is told by that"
 
 
 def test_a_download_killed_half_way_goes_on_by_range(world: Bench, store: ObjectStore, name: str) -> None:
