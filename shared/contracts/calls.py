@@ -1,6 +1,6 @@
 """Who asks whom on the bus: each service's calls of the others, by method. With this, an account at the broker may call no more.
 
-A test holds it against the code, both ways; the calls of the gateway are the actions of the table, and those here besides.
+A test holds it against the code, both ways; the gateway's are the actions of the table, what they wait by, and those here besides.
 """
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Mapping
 
 CALLS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "requests": {
-        "catalog": ("datasource_list", "datasource_show", "holders", "identity", "line", "locate"),
+        "catalog": ("datasource_list", "datasource_show", "health", "holders", "identity", "line", "locate"),
         "events": ("named",),
-        "instances": ("bytes_of", "checksums_of", "explain_part", "pinned_of", "refs_of"),
-        "reservations": ("compare", "explain_part", "line", "locked", "plan_part", "policy_list", "refs_of", "why_not"),
+        "instances": ("bytes_of", "checksums_of", "explain_part", "health", "pinned_of", "refs_of"),
+        "reservations": ("compare", "explain_part", "health", "line", "locked", "plan_part", "policy_list", "refs_of", "why_not"),
     },
     "reservations": {
         "catalog": ("claim", "claim_all", "data_by_ids", "datasource_show", "hints", "look", "query", "query_all", "release", "renew", "sources",

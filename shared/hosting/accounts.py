@@ -34,7 +34,8 @@ from shared.kernel.errors import Invalid
 
 AUDITED = "audit.changed"
 PASSWORD = "{}_amqp_password"
-_REPLY = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+# An answer goes to a name of its caller's making; those of calls have a point.
+_REPLY = "[^.]+"
 # What the broker calls a queue whose maker left that to it. It is exclusive to the connection.
 _NAMELESS = re.escape("amq.gen-") + ".*"
 _NOTHING = "^$"
@@ -126,6 +127,7 @@ def _called(service: str) -> list[str]:
     calls = {f"{whom}.{method}" for whom, methods in CALLS[service].items() for method in methods}
     if service == GATEWAY:
         calls |= {action.rpc for action in ACTIONS.values()}
+        calls |= {".".join(action.wait.refresh[:2]) for action in ACTIONS.values() if action.wait is not None}
     return sorted(map(re.escape, calls))
 
 

@@ -61,7 +61,9 @@ class RpcReceiver(RpcConsumer):
     def handle(self, message: KombuMessage) -> None:
         """Give a call to its method, or answer what is wrong with it."""
         called = message.delivery_info.get("routing_key", "")
-        if not message.properties.get("reply_to"):
+        reply_to = message.properties.get("reply_to")
+        # With a point in it the answer would be somebody's call.
+        if not reply_to or "." in reply_to:
             log.error("a call of %s names nobody to answer to and is dropped", called)
             self.queue_consumer.settle(KombuMessage.reject, message)
             return

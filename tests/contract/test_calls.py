@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 
 import pytest
 
@@ -17,6 +18,7 @@ NAMED_LATER = {
     "events/identities.py": {"requests", "instances"},
     "requests/handlers.py": {"reservations", "instances"},
     "requests/explain.py": {"reservations", "instances"},
+    "requests/turns.py": {"catalog", "instances", "reservations"},
     "requests/waiting.py": {"catalog", "reservations"},
     "gateway/health.py": set(SERVICES),
 }
@@ -33,7 +35,7 @@ def calls_in(caller: str) -> set[tuple[str, str]]:
             if whom in SERVICES:
                 assert method, f"{path}: {ast.unparse(node)} does not say which method"
                 found.add((whom, method))
-            elif isinstance(method, str) and whom is None and "mesh" in ast.unparse(node.func):
+            elif isinstance(method, str) and whom is None and re.search("mesh|itself", ast.unparse(node.func)):
                 place = "/".join(path.relative_to(ROOT).parts[-2:])
                 found |= {(one, method) for one in NAMED_LATER[place]}
     return found

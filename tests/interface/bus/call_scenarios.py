@@ -170,6 +170,17 @@ def test_malformed_calls_change_nothing_and_the_service_lives(stage):
     until(lambda: depth(stage, f"rpc-{service.name}") == 0)
 
 
+def test_an_answer_is_never_somebodys_call(stage):
+    service = callee(stage.tag)
+    stage.run(service)
+    client = stage.client()
+    # Whoever asks so would have the service call itself, in its own name.
+    stage.broker.publish(Message("nameko-rpc", f"{service.name}.echo", encode({"args": [], "kwargs": {"value": "asked"}}),
+                                 reply_to=f"{service.name}.echo", persistent=False))
+    assert client.call(service.name, "echo", value="last") == "last"
+    assert service.ran == ["last"]
+
+
 def test_a_malformed_call_that_can_be_answered_is(stage):
     service = callee(stage.tag)
     stage.run(service)

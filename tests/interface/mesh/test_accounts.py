@@ -69,6 +69,8 @@ def test_a_request_goes_from_end_to_end_and_a_dead_letter_is_replayed_with_an_ac
     do(mesh, f"{FMDM}/datasource/simulate", name="lab", listing={"a.csv": {"size": 1, "tags": {"on": "it"}}})
     made = do(mesh, f"{DO}/datarequest/create", name="first", query="on:it")
     until(lambda: do(mesh, f"{DO}/datarequest/show", id=made["id"])["state"] == "Satisfied")
+    reference = do(mesh, f"{DO}/datainstance/create", dataref={"name": "kept", "query": "on:it"})
+    assert reference["reference"]["state"] == "Provisioned" and [one["state"] for one in reference["items"]] == ["Ready"]
     # A message that is none is put aside by its service, kept by another, and goes back on demand.
     with Connection(f"amqp://guest:guest@{node.host}/{VHOST}") as foreign, foreign.Producer() as producer:
         producer.publish(b"no JSON", exchange=PUBLIC, routing_key="datarequest.needed", content_type="application/json", content_encoding="utf-8")
