@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import servers
+from tests.support.clamd import Clamd
 from tests.support.postgres import PostgresServer
 from tests.support.rabbitmq import RabbitNode
 from tests.support.servers import EdgemereServer
@@ -106,6 +107,14 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'database.sqlite'}"
     return request.getfixturevalue("fresh_database")()
+
+
+@pytest.fixture(scope="session")
+def clamd() -> Iterator[Clamd]:
+    """The scanner for malware that tests of this run share; who kills it starts one of his own."""
+    server = Clamd()
+    yield server
+    server.stop()
 
 
 @pytest.fixture(scope="session")

@@ -25,6 +25,7 @@ from shared.storage.record import Row
 log = logging.getLogger(__name__)
 
 CHANGED = "audit.changed"
+SAID = ("read", "found")
 KINDS = ("answered", "refused", "login")
 AT_ONCE = 1000
 LONGEST_S = 8.0
@@ -32,9 +33,9 @@ _TEXTS = ("owner", "credential", "address", "action", "outcome", "correlation_id
 
 
 def changed(uses: Uses, messages: Sequence[EventMessage]) -> None:
-    """Write down what calls have changed, or were given to read of what is restricted."""
-    _write(uses, [_line("read" if message.obj.get("kind") == "read" else "changed", with_noun(message.id, "auditentry"), message.obj) for message in messages
-                  if message.name == CHANGED and isinstance(message.obj, Mapping) and is_id(message.id, "event")])
+    """Write down what calls have changed, or were given to read of what is restricted, and what data was refused for what is in it."""
+    _write(uses, [_line(message.obj["kind"] if message.obj.get("kind") in SAID else "changed", with_noun(message.id, "auditentry"), message.obj)
+                  for message in messages if message.name == CHANGED and isinstance(message.obj, Mapping) and is_id(message.id, "event")])
 
 
 def told(uses: Uses, entries: Sequence[Mapping[str, Any]]) -> int:

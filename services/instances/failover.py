@@ -16,8 +16,9 @@ from shared.storage.record import Row
 from shared.storage.unit_of_work import UnitOfWork
 
 log = logging.getLogger(__name__)
+ABOUT_BYTES = ("data.malicious", "data.not_scanned")
 # What is wrong with the target or with the decision is no better with another source.
-NOT_THE_SOURCE = ("target.", "worker.", "cancelled", "data.in_use", "internal")
+NOT_THE_SOURCE = ("target.", "worker.", "scanner.", "cancelled", "data.in_use", "internal")
 
 
 def replacements(uses: Uses, request: str, failed: Sequence[tuple[Row, Mapping[str, Any]]]) -> dict[tuple[str, str], Row]:
@@ -27,9 +28,12 @@ def replacements(uses: Uses, request: str, failed: Sequence[tuple[Row, Mapping[s
         if error.get("code", "").startswith(NOT_THE_SOURCE) or entry["step"]:
             continue
         reason = {"code": error.get("code", "provision_failed"), "detail": error.get("detail", "")}
+        # Of the same bytes a scanner says the same.
+        same = entry["checksum"] or (error.get("extra") or {}).get("checksum")
+        unlike = {"unlike": same} if reason["code"] in ABOUT_BYTES and same else {}
         try:
             reservation = uses.mesh.call("reservations", "stand_in", request=request, attempt=_attempt(uses, entry),
-                                         data=entry["data_id"], reason=reason)
+                                         data=entry["data_id"], reason=reason, **unlike)
         except EdgemereError as problem:
             if problem.retryable:
                 raise

@@ -97,6 +97,8 @@ access_table = Table(
     Column("seen", Json),
     # What was tried before with other replicas: [{source, data, error, at}].
     Column("attempts", Json),
+    # What was seen in its bytes on their way: {types, scanner, warning}; null where nothing was looked for.
+    Column("inspected", Json),
     Index("access_by_data", "data_id", "state"),
     Index("access_by_state", "state", "request_id"),
     Index("access_by_target", "target_id", "state"),
@@ -132,6 +134,7 @@ def entry(row: Mapping[str, Any]) -> dict[str, Any]:
         "uri": row["uri"], "path": row["path"], "size": row["size"], "checksum": row["checksum"],
         "media_type": row["media_type"], "state": row["state"], "verified": row["verified"],
         **({"via": row["via"]} if row.get("via") else {}), **({"attempts": row["attempts"]} if row.get("attempts") else {}),
+        **({"inspected": row["inspected"]} if row.get("inspected") else {}),
     }
 
 

@@ -10,12 +10,12 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from sqlalchemy import bindparam, update
 
-from services.instances import failover, looking, provisioning, relocating, removing, repository, rules, undoing
+from services.instances import failover, findings, looking, provisioning, relocating, removing, repository, rules, undoing
 from services.instances.leases import end_lease, lease
 from services.instances.models import INSTANCE, access_table, shown
 from shared.hosting.uses import Uses
@@ -155,6 +155,7 @@ def run(uses: Uses, op: str, entries: Sequence[Mapping[str, Any]], sources: Mapp
               for place, source in sources.items()}
     as_item = rules.job_item if op in ("verify", "copy", "mount", "settle") else rules.given_back
     job = {"op": op, "sources": places, "mounts": movers.mounts, "policy": movers.policy, "verify": uses.config.instances.verify,
+           "inspect": asdict(uses.config.instances.inspect),
            "share": 1 / uses.config.instances.mover_workers, **_fuse(movers, op, sources)}
     span = uses.tracer.begin(f"mover.{op}", "client", uses.context.traceparent, edgemere_entries=len(entries)) \
         if uses.context.traceparent else None
@@ -234,6 +235,9 @@ def _count(uses: Uses, op: str, entries: Sequence[Mapping[str, Any]], results: S
     good = sum(1 for result in results if result.get("ok"))
     size = sum(result.get("size") or 0 for result in results if result.get("ok")) if op == "copy" else 0
     uses.figures.moved(op, good, len(results) - good, size)
+    for result in results:
+        for outcome in findings.outcomes(result):
+            uses.figures.inspected(outcome)
 
 
 def _parts_of(op: str, entries: Sequence[Mapping[str, Any]], workers: int) -> list[Sequence[Mapping[str, Any]]]:
@@ -330,6 +334,7 @@ def _write(uses: Uses, request: str, by_key: Mapping[str, Row], results: Sequenc
         with uses.db.transaction(uses.context) as uow:
             # One statement for all that changes in the same columns.
             alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+            findings.write_down(uow, [(entry, result) for entry, result, _ in outcomes])
             touched: dict[str, None] = {}
             for entry, result, values in outcomes:
                 stand_in = stand_ins.get((entry["instance_id"], entry["data_id"]))

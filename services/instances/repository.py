@@ -245,6 +245,12 @@ def next_retry(connection: Connection, request: str) -> str | None:
     return row[1] if row[0] else None
 
 
+def tried_again(connection: Connection, request: str) -> list[Row]:
+    """The pending entries of a request that failed before and are to be tried again."""
+    return _rows(connection, select(access.c.tries, access.c.retry_at, access.c.error).join(table, table.c.id == access.c.instance_id).where(
+        access.c.request_id == request, access.c.state == "pending", access.c.retry_at.is_not(None), table.c.state == "Provisioning"))
+
+
 def leaving(connection: Connection, limit: int, request: str) -> list[Row]:
     """Copies of a request's destroyed instances that are still at their path."""
     return _rows(connection, select(access).where(access.c.state == "leaving", access.c.request_id == request).limit(limit))

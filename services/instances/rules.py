@@ -11,6 +11,9 @@ from shared.sources.paths import moved_path, target_path
 
 CONTENT = "/edgemere/diml/dml/do/datainstance/content?id={instance}&data={data}"
 
+SCANNER_AWAY = "scanner.unavailable"
+MOST_STEPS = 10  # Of the back-off, after which it grows no more.
+
 Reservation = Mapping[str, Any]
 
 
@@ -88,7 +91,7 @@ def entry_row(instance: Mapping[str, Any], position: int, reservation: Reservati
         "size": data.get("size"), "checksum": data.get("checksum"), "media_type": data.get("media_type"),
         "modified_at": data.get("modified_at"), "uri": data.get("uri") if action == "leave" else None, "path": None,
         "verified": None, "tries": 0, "retry_at": None, "purge_at": None, "error": None, "via": None, "step": None,
-        "seen": None, "attempts": None,
+        "seen": None, "attempts": None, "inspected": None,
     }
 
 
@@ -106,7 +109,7 @@ def key_of(entry: Mapping[str, Any]) -> str:
 def job_item(entry: Mapping[str, Any]) -> dict[str, Any]:
     """An entry as the mover takes it."""
     item = {"key": key_of(entry), "source": entry["source_id"], "path": entry["source_path"], "size": entry["size"],
-            "modified_at": entry["modified_at"], "checksum": entry["checksum"]}
+            "modified_at": entry["modified_at"], "checksum": entry["checksum"], "media_type": entry["media_type"]}
     if entry["action"] in ("copy", "move"):
         item |= {"target": entry["target_id"], "target_path": entry["target_path"]}
     if entry["action"] == "move":
@@ -126,7 +129,8 @@ def given_back(entry: Mapping[str, Any]) -> dict[str, Any]:
 def ready_values(result: Mapping[str, Any]) -> dict[str, Any]:
     """What a good result of the mover says about an entry."""
     return {"state": "ready", "uri": result.get("uri"), "path": result.get("path"), "size": result.get("size"),
-            "checksum": result.get("checksum"), "verified": result["verified"], "error": None, "retry_at": None, "purge_at": None}
+            "checksum": result.get("checksum"), "verified": result["verified"], "error": None, "retry_at": None, "purge_at": None,
+            **({"inspected": result["inspected"]} if "inspected" in result else {})}
 
 
 def copied_values(result: Mapping[str, Any]) -> dict[str, Any]:
@@ -144,7 +148,9 @@ def mounted_values(entry: Mapping[str, Any], result: Mapping[str, Any]) -> dict[
 
 
 def worth_another_try(error: Mapping[str, Any], tries: int, most: int) -> bool:
-    """Whether an entry that failed is tried again: what can pass, and a change in the middle of a copy once."""
+    """Whether an entry that failed is tried again: what can pass, and a change in the middle of a copy once. The scanner is waited for."""
+    if error.get("code") == SCANNER_AWAY:
+        return True
     if error.get("code") == "source.changed_during_copy":
         return tries < 1
     return bool(error.get("retryable")) and tries < most
@@ -165,7 +171,10 @@ def outcome(entry: Mapping[str, Any], result: Mapping[str, Any], most: int) -> d
     if error.get("code") == "cancelled":
         return {"tries": entry["tries"]}
     if worth_another_try(error, entry["tries"], most):
-        return {"tries": entry["tries"] + 1, "error": error, "retry_at": clock.stamp_in(min(30, 0.2 * 4 ** entry["tries"]))}
+        before = entry["error"] or {}
+        since = before["since"] if before.get("code") == error.get("code") and before.get("since") else clock.stamp()
+        return {"tries": entry["tries"] + 1, "error": {**error, "since": since},
+                "retry_at": clock.stamp_in(min(30, 0.2 * 4 ** min(entry["tries"], MOST_STEPS)))}
     return {"state": "broken", "error": error, "retry_at": None}
 
 

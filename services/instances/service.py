@@ -1,7 +1,7 @@
 """The service ``instances``: data made usable, and kept true to what was promised."""
 from __future__ import annotations
 
-from services.instances import breaking, handlers, inventory, lifetime, pins, provisioning, reaper, removing, repository, undoing
+from services.instances import breaking, findings, handlers, inventory, lifetime, pins, provisioning, reaper, removing, repository, undoing
 from shared.hosting.entrypoints import batch_event, on_event, rpc
 from shared.hosting.gathering import on_events
 from shared.hosting.serving import UsesProvider, action
@@ -130,6 +130,10 @@ class Instances:
     @rpc
     def explain_part(self, request):
         return handlers.explain_part(self.uses, request)
+
+    @rpc
+    def waits_of(self, request):
+        return findings.waits(self.uses, request)
 
     @rpc
     def no_fuse(self):

@@ -17,6 +17,9 @@ Refs = Sequence[Mapping[str, Any]]
 # What is said of a request whose instances are gone, and of one that lost some of them, by why they went.
 GONE = {"instances_destroyed": "Its last instance was destroyed.", "lifetime_over": "Its lifetime is over.",
         "reaped": "Its last instance was reaped: the room at its target was needed."}
+# What an instance broke by, where that is a reason of the request by itself.
+FAILED_BY = {"checksum_mismatch": "checksum_mismatch",
+             **dict.fromkeys(("data.malicious", "data.type_mismatch", "data.not_scanned"), "data_refused")}
 OTHERS = {"instances_destroyed": "The others were destroyed by their user.", "lifetime_over": "The lifetime of the others is over.",
           "reaped": "The others were reaped: the room at their target was needed."}
 # Whose dead letters hold up a request in a state; of another queue it may fail and the request goes on.
@@ -191,7 +194,7 @@ def _broken(uses: Uses, uow: UnitOfWork, row: Row, fact: Mapping[str, Any]) -> N
             "instances": fact["live"], "instance_refs": fact["refs"][:REFS_KEPT]})
     elif row["state"] == "Evaluated":
         reason = first["reason"]
-        code = "checksum_mismatch" if reason.get("code") == "checksum_mismatch" else "provision_failed"
+        code = FAILED_BY.get(reason.get("code"), "provision_failed")
         handlers.move_to_failed(
             uow, row, {"code": code, "instance": first["instance"], "cause": reason},
             f"Instance '{first['instance']}' could not be made: {reason.get('detail') or reason.get('code')}")

@@ -48,12 +48,12 @@ def in_line(uses: Uses, row: Row, line: Mapping[str, Any] | None) -> dict[str, A
 
 
 def as_it_waits(uses: Uses, row: Row) -> Row:
-    """The row of a request with ``blocked_by`` and ``message`` as they are now: its place in line, or the service whose turn it is."""
+    """The row of a request with ``blocked_by`` and ``message`` as they are now: its place in line, the service whose turn it is, or a scanner."""
     if row["blocked_by"]:
         return {**row, "blocked_by": _in_line_now(uses, row)}
     held_up = turns.held_up(uses, row)
     if held_up is None:
-        return row
+        return _at_the_scanner(uses, row)
     service, fault = held_up
     waits_for = {"object": {"class": "service", "id": None, "name": service, "kind": None}}
     return {**row, "message": f"{fault.rstrip('.')}; it goes on by itself when that is back.", "blocked_by": {
@@ -74,6 +74,19 @@ def _in_line_now(uses: Uses, row: Row) -> dict[str, Any]:
     kept = blocked.get("object") or {}
     here = [line for line in lines if line.get("source", {}).get("id") == kept.get("id") and line.get("kind") == kept.get("kind")]
     return {**blocked, **in_line(uses, row, (here or lines)[0])} if lines else blocked
+
+
+def _at_the_scanner(uses: Uses, row: Row) -> Row:
+    """The same of one whose data is being made ready, where a scanner that does not answer keeps it from that."""
+    if row["state"] != "Evaluated" or not uses.config.instances.inspect.scanner:
+        return row
+    try:
+        waits = uses.mesh.call("instances", "waits_of", request=row["id"])
+    except EdgemereError:
+        return row
+    if waits is None:
+        return row
+    return {**row, "message": waits.pop("message"), "blocked_by": {**waits, **described(uses, row, waits["code"], None, None)}}
 
 
 def ways_out(uses: Uses, row: Row, code: str, blocking: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:

@@ -98,8 +98,8 @@ class Reservations:
         return handlers.locked(self.uses, request, after, limit)
 
     @rpc
-    def stand_in(self, request, attempt, data, reason):
-        return standing_by.stand_in(self.uses, request, attempt, data, reason)
+    def stand_in(self, request, attempt, data, reason, unlike=None):
+        return standing_by.stand_in(self.uses, request, attempt, data, reason, unlike)
 
     @rpc
     def plan_part(self, request, after=0, limit=20):

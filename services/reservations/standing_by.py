@@ -18,8 +18,10 @@ log = logging.getLogger(__name__)
 ENDS = ("Failed", "Completed")
 
 
-def stand_in(uses: Uses, request: str, attempt: int, data: str, reason: Mapping[str, Any]) -> Row | None:
+def stand_in(uses: Uses, request: str, attempt: int, data: str, reason: Mapping[str, Any], unlike: str | None = None) -> Row | None:
     """The reservation that takes the place of the one on ``data``, confirmed and with its claims; None when nothing stands by.
+
+    ``unlike``: a checksum; what is known to have the same bytes would fail as well, and is left alone.
 
     The one that failed is Rejected with ``reason`` and its claims are released. Asked again, the answer is the same.
     """
@@ -37,6 +39,8 @@ def stand_in(uses: Uses, request: str, attempt: int, data: str, reason: Mapping[
     if asked["attempt"] != attempt or asked["state"] in ENDS:
         return None
     for row in waiting:
+        if unlike and row["snapshot"].get("checksum") == unlike:
+            continue
         try:
             claim(uses, {"id": request}, _claims(row), uses.config.reservations.claim_ttl_s)
         except CannotGoOn as why:

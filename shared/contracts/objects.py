@@ -245,7 +245,8 @@ APIKEY = _type(
 AUDITENTRY = ObjectType("auditentry", "One line of the audit log: who did what, and what came of it.", (
     Attribute("sequence", "number", "Its position; only rises."),
     Attribute("id", "text", "Its id.", True),
-    Attribute("kind", "text", "changed (written with the change), answered (what the caller was told), login, refused (a login), read, or forgotten.", True),
+    Attribute("kind", "text", "changed (written with the change), answered (what the caller was told), login, refused (a login), read, "
+              "found (data was refused), or forgotten.", True),
     Attribute("time", "time", "When it happened."),
     Attribute("owner", "text", "On whose behalf.", True),
     Attribute("credential", "text", "The id of the key, or the subject of the token.", True),

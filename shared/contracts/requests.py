@@ -200,6 +200,7 @@ REASONS = {
     "target_unusable": "The target does not exist, is not writable or is not Ready.",
     "provision_failed": "An instance could not be made.",
     "checksum_mismatch": "What was read is not what the catalogue or the source says.",
+    "data_refused": "Data was found to be malware, or not what its name says, or could not be inspected; `cause` says which.",
     "deadline_passed": "The deadline passed before the data was ready.",
     "cancelled": "Somebody cancelled it.",
     "instances_destroyed": "Its instances were destroyed by their user (of a Completed request, or of a rejected reservation: instance_destroyed).",

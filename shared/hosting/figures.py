@@ -34,6 +34,7 @@ class Figures:
         self._moved = Counter("edgemere_mover_entries", "Entries that the mover has dealt with, by how they ended.", ("op", "outcome"),
                               registry=self.registry)
         self._moved_bytes = Counter("edgemere_mover_bytes", "Bytes that the mover has copied and verified.", registry=self.registry)
+        self._inspected = Counter("edgemere_inspections", "Data that was inspected on its way, by what was found.", ("outcome",), registry=self.registry)
         self._lasted = Histogram("edgemere_state_seconds", "How long objects were in a state before they left it.", ("class", "state"),
                                  buckets=_LASTS, registry=self.registry)
         self._gauges: dict[str, Gauge] = {}
@@ -59,6 +60,10 @@ class Figures:
         self._moved.labels(op, "ok").inc(good)
         self._moved.labels(op, "failed").inc(bad)
         self._moved_bytes.inc(size)
+
+    def inspected(self, outcome: str) -> None:
+        """Data was inspected: ``clean``, ``too_large``, ``unlike`` (a warning), or the code of what was found or wanting."""
+        self._inspected.labels(outcome).inc()
 
     def lasted(self, noun: str, state: str, seconds: float) -> None:
         """An object has left a state."""

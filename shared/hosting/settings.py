@@ -167,6 +167,17 @@ class Reservations:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Inspect:
+    types: str = key(fields.String(validate=OneOf(["off", "warn", "refuse"])))
+    scanner: str = key(Address("unix", "tcp", empty=True))
+    # A mover of which nothing is heard for longer is given up.
+    scanner_timeout_s: float = key(Seconds(1, 240))
+    scanner_max_bytes: int = key(count(1))
+    above: str = key(fields.String(validate=OneOf(["refuse", "pass"])))
+    in_place: bool = key(fields.Boolean())
+
+
+@dataclass(frozen=True, kw_only=True)
 class Instances:
     grace_s: float = key(Seconds(0))
     expiring_s: float = key(Seconds(0))
@@ -177,6 +188,7 @@ class Instances:
     content_port: int = key(count(0, 65535))
     verify: str = key(fields.String(validate=OneOf(["cache", "device"])))
     fuse: str = key(fields.String(validate=OneOf(["auto", "never"])))
+    inspect: Inspect
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import sys
+import threading
 from typing import Any
 
 from shared.kernel.errors import Denied, EdgemereError, Unavailable
@@ -72,6 +73,7 @@ MOST_NAMED = 10_000
 _named: set[tuple[Any, int]] = set()
 _policy: SourcePolicy | None = None
 _stands = False
+_own = threading.local()
 
 
 def stand_guard() -> None:
@@ -91,8 +93,17 @@ def guarded_by(policy: SourcePolicy) -> None:
     _policy = policy
 
 
+def connect_own(host: str, port: int, timeout_s: float) -> socket.socket:
+    """A connection to what the settings name, and no source: the guard lets this one pass, and no other to the same place. Raises OSError."""
+    _own.connects = True
+    try:
+        return socket.create_connection((host, port), timeout_s)
+    finally:
+        _own.connects = False
+
+
 def _judge(event: str, arguments: tuple[Any, ...]) -> None:
-    if event != "socket.connect" or arguments[0].family not in (socket.AF_INET, socket.AF_INET6):
+    if event != "socket.connect" or arguments[0].family not in (socket.AF_INET, socket.AF_INET6) or getattr(_own, "connects", False):
         return
     host, port = arguments[1][:2]
     try:

@@ -196,6 +196,11 @@ class UnitOfWork:
         self._append("audit.changed", object_ids[0], orjson.dumps({"kind": "read", **self._line(
             self.context.having(action=action), object_ids, count)}).decode(), [], self.context.owner)
 
+    def was_refused(self, owner: str, code: str, object_ids: Sequence[str]) -> None:
+        """Note that data was not given to ``owner`` for what was found in it: the audit log says so with the commit."""
+        self._append("audit.changed", object_ids[0], orjson.dumps({"kind": "found", **self._line(
+            self.context.having(owner=owner, action="instances.inspect"), object_ids, len(object_ids)), "outcome": code}).decode(), [], owner)
+
     def first_times(self, consumer: str, message_ids: Iterable[str]) -> set[str]:
         """Those of these messages that ``consumer`` has not handled yet; remembers them with this transaction."""
         table, now = self._table("inbox"), clock.stamp()

@@ -79,7 +79,8 @@ def secret_settings(kind=settings.Config, prefix=""):
 
 
 def test_every_door_component_source_and_secret_of_the_code_is_in_the_threat_model():
-    files = ("docker-compose.yml", "deploy/compose/prod.yml", "deploy/compose/monitoring.yml", "deploy/compose/one-postgres.yml")
+    files = ("docker-compose.yml", "deploy/compose/prod.yml", "deploy/compose/monitoring.yml", "deploy/compose/one-postgres.yml",
+             "deploy/compose/clamav.yml")
     components = {name for file in files for name in yaml.safe_load((ROOT / file).read_text().replace("!reset", "").replace("!override", ""))["services"]}
     pages = {address for file in ROOT.glob("gateway/*.py") for address in re.findall(r'"(/[^"]*)": self\.', file.read_text())}
     doors = {f"/{tree.replace('.', '/')}" for tree in TREES.values()} | {sessions.ADDRESS, SOCKETS, assets.ROOT} | pages | set(Documents("1", 1).pages)

@@ -17,7 +17,7 @@ from tests.support.servers import ROOT
 COMPOSE = ROOT / "deploy" / "compose"
 SERVICES = ("requests", "reservations", "catalog", "instances", "events")
 # What each listens on beyond its own loopback interface.
-LISTENS = {"web": 3000, "instances": 8081, "rabbitmq": 5672, "proxy": 443, "prometheus": 9090, "postgres": 5432,
+LISTENS = {"web": 3000, "instances": 8081, "rabbitmq": 5672, "proxy": 443, "prometheus": 9090, "clamav": 3310, "postgres": 5432,
            **{f"{name}-database": 5432 for name in SERVICES}}
 
 Pairs = set[tuple[str, str]]

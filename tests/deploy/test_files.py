@@ -14,12 +14,12 @@ import jsonschema
 import pytest
 import yaml
 
-from tests.deploy.reach import COMPOSE, laid_over, merged, rendered
+from tests.deploy.reach import COMPOSE, kubernetes_pairs, laid_over, merged, rendered
 from tests.deploy.swarm import faults
 from tests.support.servers import ROOT
 
 KUBERNETES = ROOT / "deploy" / "kubernetes"
-OVERLAYS = ("dev", "test", "prod", "one-postgres", "sources", "monitoring")
+OVERLAYS = ("dev", "test", "prod", "one-postgres", "sources", "monitoring", "clamav")
 TOOLS = Path(sys.executable).parent
 SECRET = re.compile(r"passw|secret|token|credential|_key$", re.IGNORECASE)
 
@@ -40,7 +40,7 @@ def test_yaml_is_well_formed_and_says_nothing_twice():
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("overlays", [(), *((name,) for name in OVERLAYS), ("prod", "monitoring", "one-postgres", "sources")], ids=str)
+@pytest.mark.parametrize("overlays", [(), *((name,) for name in OVERLAYS), ("prod", "monitoring", "one-postgres", "sources", "clamav")], ids=str)
 def test_the_compose_files_fit_the_specification(overlays):
     schema = json.loads((ROOT / "tests" / "deploy" / "schemas" / "compose-spec.json").read_text())
     jsonschema.Draft7Validator(schema).validate(merged(*overlays))
@@ -64,7 +64,7 @@ def test_what_a_swarm_refuses_is_found(fault, said):
     assert [one for one in faults(laid_over(merged("prod"), fault)) if one.startswith(said)]
 
 
-@pytest.mark.parametrize("overlays", [(), ("dev",), ("prod", "monitoring", "one-postgres")], ids=str)
+@pytest.mark.parametrize("overlays", [(), ("dev",), ("prod", "monitoring", "one-postgres", "clamav")], ids=str)
 def test_every_container_is_locked_down_limited_and_looked_after(overlays):
     for name, service in merged(*overlays)["services"].items():
         assert service["read_only"] is True, name
@@ -139,16 +139,35 @@ def test_the_kubernetes_manifests_fit_the_api_and_are_locked_down(overlay, tmp_p
     assert len(kinds["Job"]) == 5
 
 
-def test_keda_takes_the_place_of_the_autoscalers_of_what_it_scales(tmp_path):
-    overlay = tmp_path / "kubernetes" / "overlays" / "with"
-    shutil.copytree(KUBERNETES, tmp_path / "kubernetes")
+def with_components(folder: Path, *components: str) -> list[dict[str, Any]]:
+    """The manifests of prod with these components, as kustomize makes them."""
+    overlay = folder / "kubernetes" / "overlays" / "with"
+    shutil.copytree(KUBERNETES, folder / "kubernetes")
     shutil.copytree(KUBERNETES / "overlays" / "prod", overlay)
     text = (overlay / "kustomization.yaml").read_text()
-    (overlay / "kustomization.yaml").write_text(text + "components: [../../components/keda, ../../components/sources]\n")
+    (overlay / "kustomization.yaml").write_text(text + f"components: [{', '.join(f'../../components/{name}' for name in components)}]\n")
     done = _run(str(TOOLS / "kubectl"), "kustomize", str(overlay))
     assert done.returncode == 0, done.stderr
-    made = list(yaml.safe_load_all(done.stdout))
+    return list(yaml.safe_load_all(done.stdout))
+
+
+def test_keda_takes_the_place_of_the_autoscalers_of_what_it_scales(tmp_path):
+    made = with_components(tmp_path, "keda", "sources")
     scaled = {one["metadata"]["name"] for one in made if one["kind"] == "ScaledObject"}
     assert scaled == {"requests", "reservations", "instances"}
     assert not scaled & {one["metadata"]["name"] for one in made if one["kind"] == "HorizontalPodAutoscaler"}
     assert any(one["metadata"]["name"] == "sources-out" for one in made if one["kind"] == "NetworkPolicy")
+
+
+def test_the_scanner_of_kubernetes_is_that_of_compose_locked_down_and_reached_by_instances_alone(tmp_path):
+    made = with_components(tmp_path, "clamav")
+    assert kubernetes_pairs(made) - kubernetes_pairs(rendered("prod")) == {("instances", "clamav")}
+    of = {(one["kind"], re.sub("-[a-z0-9]{10}$", "", one["metadata"]["name"])): one for one in made}
+    assert of["ConfigMap", "environment"]["data"]["EDGEMERE_SCANNER"] == "tcp://clamav:3310"
+    settings = {name: (COMPOSE / name).read_text() for name in ("clamd.conf", "freshclam.conf")}
+    assert of["ConfigMap", "clamav"]["data"] == settings
+    pod = of["Deployment", "clamav"]["spec"]["template"]["spec"]
+    assert pod["securityContext"]["runAsNonRoot"] is True and pod["automountServiceAccountToken"] is False
+    for container in (*pod["containers"], *pod["initContainers"]):
+        assert container["securityContext"] == {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+        assert container["resources"].keys() == {"requests", "limits"} and re.search(r":\d", container["image"])

@@ -41,14 +41,21 @@ def test_monitoring_opens_nothing_between_services():
         *((name, "instances") for name in SERVICES), *((name, "web") for name in SERVICES)}
 
 
-@pytest.mark.parametrize("overlays", [(), ("prod",), ("prod", "one-postgres"), ("prod", "monitoring"), ("prod", "sources")])
+def test_the_scanner_is_reached_by_instances_alone_and_has_no_way_out():
+    project = merged("prod", "clamav")
+    # It shares a network with instances, whose byte server asks for a signed ticket.
+    assert compose_pairs(project) - compose_pairs(merged("prod")) == {("instances", "clamav"), ("clamav", "instances")}
+    assert {name for name, service in project["services"].items() if "signatures" in service["networks"]} == {"signatures"}
+
+
+@pytest.mark.parametrize("overlays", [(), ("prod",), ("prod", "one-postgres"), ("prod", "monitoring"), ("prod", "sources"), ("prod", "clamav")])
 def test_only_web_and_its_proxy_are_on_parent_and_all_other_networks_lead_nowhere(overlays):
     project = merged(*overlays)
     on_parent = {name for name, service in project["services"].items() if "parent" in service["networks"]}
     assert on_parent == ({"web", "proxy"} if "prod" in overlays else {"web"})
     open_networks = {name for name, network in project["networks"].items() if not (network or {}).get("internal")}
-    # The way out for sources has nobody on it but those who read them.
-    assert open_networks == {"parent"} | ({"sources"} if "sources" in overlays else set())
+    # The way out for sources has nobody on it but those who read them, that for signatures the one who brings them.
+    assert open_networks == {"parent"} | ({"sources"} if "sources" in overlays else set()) | ({"signatures"} if "clamav" in overlays else set())
     if "sources" in overlays:
         assert {name for name, service in project["services"].items() if "sources" in service["networks"]} == {"catalog", "instances"}
 

@@ -492,7 +492,7 @@ export interface Auditentry {
   sequence: number | null;
   /** Its id. */
   id: string | null;
-  /** changed (written with the change), answered (what the caller was told), login, refused (a login), read, or forgotten. */
+  /** changed (written with the change), answered (what the caller was told), login, refused (a login), read, found (data was refused), or forgotten. */
   kind: string | null;
   /** When it happened. */
   time: string | null;
@@ -1460,7 +1460,7 @@ export interface DoAuditListParameters {
   attr1?: string | Record<string, any>;
   /** Its id. */
   id?: string;
-  /** changed (written with the change), answered (what the caller was told), login, refused (a login), read, or forgotten. */
+  /** changed (written with the change), answered (what the caller was told), login, refused (a login), read, found (data was refused), or forgotten. */
   kind?: string;
   /** On whose behalf. */
   owner?: string;

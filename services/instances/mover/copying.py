@@ -15,7 +15,8 @@ from shared.kernel.errors import Conflict, EdgemereError
 from shared.sources.port import Source, Stat
 
 LARGE = 1 << 20
-PASSING = ("source.unreadable", "source.unreachable", "source.throttled", "source.timeout", "target.throttled", "target.timeout")
+PASSING = ("source.unreadable", "source.unreachable", "source.throttled", "source.timeout", "target.throttled", "target.timeout",
+           "scanner.unavailable")
 # Copies into a store at a time: small ones, of which each is one request that waits, and those that have several under way themselves.
 STORED_SMALL, STORED = 8, 4
 
@@ -171,5 +172,5 @@ def already_there(work: Work, item: Mapping[str, Any], spot: Spot) -> tuple[int,
 
 
 def is_passing(error: BaseException) -> bool:
-    """Whether a part is worth keeping: the source may answer again."""
+    """Whether a part is worth keeping: the source, or the scanner, may answer again."""
     return isinstance(error, EdgemereError) and error.retryable and error.code in PASSING

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from services.instances.mover.copying import changed, finish, is_passing, unchanged
+from services.instances.mover.inspecting import NOTHING, in_place
 from services.instances.mover.looking import as_known, read, same_checksum, source_of
 from services.instances.mover.target import Spot, exists, mark, mark_of, remove_empty, rename_new, sync_folders, target_error
 from services.instances.mover.work import Work
@@ -80,22 +81,29 @@ def copy_folder(work: Work, item: Mapping[str, Any]) -> None:
     finish(work, item, before.size or 0, checksum, before.size or 0)
 
 
-def hash_folder(work: Work, item: Mapping[str, Any], place: Any, path: str) -> tuple[int, str]:
-    """Bytes and checksum of a folder of a source, every file of it read. Raises ``source.unreadable`` and its like."""
+def hash_folder(work: Work, item: Mapping[str, Any], place: Any, path: str, stays: bool = False) -> tuple[int, str]:
+    """Bytes and checksum of a folder of a source, every file of it read. ``stays``: it is made available there, so it may have to be inspected.
+
+    Raises ``source.unreadable`` and its like, and as ``Inspection``.
+    """
     files: list[FolderFile] = place.folder_files(path)
     lock, done = threading.Lock(), 0
 
     def hashed(file: FolderFile) -> tuple[bytes, str]:
         nonlocal done
         digest = hashlib.sha256()
-        with place.open(file.below(path)) as stream:
+        said = {**item, "path": file.below(path), "media_type": None}
+        with place.open(file.below(path)) as stream, in_place(work, said, file.stat.size) if stays else NOTHING as looks:
             while piece := read(stream, PIECE, path):
                 digest.update(piece)
+                looks.feed(piece)
                 work.check()
                 with lock:
                     done += len(piece)
                 work.progress(item["key"], done, item.get("size"), "verifying")
-        return file.inside, "sha256:" + digest.hexdigest()
+            checksum = "sha256:" + digest.hexdigest()
+            looks.end(checksum)
+        return file.inside, checksum
     if isinstance(place, FileSource):
         sums = [hashed(file) for file in files]
     else:
@@ -217,7 +225,8 @@ class _Inner:
         self._outer, self._item = work, item
         self.outer = (work, item)
         self.id, self.elapsed_s = "", 0.0
-        self.body = {"id": "", "op": "copy", "policy": work.body.get("policy"), "verify": work.body.get("verify"), "sources": dict(places)}
+        self.body = {"id": "", "op": "copy", "policy": work.body.get("policy"), "verify": work.body.get("verify"), "inspect": work.inspect,
+                     "sources": dict(places)}
         self.results: list[dict[str, Any]] = []
         self._done = 0
 
@@ -236,6 +245,8 @@ class _Inner:
     def send(self, **message: Any) -> None:
         for result in message.get("results", ()):
             self.results.append(result)
+            if "inspected" in result:
+                self._outer.was_inspected(self._item, result["inspected"])
             self._done += result.get("size") or 0
         if "results" in message or "progress" in message:
             under_way = sum(line["bytes_done"] or 0 for line in message.get("progress", ()) if line["key"] is not None)

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from services.instances.mover.copying import already_there, changed, finish, is_passing, keep_time, unchanged
+from services.instances.mover.inspecting import inspection
 from services.instances.mover.looking import as_known, read, same_checksum, source_of
 from services.instances.mover.readback import Readback, address_of, start_writing, to_device
 from services.instances.mover.target import Spot, exists, mark, mark_of, remove_empty, rename_new, sync_folders, target_error
@@ -166,20 +167,22 @@ def _fill(work: Work, item: Mapping[str, Any], source: Source, part: _Part) -> t
         if before.size is not None:
             part.cut(before.size)
         touched = None if remote else os.fstat(stream.fileno()).st_ctime_ns
-        pipeline = _Pipeline(work, item, part, before, remote, None if remote else lambda: unchanged(source, path, before))
-        size = pipeline.run(stream)
-        if touched is not None and os.fstat(stream.fileno()).st_ctime_ns != touched:
-            # Whoever touched it may have given it back its size and time; only another look at all of it would tell.
+        with inspection(work, item, before.size) as looks:
+            pipeline = _Pipeline(work, item, part, before, remote, None if remote else lambda: unchanged(source, path, before), looks)
+            size = pipeline.run(stream)
+            if touched is not None and os.fstat(stream.fileno()).st_ctime_ns != touched:
+                # Whoever touched it may have given it back its size and time; only another look at all of it would tell.
+                unchanged(source, path, before)
+                raise changed(path)
+            if before.size is not None and size != before.size:
+                raise changed(path)
             unchanged(source, path, before)
-            raise changed(path)
+            keep_time(item, part.fd, before)
+            checksum = "sha256:" + pipeline.digest.hexdigest()
+            same_checksum(item, checksum)
+            looks.end(checksum)
     finally:
         stream.close()
-    if before.size is not None and size != before.size:
-        raise changed(path)
-    unchanged(source, path, before)
-    keep_time(item, part.fd, before)
-    checksum = "sha256:" + pipeline.digest.hexdigest()
-    same_checksum(item, checksum)
     return size, checksum
 
 
@@ -196,8 +199,8 @@ class _Pipeline:
     """Windows go round: free, filled and written, hashed and verified, free again."""
 
     def __init__(self, work: Work, item: Mapping[str, Any], part: _Part, before: Stat, remote: bool,
-                 still: Callable[[], None] | None) -> None:
-        self._still = still
+                 still: Callable[[], None] | None, looks: Any) -> None:
+        self._still, self._looks = still, looks
         self.digest = hashlib.sha256()
         self._work, self._item, self._part, self._before, self._remote = work, item, part, before, remote
         self._device = work.verifies_device
@@ -303,7 +306,9 @@ class _Pipeline:
             piece, at = piece[count:], at + count
 
     def _hash(self, window: _Window) -> None:
-        self.digest.update(memoryview(window.buffer)[:window.count])
+        content = memoryview(window.buffer)[:window.count]
+        self.digest.update(content)
+        self._looks.feed(content)
 
     def _verify(self, window: _Window) -> None:
         start, count = window.start, window.count

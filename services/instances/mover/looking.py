@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
+from services.instances.mover.inspecting import in_place
 from services.instances.mover.work import Work
 from shared.hosting.worker_loop import Job
 from shared.kernel.errors import Conflict, EdgemereError
@@ -45,15 +46,15 @@ def look(work: Work, item: Mapping[str, Any]) -> tuple[dict[str, Any], int, Stat
     if is_folder(work, item):
         found = source.stat(path)
         as_known(item, found)
-        if checksum:
-            same_checksum(item, hash_folder(work, item, source, path)[1])
-    elif not checksum and source.locate(path)["path"] is None and hasattr(source, "reachable"):
+        if checksum or work.inspects_in_place:
+            same_checksum(item, hash_folder(work, item, source, path, stays=True)[1])
+    elif not checksum and not work.inspects_in_place and source.locate(path)["path"] is None and hasattr(source, "reachable"):
         found = source.reachable(path)
     else:
         with source.open(path) as stream:
             found = stream.stat
             as_known(item, found)
-            if checksum:
+            if checksum or work.inspects_in_place:
                 _hash(work, item, stream, found)
             elif found.size:
                 read(stream, 1, path)
@@ -64,12 +65,16 @@ def look(work: Work, item: Mapping[str, Any]) -> tuple[dict[str, Any], int, Stat
 
 def _hash(work: Work, item: Mapping[str, Any], stream: Any, found: Stat) -> None:
     digest, done = hashlib.sha256(), 0
-    while piece := read(stream, CHUNK, item["path"]):
-        digest.update(piece)
-        done += len(piece)
-        work.check()
-        work.progress(item["key"], done, found.size, "verifying")
-    same_checksum(item, "sha256:" + digest.hexdigest())
+    with in_place(work, item, found.size) as looks:
+        while piece := read(stream, CHUNK, item["path"]):
+            digest.update(piece)
+            looks.feed(piece)
+            done += len(piece)
+            work.check()
+            work.progress(item["key"], done, found.size, "verifying")
+        checksum = "sha256:" + digest.hexdigest()
+        same_checksum(item, checksum)
+        looks.end(checksum)
 
 
 def read(stream: Any, count: int, path: str) -> bytes:

@@ -14,6 +14,7 @@ from typing import Any
 from services.instances.mover import store_folders, uploads
 from services.instances.mover.copying import changed, finish, is_passing, keeps_time, unchanged
 from services.instances.mover.folders import hash_folder
+from services.instances.mover.inspecting import inspection
 from services.instances.mover.large import hash_stream
 from services.instances.mover.looking import as_known, read, same_checksum, source_of
 from services.instances.mover.target import exists
@@ -48,7 +49,8 @@ def copy_to_store(work: Work, item: Mapping[str, Any]) -> None:
     if there is not None:
         finish(work, item, *there, 0)
         return
-    if getattr(source, "store_key", None) == target.store_key:
+    # What is inspected passes by here, before it has its name.
+    if getattr(source, "store_key", None) == target.store_key and work.inspect is None:
         found = source.stat(item["path"])
         if (found.size or 0) <= COPY_LIMIT:
             finish(work, item, *_copy_within(work, item, source, target, found), found.size or 0)
@@ -111,20 +113,19 @@ def _upload(work: Work, item: Mapping[str, Any], source: Source, target: Any) ->
         before: Stat = stream.stat
         as_known(item, before)
         first = _filled(work, item, stream, WHOLE)
-        if len(first) < WHOLE:
-            upload = _Whole(work, item, target)
-        else:
-            upload = _Parts(work, item, target)
-        try:
-            size, checksum = upload.send(first, stream, before)
-            if before.size is not None and size != before.size:
-                raise changed(path)
-            unchanged(source, path, before)
-            same_checksum(item, checksum)
-            proven = upload.complete()
-        except BaseException as error:
-            upload.give_up(keep=is_passing(error))
-            raise
+        with inspection(work, item, before.size) as looks:
+            upload = _Whole(work, item, target, looks) if len(first) < WHOLE else _Parts(work, item, target, looks)
+            try:
+                size, checksum = upload.send(first, stream, before)
+                if before.size is not None and size != before.size:
+                    raise changed(path)
+                unchanged(source, path, before)
+                same_checksum(item, checksum)
+                looks.end(checksum)
+                proven = upload.complete()
+            except BaseException as error:
+                upload.give_up(keep=is_passing(error))
+                raise
     if not proven:
         # The digests of this store are not those of the bytes (it encrypts, for example): so it is read back.
         try:
@@ -157,12 +158,13 @@ class _Whole:
 
     resumed = 0
 
-    def __init__(self, work: Work, item: Mapping[str, Any], target: Any) -> None:
-        self._work, self._item, self._target = work, item, target
+    def __init__(self, work: Work, item: Mapping[str, Any], target: Any, looks: Any) -> None:
+        self._work, self._item, self._target, self._looks = work, item, target, looks
         self._content = b""
 
     def send(self, first: bytes, stream: Any, before: Stat) -> tuple[int, str]:
         self._content = first
+        self._looks.feed(first)
         return len(first), "sha256:" + hashlib.sha256(first).hexdigest()
 
     def complete(self) -> bool:
@@ -179,8 +181,8 @@ class _Whole:
 class _Parts:
     """An upload in parts, a few at a time; goes on with the parts that are there under the item's key."""
 
-    def __init__(self, work: Work, item: Mapping[str, Any], target: Any) -> None:
-        self._work, self._item, self._target = work, item, target
+    def __init__(self, work: Work, item: Mapping[str, Any], target: Any, looks: Any) -> None:
+        self._work, self._item, self._target, self._looks = work, item, target, looks
         self.resumed = 0
         self._there: dict[int, tuple[int, str]] = {}
         self._upload = self._begun() or uploads.begin(work, item, target, _owner(item))
@@ -220,6 +222,7 @@ class _Parts:
                     number += 1
                     under_way.append(pool.submit(self._part, number, piece))
                     digest.update(piece)
+                    self._looks.feed(piece)
                     size += len(piece)
                     while len(under_way) > UPLOADS or under_way and under_way[0].done():
                         under_way.popleft().result()

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from services.instances.mover.inspecting import is_wanted, together
 from services.instances.mover.limits import Gate, gate_of
 from shared.hosting.worker_loop import Job, failure
 from shared.kernel.errors import Conflict, EdgemereError, Invalid
@@ -43,6 +44,10 @@ class Work:
         self._outer: tuple[Work, Mapping[str, Any]] | None = getattr(job, "outer", None)
         self.limited = self._outer[0].limited if self._outer else any((place.get("parameters") or {}).get("limits") for place in self._places.values())
         self.verifies_device = job.body.get("verify") == "device"
+        asked = job.body.get("inspect")
+        # What is looked at in the bytes on their way (see ``inspecting``); None where nothing is.
+        self.inspect: Mapping[str, Any] | None = asked if is_wanted(asked) else None
+        self._inspected: dict[str, Mapping[str, Any]] = {}
         self._open: dict[Any, Source | EdgemereError] = {}
         self._mounts: Root | None = None
         self._lock = threading.RLock()
@@ -70,6 +75,17 @@ class Work:
     @property
     def cancelled(self) -> bool:
         return self._job.cancelled
+
+    @property
+    def inspects_in_place(self) -> bool:
+        """Whether what stays where it is is read and looked at, too."""
+        return self.inspect is not None and bool(self.inspect["in_place"])
+
+    def was_inspected(self, item: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+        """Note what was found in an item's bytes, or in those of one of its files; its good result says it."""
+        with self._lock:
+            before = self._inspected.get(item["key"])
+            self._inspected[item["key"]] = found if before is None else together((before, found))
 
     @property
     def mounts(self) -> Root:
@@ -167,7 +183,8 @@ class Work:
         with self._lock:
             self._ok += 1
             self._bytes += moved
-            self._result({"key": item["key"], "ok": True, **result})
+            found = self._inspected.pop(item["key"], None)
+            self._result({"key": item["key"], "ok": True, **({"inspected": found} if found else {}), **result})
 
     def failed(self, item: Mapping[str, Any], error: BaseException) -> None:
         with self._lock:

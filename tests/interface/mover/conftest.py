@@ -27,9 +27,10 @@ class Bench:
             "t": {"adaptor": "file", "parameters": {"rootdir": str(self.target), "writable": True}},
         }
         self.policy: dict[str, Any] = {}
+        self.inspect: dict[str, Any] | None = None
 
     def submit(self, op: str, *items: dict[str, Any]) -> Handle:
-        return self.pool.submit({"op": op, "sources": self.sources, "policy": self.policy, "items": list(items)})
+        return self.pool.submit({"op": op, "sources": self.sources, "policy": self.policy, "inspect": self.inspect, "items": list(items)})
 
     def run(self, op: str, *items: dict[str, Any]) -> dict[str, dict[str, Any]]:
         """The results by key; each item must have exactly one."""

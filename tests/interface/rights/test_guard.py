@@ -150,3 +150,21 @@ def test_no_scheme_or_chain_of_them_leads_round_the_rules(url):
     with pytest.raises(EdgemereError) as refused:
         check_parameters("fsspec", {"url": url}, SourcePolicy())
     assert refused.value.code == "source.bad_parameters"
+
+
+def test_a_connection_of_its_own_passes_and_opens_the_way_to_nobody_else(listener: Listener) -> None:
+    program = f"""
+import socket
+from shared.sources.addresses import Forbidden, connect_own, guarded_by, stand_guard
+from shared.sources.port import SourcePolicy
+stand_guard()
+guarded_by(SourcePolicy())
+connect_own("127.0.0.1", {listener.port}, 5).close()
+try:
+    socket.create_connection(("127.0.0.1", {listener.port}), 5)
+except Forbidden:
+    print("refused")
+"""
+    made = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=project_environment(), capture_output=True, text=True, timeout=60)
+    assert made.stdout.strip() == "refused", made.stderr
+    assert listener.came == 1

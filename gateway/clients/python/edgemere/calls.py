@@ -1620,7 +1620,8 @@ class DoAuditCalls:
         Args:
             attr1: An id, a name, or a query over the object's fields.
             id: Its id.
-            kind: changed (written with the change), answered (what the caller was told), login, refused (a login), read, or forgotten.
+            kind: changed (written with the change), answered (what the caller was told), login, refused (a login), read, found (data was
+                refused), or forgotten.
             owner: On whose behalf.
             credential: The id of the key, or the subject of the token.
             address: Where the call came from.
