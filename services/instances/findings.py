@@ -12,6 +12,7 @@ from shared.storage.unit_of_work import UnitOfWork
 
 log = logging.getLogger(__name__)
 REFUSED = ("data.malicious", "data.type_mismatch", "data.not_scanned")
+WAITS = "scanner_unavailable"
 COUNTED = ("clean", "too_large", "unlike")
 
 
@@ -47,5 +48,5 @@ def waits(uses: Uses, request: str) -> dict[str, Any] | None:
     if not waiting:
         return None
     first = min(waiting, key=lambda row: row["error"]["since"])
-    return {"code": rules.SCANNER_AWAY, "message": first["error"]["detail"], "since": first["error"]["since"],
+    return {"code": WAITS, "message": first["error"]["detail"], "since": first["error"]["since"],
             "next_retry_at": min(row["retry_at"] for row in waiting), "retries": max(row["tries"] for row in waiting)}

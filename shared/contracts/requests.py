@@ -212,5 +212,6 @@ REASONS = {
     "bad_query": "The query was refused by the catalogue.",
     "handler_failing": "What handles its step fails each time, in a way that nobody foresaw (only of one that waits; a dead letter has the details).",
     "service_unavailable": "The service that takes its next step is away or not well (only of one that waits; it goes on when that is back).",
+    "scanner_unavailable": "The scanner for malware does not answer (only of one that waits; its data is handed over once it does).",
     "internal": "A part failed in a way that it does not know; the log has the details.",
 }

@@ -162,6 +162,9 @@ def test_keda_takes_the_place_of_the_autoscalers_of_what_it_scales(tmp_path):
 def test_the_scanner_of_kubernetes_is_that_of_compose_locked_down_and_reached_by_instances_alone(tmp_path):
     made = with_components(tmp_path, "clamav")
     assert kubernetes_pairs(made) - kubernetes_pairs(rendered("prod")) == {("instances", "clamav")}
+    # By its own rule as well, whatever the others are let out to.
+    rule, = (one["spec"] for one in made if one["kind"] == "NetworkPolicy" and one["metadata"]["name"] == "clamav")
+    assert [rule["ingress"][0]["from"], len(rule["ingress"])] == [[{"podSelector": {"matchLabels": {"app.kubernetes.io/name": "instances"}}}], 1]
     of = {(one["kind"], re.sub("-[a-z0-9]{10}$", "", one["metadata"]["name"])): one for one in made}
     assert of["ConfigMap", "environment"]["data"]["EDGEMERE_SCANNER"] == "tcp://clamav:3310"
     settings = {name: (COMPOSE / name).read_text() for name in ("clamd.conf", "freshclam.conf")}

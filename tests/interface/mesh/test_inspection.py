@@ -121,11 +121,11 @@ def test_while_the_scanner_is_away_a_request_waits_says_so_and_goes_on_by_itself
     waiting = until(lambda: (shown := lab.caller.ask("datarequest show", id="late"))["blocked_by"] and shown)
     # More often than anything else is tried again (copy_retries): it is waited for, and not given up.
     until(lambda: lab.caller.ask("datarequest show", id="late")["blocked_by"]["retries"] > 1)
-    assert waiting["state"] == "Evaluated" and waiting["blocked_by"]["code"] == "scanner.unavailable"
+    assert waiting["state"] == "Evaluated" and waiting["blocked_by"]["code"] == "scanner_unavailable"
     assert waiting["blocked_by"]["since"] and waiting["blocked_by"]["next_retry_at"]
     assert waiting["blocked_by"]["unstick"] == ["edgemere do datarequest cancel --id late"]
     explained = lab.caller.ask("datarequest explain", id="late")
-    assert explained["blocked_by"]["code"] == "scanner.unavailable" and "waits because the scanner for malware does not answer" in explained["sentence"]
+    assert explained["blocked_by"]["code"] == "scanner_unavailable" and "waits because the scanner for malware does not answer" in explained["sentence"]
     assert left(lab.desk) == []
     lab.scanner.start()
     until(lambda: lab.caller.ask("datarequest show", id="late")["state"] == "Satisfied", 60)

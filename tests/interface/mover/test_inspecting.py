@@ -33,8 +33,9 @@ def scanned(request: pytest.FixtureRequest, bench: Bench, clamd: Clamd) -> Bench
 
 
 @contextmanager
-def pretender(*answers: bytes) -> Iterator[str]:
-    """A scanner that takes one stream after the other and says this; after the last one it says nothing."""
+def pretender(*answers: bytes) -> Iterator[tuple[str, threading.Event]]:
+    """A scanner that takes one stream after the other and says this; after the last one it says nothing, and it is told that it was asked so far."""
+    asked_all = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listening:
         def serve() -> None:
             for answer in [*answers, b""]:
@@ -45,9 +46,10 @@ def pretender(*answers: bytes) -> Iterator[str]:
                         stream.read(size)
                     connection.sendall(answer)
                     if not answer:
+                        asked_all.set()
                         time.sleep(20)
         threading.Thread(target=serve, daemon=True).start()
-        yield f"tcp://127.0.0.1:{listening.getsockname()[1]}"
+        yield f"tcp://127.0.0.1:{listening.getsockname()[1]}", asked_all
 
 
 @pytest.mark.parametrize("before", [0, 3 * MIB], ids=["small", "large"])
@@ -112,7 +114,7 @@ def test_while_the_scanner_is_away_nothing_is_copied_and_once_it_is_back_all_is(
 @pytest.mark.parametrize("answer", [b"", b"stream: Can't allocate memory ERROR\0", b"hello\0", b"stream: OKAY\0", b"OK\0"])
 def test_what_is_no_clear_answer_is_not_taken_for_a_good_one(bench: Bench, answer: bytes) -> None:
     bench.file("a.txt")
-    with pretender(answer) as address:
+    with pretender(answer) as (address, _):
         bench.inspect = asked(scanner=address, scanner_timeout_s=1)
         began = time.monotonic()
         result = bench.one("copy", item("a", "a.txt"))
@@ -122,10 +124,10 @@ def test_what_is_no_clear_answer_is_not_taken_for_a_good_one(bench: Bench, answe
 
 def test_a_copy_that_waits_for_the_scanner_can_be_cancelled(bench: Bench) -> None:
     bench.file("a.txt")
-    with pretender() as address:
+    with pretender() as (address, is_asked):
         bench.inspect = asked(scanner=address, scanner_timeout_s=200)
         handle = bench.submit("copy", item("a", "a.txt"))
-        time.sleep(0.5)
+        assert is_asked.wait(60)
         began = time.monotonic()
         handle.cancel()
         code, = [result["error"]["code"] for message in handle for result in message.get("results", ())]
