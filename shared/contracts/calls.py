@@ -10,7 +10,7 @@ CALLS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "requests": {
         "catalog": ("datasource_list", "datasource_show", "health", "holders", "identity", "line", "locate"),
         "events": ("named",),
-        "instances": ("bytes_of", "checksums_of", "explain_part", "health", "pinned_of", "refs_of"),
+        "instances": ("bytes_of", "checksums_of", "explain_part", "health", "pinned_of", "refs_of", "waits_of"),
         "reservations": ("compare", "explain_part", "health", "line", "locked", "plan_part", "policy_list", "refs_of", "why_not"),
     },
     "reservations": {
