@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from gateway import sse
@@ -27,7 +28,7 @@ from gateway.own_addresses import OwnAddresses
 from gateway.problems import unexpected
 from gateway.rest import read_parameters
 from gateway.settings import Settings
-from shared.contracts.action import Action
+from shared.contracts.action import Action, load_parameters
 from shared.contracts.table import BY_ADDRESS
 from shared.kernel.errors import EdgemereError
 from shared.kernel.trace import NO_TRACER, Tracer
@@ -153,9 +154,10 @@ class App:
             self._admission.check_own_page(environ)
         context = environ["edgemere.context"] = self._actions.context(row, environ, request_id, caller)
         check_caller(row, context)
-        self._doorkeeper.check_fresh(row, caller)
         environ["edgemere.caller"] = caller
-        parameters = read_parameters(row, environ, self._settings)
+        read = cache(lambda: read_parameters(row, environ, self._settings))
+        self._doorkeeper.check_fresh(row, caller, lambda: load_parameters(row, read()))
+        parameters = read()
         return self._actions.answer(row, parameters, context, environ)
 
     def _session(self, method: str, environ: dict[str, Any], request_id: str) -> Answer:

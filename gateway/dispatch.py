@@ -66,7 +66,7 @@ def reply_of(row: Action, outcome: Outcome) -> Reply:
             body = {**body, "operation": outcome.operation}
         return Reply(202, body, f"{_SHOWN['operation']}?id={outcome.operation}")
     version = body.get("version") if row.answer == "object" and isinstance(body, dict) else None
-    creates = row.creates and outcome.made
+    creates = row.may_create and outcome.made
     return Reply(201 if creates else 200, body, _location(row, body) if creates else None,
                  version if isinstance(version, int) else None)
 
@@ -99,12 +99,14 @@ class Dispatcher:
             Invalid: the parameters do not fit the row.
             EdgemereError: whatever the service answered; ``unavailable`` or ``deadline_exceeded`` when nobody did.
         """
-        check(row, parameters)
+        checked = check(row, parameters)
         with self._traced(row, context) as context:
             body = self._ask(row, parameters, context)
             if row.wait is None:
                 return Outcome(body)
             outcome = self._wait(row.wait, body, context, patience, is_connected)
+            if row.inline is not None:
+                return replace(outcome, made=isinstance(checked.get(row.inline), Mapping))
             made = member(body, "made") if row.creates and row.answer == "document" else None
             # Whether something was made only the first answer knows; those that a wait looks at have it from there.
             return outcome if made is None else replace(outcome, body={**outcome.body, "made": made}, made=made)
@@ -196,8 +198,8 @@ def check_caller(row: Action, context: Context) -> None:
     check_role(context, row.roles, " ".join(row.path))
 
 
-def check(row: Action, parameters: Mapping[str, Any]) -> None:
-    """Refuse what the service would refuse, and what is not built, without a hop.
+def check(row: Action, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The checked parameters; what the service would refuse, and what is not built, is refused without a hop.
 
     Raises:
         NotYet: ``not_yet``.
@@ -206,7 +208,7 @@ def check(row: Action, parameters: Mapping[str, Any]) -> None:
     if not row.built:
         raise NotYet("not_yet", f"'{' '.join(row.path)}' is not built yet.",
                      next_step="It is listed in the documents and comes with a later release.")
-    load_parameters(row, parameters)
+    return load_parameters(row, parameters)
 
 
 def checked_key(key: str | None) -> str:

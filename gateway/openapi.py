@@ -8,7 +8,7 @@ from gateway.callers.credentials import COOKIE, SECURE_COOKIE
 from gateway.clients.samples import LABELS, samples
 from gateway.problems import DOCUMENTED, MEDIA_TYPE
 from gateway.schemas import ANY_OBJECT, field_schema, object_schemas, status_of
-from shared.contracts.action import FRESH, Action, schema_of
+from shared.contracts.action import Action, schema_of
 from shared.contracts.identities import ERRORS as IDENTITY_ERRORS
 from shared.contracts.objects import OBJECTS
 from shared.contracts.table import ACTIONS
@@ -93,7 +93,7 @@ def _operation(row: Action, method: str) -> dict[str, Any]:
     if row.restricted:
         described = f"{described} Needs the role {row.needs}."
     if row.fresh:
-        described = f"{described} {FRESH}"
+        described = f"{described} {row.asks_anew}"
     return {
         "operationId": f"{row.name}.{method}", "summary": row.summary, "description": described, "tags": [_tag(row)], "x-roles": list(row.roles),
         "parameters": parameters, "responses": _responses(row),
@@ -140,8 +140,8 @@ def _responses(row: Action) -> dict[str, Any]:
     if not row.built:
         found["501"] = _problems(501, ("not_yet",))
     else:
-        found["201" if row.creates else "200"] = answer
-        if row.creates:
+        found["201" if row.may_create else "200"] = answer
+        if row.may_create:
             found["200"] = {**answer, "description": "What was there already."}
         if row.wait:
             found["202"] = {**answer, "description": "It goes on; `Location` is the operation to follow."}
@@ -181,7 +181,7 @@ def _answer_headers(row: Action) -> dict[str, Any]:
     headers: dict[str, Any] = {"X-Request-Id": {"$ref": "#/components/headers/X-Request-Id"}}
     if row.answer == "object":
         headers["ETag"] = {"description": "The version, in quotes.", "schema": {"type": "string"}}
-    if row.creates or row.wait:
+    if row.may_create or row.wait:
         headers["Location"] = {"description": "Where what was made, or the operation, is shown.",
                                "schema": {"type": "string"}}
     if row.wait:

@@ -7,7 +7,7 @@ from typing import Any
 from gateway.clients.samples import LABELS, samples
 from gateway.problems import DOCUMENTED
 from gateway.schemas import field_schema, status_of
-from shared.contracts.action import FRESH, TREES, Action, schema_of
+from shared.contracts.action import TREES, Action, schema_of
 from shared.contracts.event import EVENTS, HANDLED, OWNERS, PUBLIC
 from shared.contracts.objects import EVENT, OBJECTS
 from shared.contracts.requests import REASONS
@@ -56,7 +56,7 @@ def _action(row: Action) -> list[str]:
     members = schema_of(row.parameters).fields
     lines = [f"## {row.name}", "", row.summary + ("" if row.built else " Not built yet: answers 501 `not_yet`."), "",
              f"RPC `{row.rpc}`, JavaScript `{TREES[row.tree]}.{'.'.join(row.path)}`, WebSocket `{row.name}`."
-             + (f" Needs the role {row.needs}." if row.restricted else "") + (f" {FRESH}" if row.fresh else ""), ""]
+             + (f" Needs the role {row.needs}." if row.restricted else "") + (f" {row.asks_anew}" if row.fresh else ""), ""]
     if members:
         lines += [*_table(("parameter", "kind", "", "meaning"), (
             (f"`{name}`", _kind(field_schema(field)), "required" if field.required else "", field_schema(field)["description"])

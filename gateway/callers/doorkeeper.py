@@ -4,7 +4,7 @@ Where nobody has to log in, everybody is the configured owner, and nothing of th
 """
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
@@ -70,13 +70,15 @@ class Doorkeeper:
         remaining += self._rates.check_owner(caller.context.owner)
         return caller
 
-    def check_fresh(self, row: Action, caller: Caller) -> None:
-        """Refuse somebody whose login is too old for a row that could do much harm.
+    def check_fresh(self, row: Action, caller: Caller, parameters: Callable[[], Mapping[str, Any]]) -> None:
+        """Refuse somebody whose login is too old for a call that could do much harm.
+
+        ``parameters``: those of the call, checked; asked for where they decide. Raises what it does.
 
         Raises:
             Unauthenticated: ``auth.not_fresh``.
         """
-        if row.fresh and not caller.is_fresh(self._fresh_s):
+        if row.fresh and not caller.is_fresh(self._fresh_s) and (not row.harmless or row.is_harmful(parameters())):
             raise Unauthenticated("auth.not_fresh", f"'{' '.join(row.path)}' asks for a login of the last {self._fresh_s / 60:g} minutes, and yours is older.",
                                   next_step="Log in again, and repeat.", max_age_s=self._fresh_s)
 

@@ -20,8 +20,8 @@ _CONFIG = click.Option(["files", "--config"], multiple=True, metavar="FILE", hel
 _HELP = {"help_option_names": ["-h", "--help"]}
 
 
-def _config(given: dict[str, Any]) -> Any:
-    """The settings of a process of the mesh, or of a command beside it; it leaves no dump, for with them it has their secrets."""
+def _guarded_config(given: dict[str, Any]) -> Any:
+    """The settings of a process of the mesh, or of a command beside it, which leaves no dump from now on: with them it has their secrets."""
     from shared.hosting import dumps
     from shared.hosting.config import load_config
 
@@ -32,7 +32,7 @@ def _config(given: dict[str, Any]) -> Any:
 
 
 def _up(**given: Any) -> None:
-    config = _config(given)
+    config = _guarded_config(given)
     from shared.hosting.config import is_embedded
 
     if not is_embedded(config):
@@ -58,7 +58,7 @@ def _become_supervisor(given: dict[str, Any]) -> None:
 
 
 def _supervise(**given: Any) -> None:
-    config = _config(given)
+    config = _guarded_config(given)
     from gateway.listening import listen
     from gateway.settings import from_config
     from shared.hosting import supervisor
@@ -88,7 +88,7 @@ def _option(name: str, value: Any) -> list[str]:
 
 
 def _serve(**given: Any) -> None:
-    config = _config(given)
+    config = _guarded_config(given)
     from gateway.service import Gateway
     from shared.hosting import run
 
@@ -96,7 +96,7 @@ def _serve(**given: Any) -> None:
 
 
 def _migrate(**given: Any) -> None:
-    config = _config(given)
+    config = _guarded_config(given)
     from shared.hosting import run
 
     _exit(run.migrate(config, given["names"]))
@@ -107,11 +107,11 @@ def _broker_accounts(**given: Any) -> None:
 
     from shared.hosting import accounts
 
-    print(json.dumps(accounts.definitions(_config(given), accounts.passwords_in(given["folder"]), given["vhost"]), indent=1))
+    print(json.dumps(accounts.definitions(_guarded_config(given), accounts.passwords_in(given["folder"]), given["vhost"]), indent=1))
 
 
 def _first_key(**given: Any) -> None:
-    config = _config(given)
+    config = _guarded_config(given)
     from shared.hosting import first_key
 
     key, ends = first_key.make(config, given["owner"], given["name"])
@@ -127,11 +127,11 @@ def _fresh_key() -> None:
 
 
 def _backup(**given: Any) -> None:
-    _tell(_backups().backup(_config(given), _path(given)), "Saved")
+    _tell(_backups().backup(_guarded_config(given), _path(given)), "Saved")
 
 
 def _restore(**given: Any) -> None:
-    _tell(_backups().restore(_config(given), _path(given)), "Restored")
+    _tell(_backups().restore(_guarded_config(given), _path(given)), "Restored")
 
 
 def _backups() -> Any:
@@ -169,7 +169,7 @@ def _doctor(**given: Any) -> None:
     from shared.hosting import fuse
     from shared.hosting.config import database_url
 
-    config = _config(given)
+    config = _guarded_config(given)
     _exit(doctor.examine(config, options_of(given), database_url(config, "requests") if config.database.url else "",
                          fuse.why_not(config.instances.fuse)))
 

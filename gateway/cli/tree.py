@@ -23,7 +23,7 @@ from gateway.cli.terminal import Terminal
 from gateway.cli.values import STRUCTURED, text_of_file, value_of
 from gateway.schemas import status_of
 from shared.contracts import table
-from shared.contracts.action import ALIASES, FRESH, TREES, Action, schema_of
+from shared.contracts.action import ALIASES, TREES, Action, schema_of
 from shared.contracts.fields import Duration, Expression, TextOrObject
 from shared.contracts.objects import OBJECTS
 from shared.kernel.clock import parse_duration
@@ -306,7 +306,7 @@ def _epilog(row: Action) -> str:
     if row.restricted:
         lines += ["", f"Needs the role {row.needs}."]
     if row.fresh:
-        lines += ["", FRESH]
+        lines += ["", row.asks_anew]
     if row.errors:
         lines += ["", "Fails with (exit code):", *(f"  {code} ({exit_of(status_of(code))})  {table.ERRORS.get(code, '')}".rstrip() for code in row.errors)]
     return "\n".join(lines)

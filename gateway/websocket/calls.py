@@ -19,7 +19,7 @@ from gateway.metrics import Metrics
 from gateway.problems import problem, unexpected
 from gateway.rest import take_parameters
 from gateway.settings import Settings
-from shared.contracts.action import TREES, Action
+from shared.contracts.action import TREES, Action, load_parameters
 from shared.contracts.event import HANDLED, SENT_BY
 from shared.contracts.table import ACTIONS
 from shared.kernel.context import Context
@@ -100,7 +100,8 @@ class Calls:
         context = caller.context
         check_caller(row, context)
         if self._doorkeeper is not None:
-            self._doorkeeper.check_fresh(row, caller)
+            self._doorkeeper.check_fresh(row, caller, lambda: load_parameters(row, take_parameters(
+                row, given if isinstance(given, Mapping) else {}, self._settings)))
         if given is None:
             given = {}
         if not isinstance(given, Mapping):

@@ -48,7 +48,7 @@ def explain(uses: Uses, parameters: dict[str, Any]) -> dict[str, Any]:
     # What is left, and how long it still takes, is true for the moment: a frame that stays has neither.
     decided |= {"budget": None, "ready_in_s": None} if ended else {"ready_in_s": _ready_in_s(row)}
     return framed(
-        sentence=sentence(row, found), outcome=row["state"], refusal=refusal_of(row), request=render_request(row),
+        sentence=sentence(row, found), outcome=row["state"], refusal=refusal_of(row, waiting.WAYS), request=render_request(row),
         permalink=f"{ADDRESS}?id={row['id']}&at={row['version']}", frozen=ended, attempts=_attempts(newest), funnel=found.get("funnel"),
         # Of a group what the query of each member found; `funnel` is that of the one that failed.
         members=found.get("members"), hints=hints.with_commands(found.get("hints") or [], row), warnings=warnings,

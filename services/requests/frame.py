@@ -1,7 +1,7 @@
 """The one frame in which a plan says what would be and an explanation what is: the same members, in one order. Pure."""
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 # What is null, or empty, where it cannot be: of a plan nothing is kept, and nothing has happened.
@@ -18,14 +18,16 @@ def framed(**members: Any) -> dict[str, Any]:
     return {**EMPTY, **members}
 
 
-def refusal_of(row: Mapping[str, Any]) -> dict[str, Any] | None:
+def refusal_of(row: Mapping[str, Any], waited_for: Container[str]) -> dict[str, Any] | None:
     """Why a request waits or failed, in the shape in which a plan says why it would; None for any other.
 
-    ``can_wait`` is null of one that failed: whether it could have waited is not kept.
+    ``waited_for``: the codes of what can be waited for. Whether one that failed of such could have waited is kept with what it ``found``;
+    ``can_wait`` is null where it is not, of requests that failed before it was.
     """
     blocked = row["blocked_by"]
     why = blocked or (row["reason"] if row["state"] == "Failed" else None)
     if not why:
         return None
+    can_wait = bool(blocked) or ((row["found"] or {}).get("can_wait") if why.get("code") in waited_for else False)
     waits_for = {"object": blocked["object"], "line": None} if blocked and blocked.get("object") else None
-    return {"code": why.get("code"), "message": row["message"] or "", "can_wait": bool(blocked) or None, "waits_for": waits_for}
+    return {"code": why.get("code"), "message": row["message"] or "", "can_wait": can_wait, "waits_for": waits_for}

@@ -80,7 +80,7 @@ def evaluated_columns(confirmed: int, rejected: int, cost: float) -> dict[str, A
 def failed(uses: Uses, request: str, attempt: int, reason: Mapping[str, Any], message: str,
            found: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """A step cannot be taken and the request may not wait."""
-    return handlers.fail(uses, request, reason, message or rules.sentence_of(reason), attempt, found)
+    return handlers.fail(uses, request, reason, message or rules.sentence_of(reason), attempt, {**(found or {}), "can_wait": False})
 
 
 def blocked(uses: Uses, request: str, attempt: int, code: str, message: str, found: Mapping[str, Any] | None = None,
@@ -101,7 +101,8 @@ def blocked(uses: Uses, request: str, attempt: int, code: str, message: str, fou
                 return row
             if not row["wait"]:
                 member = (waits_for or {}).get("member")
-                return handlers.move_to_failed(uow, row, {"code": code, **({"member": member} if member else {})}, message, found)
+                return handlers.move_to_failed(uow, row, {"code": code, **({"member": member} if member else {})}, message,
+                                               {**(found or row["found"] or {}), "can_wait": True})
             return _wait(uses, uow, row, code, message, found, why)
     row = uses.db.retrying(work)
     return render_request(row) if row else {}

@@ -54,10 +54,10 @@ def advance(uses: Uses, told: Sequence[Mapping[str, Any]], show: bool = False) -
 def refused(uses: Uses, told: Sequence[Mapping[str, Any]]) -> None:
     """Fail requests of which a step cannot be taken and that may not wait.
 
-    ``told``: for each ``{"request", "attempt", "code", "message", "found", "cause"}``. Of one that ended or began anew meanwhile, or may
+    ``told``: for each ``{"request", "attempt", "code", "message", "found", "cause", "can_wait"}``. Of one that ended or began anew meanwhile, or may
     wait after all, nothing happens.
     """
-    by_id = {one["request"]: one for one in told}
+    by_id = {one["request"]: {**one, "found": {**(one["found"] or {}), "can_wait": one.get("can_wait")}} for one in told}
 
     def work() -> None:
         with uses.db.transaction(uses.context) as uow:

@@ -221,7 +221,7 @@ def _claimed(uses: Uses, takings: Sequence[_Taking], refused: set[str]) -> list[
                if answer and (answer.get("extra") or {}).get("kind") == "readers" and not taking.request.get("wait")]
     if without:
         uses.mesh.call("requests", "refused", timeout_s=30, told=[
-            {**_about(taking), "code": why.code, "message": why.message} for taking, why in without])
+            {**_about(taking), "code": why.code, "message": why.message, "can_wait": why.can_wait} for taking, why in without])
         refused |= {taking.request["id"] for taking, _ in without}
         for taking, _ in without:
             uses.parts["done"].add(taking.request["id"], taking.request["attempt"])

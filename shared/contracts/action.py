@@ -13,8 +13,6 @@ from marshmallow import RAISE, Schema, ValidationError
 from shared.kernel.errors import Invalid, did_you_mean
 from shared.kernel.rights import EVERYBODY, either
 
-FRESH = "Asks a person for a login that is not old (auth.fresh_s)."
-"""Of rows with ``fresh``, for those who read about them."""
 TREES = {"do": "edgemere.diml.dml.do", "fmdm": "edgemere.diml.dml.fmdm"}
 
 
@@ -47,7 +45,9 @@ class Action:
     the noun's net that the action makes, so that a face can say where it is legal; where there is no net, ``within`` are the statuses that
     allow it. ``roles`` are those of which a caller
     needs one; whose objects he gets then is decided beside (``shared.kernel.rights``). ``fresh`` rows are those with which somebody
-    could do the most harm at a place that its user has left: they ask a person for a login that is not old (``auth.fresh_s``).
+    could do the most harm at a place that its user has left: they ask a person for a login that is not old (``auth.fresh_s``); but for calls
+    in which every parameter of ``harmless`` has one of its values.
+    ``inline`` is the parameter that may describe the object instead of naming it: REST answers 201 then.
     """
 
     tree: str
@@ -64,11 +64,13 @@ class Action:
     roles: tuple[str, ...] = EVERYBODY
     example: Mapping[str, Any] = field(default_factory=dict)
     creates: bool = False
+    inline: str | None = None
     positional: str | None = None
     wait: Wait | None = None
     built: bool = True
     confirm: bool = False
     fresh: bool = False
+    harmless: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     move: str | None = None
     within: tuple[str, ...] = ()
 
@@ -90,6 +92,21 @@ class Action:
     @property
     def changes(self) -> bool:
         return self.kind == "command"
+
+    @property
+    def asks_anew(self) -> str:
+        """Of rows with ``fresh`` the sentence that says so; empty for others."""
+        but = " and ".join(f"{name} is {' or '.join(map(str, values))}" for name, values in self.harmless.items())
+        return f"Asks a person for a login that is not old (auth.fresh_s){f', but where {but}' if but else ''}." if self.fresh else ""
+
+    @property
+    def may_create(self) -> bool:
+        """Whether a call may make something, which REST answers with 201."""
+        return self.creates or self.inline is not None
+
+    def is_harmful(self, given: Mapping[str, Any]) -> bool:
+        """Whether a call with these checked parameters asks for a login that is not old."""
+        return self.fresh and not (self.harmless and all(given.get(name) in values for name, values in self.harmless.items()))
 
     @property
     def restricted(self) -> bool:

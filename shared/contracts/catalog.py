@@ -158,7 +158,7 @@ ACTIONS = (
     Action(path=("datasource", "audit"), method="datasource_audit", roles=ENGINEERS, kind="command", parameters=AuditParameters,
            summary="Compare the catalogue with what lies at a source, both ways; report, or repair.", noun="datasource", positional="id",
            wait=_AUDITED, errors=("datasource.not_found", "datasource.not_ready", "datasource.busy"),
-           example={"id": "lab"}, **_FMDM),
+           example={"id": "lab"}, fresh=True, harmless={"repair": ("none",)}, **_FMDM),
     Action(path=("datasource", "findings"), method="datasource_findings", roles=ENGINEERS, kind="query", parameters=FindingParameters,
            summary="List what the newest audit of a source found.", noun="finding", answer="page", positional="id",
            errors=("datasource.not_found",), example={"id": "lab", "kind": "lost"}, **_FMDM),

@@ -29,11 +29,11 @@ _QUERY_ERRORS = ("query.syntax", "query.unknown_operator", "query.unknown_field"
 
 ACTIONS = (
     Action(path=("reserve",), method="reserve", roles=USERS, kind="command", parameters=OfRequest,
-           summary="Find the data that a request needs and reserve it.", noun="datarequest", positional="request",
+           summary="Find the data that a request needs and reserve it.", noun="datarequest", positional="request", inline="request",
            wait=UNTIL_SATISFIED, errors=_STEP_ERRORS, example={"request": "scans"}, **_DO),
     Action(path=("evaluate",), method="evaluate", roles=USERS, kind="command", parameters=OfRequest,
            summary="Decide how each reserved data is used, and have it provisioned.", noun="datarequest",
-           positional="request", wait=UNTIL_SATISFIED, errors=_STEP_ERRORS, example={"request": "scans"}, **_DO),
+           positional="request", inline="request", wait=UNTIL_SATISFIED, errors=_STEP_ERRORS, example={"request": "scans"}, **_DO),
     Action(path=("datareservation", "list"), method="list", kind="query", parameters=listing("datareservation"),
            summary="List the reservations.", noun="datareservation", answer="page", errors=_QUERY_ERRORS,
            example={"request": "scans"}, **_DO),

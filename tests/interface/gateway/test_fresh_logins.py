@@ -21,6 +21,10 @@ def server(tmp_path_factory):
     running.provider.server.shutdown()
 
 
+# What makes a call of a row harmful that is not always.
+HARMFUL = {"fmdm.datasource.audit": {"repair": "dark"}}
+
+
 def log_in(server):
     """The headers of the page after a login."""
     page = {"Origin": server.url, "Content-Type": "application/json"}
@@ -51,15 +55,29 @@ def test_a_person_whose_login_is_old_logs_in_again_before_what_could_do_much_har
 def test_an_old_login_is_refused_by_every_such_row_on_each_door(server):
     rows = [row for row in ACTIONS.values() if row.fresh]
     assert {"do.apikey.create", "do.apikey.rotate", "do.apikey.revoke", "fmdm.datasource.destroy", "fmdm.datasource.access",
-            "fmdm.datasource.reap", "fmdm.data.destroy"} <= {row.name for row in rows}
+            "fmdm.datasource.reap", "fmdm.datasource.audit", "fmdm.data.destroy"} <= {row.name for row in rows}
     session = log_in(server)
     sock = connected(server, header=[f"Cookie: {session['Cookie']}"], origin=server.url)
     time.sleep(FRESH_S + 0.2)
     for at, row in enumerate(rows):
-        refused(server.ask(row.address, None, "POST", json=dict(row.example), headers=session), "auth.not_fresh")
-        sock.send(f"42{at}" + json.dumps([row.name, dict(row.example)]))
+        given = {**row.example, **HARMFUL.get(row.name, {})}
+        refused(server.ask(row.address, None, "POST", json=given, headers=session), "auth.not_fresh")
+        sock.send(f"42{at}" + json.dumps([row.name, given]))
         _, said, about = json.loads(heard(sock, f"43{at}")[len(f"43{at}"):])
         assert (said["code"], about["status"]) == ("auth.not_fresh", 401), row.name
+
+
+def test_an_audit_that_repairs_nothing_asks_no_old_login_again_on_any_door(server):
+    session = log_in(server)
+    sock = connected(server, header=[f"Cookie: {session['Cookie']}"], origin=server.url)
+    time.sleep(FRESH_S + 0.2)
+    row = ACTIONS["fmdm.datasource.audit"]
+    for given, code in (({}, "datasource.not_found"), ({"repair": False}, "datasource.not_found"), ({"repair": "none", "verify": True}, "datasource.not_found"),
+                        ({"repair": "all"}, "auth.not_fresh"), ({"repair": True}, "auth.not_fresh"), ({"repair": "nothing"}, "parameter.invalid")):
+        given = {"id": "nowhere", **given}
+        assert server.ask(row.address, None, "POST", json=given, headers=session).json()["code"] == code, given
+        sock.send("427" + json.dumps([row.name, given]))
+        assert json.loads(heard(sock, "437")[3:])[1]["code"] == code, given
 
 
 def test_a_token_says_when_its_person_logged_in(server):
