@@ -31,7 +31,6 @@ def append(uses: Uses, messages: Sequence[Delivery]) -> None:
     """
     now = clock.stamp()
     with uses.db.transaction(uses.context) as uow:
-        repository.lock_log(uow)
         rows = [row for message in messages if (row := _row(uses, uow, message, now))]
         last = repository.append(uow, rows)
     announce(uses, last)
@@ -44,8 +43,11 @@ def _row(uses: Uses, uow: UnitOfWork, message: Delivery, now: str) -> Row | None
     its_id = rules.message_id(message, body)
     if its_id is None:
         like = rules.likeness(message)
-        if message.redelivered and repository.has_like(uow, like):
-            return None
+        if message.redelivered:
+            # What another appends at this moment may be the same.
+            repository.lock_log(uow)
+            if repository.has_like(uow, like):
+                return None
         its_id = like + new_id("event")
     return rules.entry(message, body, its_id, now, uses.parts["seal"].whose(message))
 

@@ -33,8 +33,8 @@ def lock_log(uow: UnitOfWork) -> None:
 
 
 def append(uow: UnitOfWork, rows: Sequence[Row]) -> int:
-    """Add messages to the log in this order; those whose id is there already are left out. Returns the newest sequence."""
-    added = insert_new(uow.connection, event_table, rows, event_table.c.sequence) if rows else []
+    """Add messages to the log in this order, when nobody else appends; those whose id is there already are left out. Returns the newest sequence."""
+    added = insert_new(uow.connection, event_table, rows, event_table.c.sequence, f"SELECT pg_advisory_xact_lock({_LOG_LOCK})") if rows else []
     return max(added) if added else head(uow.connection)
 
 

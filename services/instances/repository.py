@@ -5,12 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, and_, func, not_, or_, select, tuple_, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from services.instances.models import INSTANCE, METADATA, access_table as access, instance_table as table, made_table, undoing_table
 from shared.kernel import clock
 from shared.lists import Lister
 from shared.storage import leases
+from shared.storage.bulk import insert_first
 from shared.storage.record import Row
 
 instances = Lister(INSTANCE, {
@@ -203,10 +203,8 @@ def existing(connection: Connection, ids: Sequence[str]) -> set[str]:
 def claim_making(connection: Connection, attempts: Sequence[tuple[str, int]]) -> set[str]:
     """Write that all instances of these ``(request, attempt)`` are made, or that none are to be any more; the requests of which
     nobody had written that before. Whoever writes the same at this moment is waited for."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    rows = [{"request_id": request, "attempt": attempt, "at": clock.stamp()} for request, attempt in sorted(attempts)]
-    return set(connection.execute(dialect.insert(made_table).values(rows).on_conflict_do_nothing()
-                                  .returning(made_table.c.request_id)).scalars())
+    return insert_first(connection, made_table, [
+        {"request_id": request, "attempt": attempt, "at": clock.stamp()} for request, attempt in sorted(attempts)], made_table.c.request_id)
 
 
 def names_taken(connection: Connection, owners: Sequence[str], names: Sequence[str]) -> set[tuple[str, str]]:

@@ -16,6 +16,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import orjson
+
 from services.reservations import budget, evaluating, freeing, keeping, repository, reserving
 from services.reservations.asking import targets_of
 from services.reservations.evaluating import Evaluation
@@ -183,8 +185,7 @@ def _is_usual(uses: Uses, request: Mapping[str, Any]) -> bool:
 
 def _found(uses: Uses, asked: Sequence[Asked]) -> list[_Taking]:
     """Those of the requests that find what they need, with what is decided about it."""
-    pages = uses.mesh.call("catalog", "query_all", expressions=[request["query"] for _, request in asked], limit=FEW, timeout_s=30,
-                           rights=[[request["owner"], list(request.get("owner_roles") or ())] for _, request in asked])
+    pages = _pages(uses, [request for _, request in asked])
     known = targets_of(uses, [request for _, request in asked])
     takings = []
     for (own, request), page in zip(asked, pages, strict=True):
@@ -193,6 +194,17 @@ def _found(uses: Uses, asked: Sequence[Asked]) -> list[_Taking]:
             taking = _decided(own, request, page, known)
             takings += [taking] if taking else []
     return takings
+
+
+def _pages(uses: Uses, requests: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any] | None]:
+    """What the catalogue finds for each request. Those who ask the same with the same rights at this moment have one answer."""
+    questions = [(request["query"], [request["owner"], list(request.get("owner_roles") or ())]) for request in requests]
+    keys = [orjson.dumps(question, option=orjson.OPT_SORT_KEYS) for question in questions]
+    different = dict(zip(keys, questions, strict=True))
+    found = uses.mesh.call("catalog", "query_all", expressions=[query for query, _ in different.values()], limit=FEW, timeout_s=30,
+                           rights=[rights for _, rights in different.values()])
+    pages = dict(zip(different, found, strict=True))
+    return [pages[key] for key in keys]
 
 
 def _decided(uses: Uses, request: Mapping[str, Any], page: Mapping[str, Any], known: Mapping[str, Any]) -> _Taking | None:

@@ -14,14 +14,14 @@ from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 import amqp
-from amqp.exceptions import AMQPError, ChannelError, MessageNacked, NotFound
+from amqp.exceptions import AMQPError, ChannelError, MessageNacked, NotFound, RecoverableConnectionError
 from kombu import Connection
 from kombu.exceptions import OperationalError
 
 from shared.bus.accounts import account_of
 from shared.bus.event import delivery_of
+from shared.bus.frames import published
 from shared.bus.message import Delivery, Message
-from shared.bus.one_piece import in_one_piece
 from shared.bus.port import KEEPALIVE, missing, unavailable, unroutable
 from shared.bus.topology import Topology, declare
 
@@ -47,6 +47,7 @@ class _Line:
             "confirm_publish": confirms == EACH, "socket_settings": KEEPALIVE})
         self.connection.connect()
         self.channel = self.connection.channel()
+        self.frame_max = self.connection.connection.frame_max
         self.sent = 0
         self.acked: set[int] = set()
         self.refused: set[int] = set()
@@ -59,6 +60,22 @@ class _Line:
             # It comes before the confirm of the same message.
             self.channel.events["basic_return"].add(lambda error, exchange, key, message: self.returned.append(
                 (exchange, key, message.properties.get("message_id"))))
+
+    def write(self, frames: bytes, timeout_s: float) -> None:
+        """Send frames of this channel, in one piece.
+
+        Raises:
+            RecoverableConnectionError: the channel is closed, or they could not be sent in time. OSError: the connection is lost.
+        """
+        if self.channel.connection is None:
+            raise RecoverableConnectionError("the channel was closed")
+        transport = self.channel.connection.transport
+        try:
+            with transport.having_timeout(timeout_s):
+                transport.write(frames)
+        except TimeoutError:
+            # Part of them may be on its way: nothing can follow.
+            raise RecoverableConnectionError("what was published could not be sent in time") from None
 
     def _settle(self, into: set[int], tag: int, multiple: bool) -> None:
         if multiple:
@@ -128,8 +145,7 @@ class RabbitBroker:
 
     def send(self, message: Message, *, timeout_s: float = 5) -> None:
         def send(line: _Line) -> None:
-            line.channel.basic_publish(_amqp(message), exchange=message.exchange, routing_key=message.routing_key,
-                                       timeout=timeout_s)
+            line.write(published(line.channel.channel_id, message, line.frame_max), timeout_s)
 
         try:
             self._sending(self._unconfirmed, NONE, timeout_s, send)
@@ -146,11 +162,9 @@ class RabbitBroker:
             line.acked.clear()
             line.refused.clear()
             line.returned.clear()
-            with in_one_piece(line.connection.connection, max(0.05, deadline - time.monotonic())):
-                for message in messages:
-                    line.sent += 1
-                    line.channel.basic_publish(_amqp(message), exchange=message.exchange, routing_key=message.routing_key,
-                                               mandatory=True)
+            line.sent += len(messages)
+            line.write(b"".join([published(line.channel.channel_id, message, line.frame_max, mandatory=True) for message in messages]),
+                       max(0.05, deadline - time.monotonic()))
             while len(line.acked) + len(line.refused) < len(messages):
                 left_s = deadline - time.monotonic()
                 if left_s <= 0:

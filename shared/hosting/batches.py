@@ -134,10 +134,10 @@ class BatchEvent(Entrypoint):
                 self._ready.send(None)
             due, gather_s = 0.0, GATHER_S
             while not self._stopping.is_set():
-                full = len(self._waiting) >= self.batch
+                full, none = len(self._waiting) >= self.batch, not self._waiting
                 try:
                     connection.drain_events(timeout=0 if full else max(0.0, due - time.monotonic()) if self._waiting else 1)
-                    if len(self._waiting) == 1:
+                    if none:
                         due = time.monotonic() + gather_s
                     if len(self._waiting) < self.batch and time.monotonic() < due:
                         continue

@@ -48,7 +48,11 @@ class Outbox:
 
     def confirmed(self, connection: Connection, seqs: Sequence[int]) -> None:
         """Forget messages that the broker has confirmed."""
-        connection.execute(self._confirmed, {"seqs": list(seqs)})
+        if connection.dialect.name == "postgresql":
+            # One text for any number of them.
+            connection.exec_driver_sql("DELETE FROM outbox WHERE seq = ANY(%(seqs)s)", {"seqs": list(seqs)})
+        else:
+            connection.execute(self._confirmed, {"seqs": list(seqs)})
 
     def depth(self, connection: Connection) -> int:
         return connection.execute(select(func.count()).select_from(self._outbox)).scalar_one()

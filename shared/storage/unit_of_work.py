@@ -17,7 +17,7 @@ from shared.kernel import clock
 from shared.kernel.context import WHOSE, Context
 from shared.kernel.errors import Conflict, PreconditionFailed, VersionConflict
 from shared.kernel.ids import new_id
-from shared.storage.bulk import insert_rows, insert_together, insert_unless_there, update_rows
+from shared.storage.bulk import insert_first, insert_rows, insert_together, insert_unless_there, update_rows
 from shared.storage.record import Record, Row
 from shared.storage.schema import AS_GIVEN, INTERNAL_SHARDS, SHARDS
 
@@ -205,10 +205,7 @@ class UnitOfWork:
         """Those of these messages that ``consumer`` has not handled yet; remembers them with this transaction."""
         table, now = self._table("inbox"), clock.stamp()
         rows = [{"consumer": consumer, "message_id": message_id, "at": now} for message_id in sorted(set(message_ids))]
-        if not rows:
-            return set()
-        statement = self._insert(table).values(rows).on_conflict_do_nothing().returning(table.c.message_id)
-        return set(self.connection.execute(statement).scalars())
+        return insert_first(self.connection, table, rows, table.c.message_id)
 
     def first_time(self, consumer: str, message_id: str | None) -> bool:
         """Whether ``consumer`` has not handled this message yet; remembers it with this transaction."""
