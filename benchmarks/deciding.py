@@ -78,7 +78,7 @@ def kept(folder: str, count: int, requests: int) -> Uses:
     config = load_config("test", overrides={"data_dir": folder}, variables={})
     engine = make_engine(f"sqlite:///{folder}/reservations-{requests}.db", "reservations")
     migrate("reservations", engine)
-    uses = Uses("reservations", Database(engine, METADATA), config, Context(owner="darren"), None, {"policies": fixed(read(RULES))})
+    uses = Uses("reservations", Database(engine, METADATA), config, Context(owner="darren"), None, {"policies": fixed(read(RULES)), "stored": keeping.Stored()})
     data = candidates(count, 40, 1)
     for number in range(requests):
         own = data[number * count // requests:(number + 1) * count // requests]

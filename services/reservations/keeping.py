@@ -18,25 +18,50 @@ from shared.storage.record import Row
 _REVISIONS_KEPT = 16
 # The use of a part is written down anew when the last one is so long ago.
 USED_S = 86400
+# So long nobody looks whether what was stored is there.
+STORED_S = 600
+STORED = 5000
 STRETCH = 1000
+
+
+class Stored:
+    """What this process has stored a moment ago, by its id or revision: that need not be stored again, and nobody has dropped it."""
+
+    def __init__(self) -> None:
+        self._until: dict[str, str] = {}
+
+    def has(self, name: str) -> bool:
+        return self._until.get(name, "") > clock.stamp()
+
+    def add(self, names: Iterable[str]) -> None:
+        """To be said after the commit."""
+        self._until.update(dict.fromkeys(names, clock.stamp_in(STORED_S)))
+        while len(self._until) > STORED:
+            del self._until[next(iter(self._until))]
 
 
 def keep(uses: Uses, asked: Asking, decided: Mapping[str, Decided], groups: Sequence[Sequence[Decided]]) -> dict[str, dict[str, Any]]:
     """Store what the decisions share, and return what is left to store with each reservation, by its id."""
     kept, parts = taken_apart(asked, decided, groups)
     with uses.db.transaction(uses.context) as uow:
-        store(uow.connection, parts, [asked.policies])
+        names = store(uses, uow.connection, parts, [asked.policies])
+    uses.parts["stored"].add(names)
     return kept
 
 
-def store(connection: Any, parts: Mapping[str, Any], policies: Iterable[Policies]) -> None:
-    """Store shared parts, by their ids, and the policies by which was decided."""
-    now = clock.stamp()
+def store(uses: Uses, connection: Any, parts: Mapping[str, Any], policies: Iterable[Policies]) -> set[str]:
+    """Store shared parts, by their ids, and the policies by which was decided; what is to be said to ``Stored`` after the commit."""
+    stored, now = uses.parts["stored"], clock.stamp()
     # In one order everywhere, so that two who store the same wait for each other instead of in a circle.
-    insert_rows(connection, part_table, [{"id": name, "body": parts[name], "at": now} for name in sorted(parts)], new_only=True)
-    repository.part_used(connection, sorted(parts), now, clock.stamp_in(-USED_S))
-    for one in {one.revision: one for one in policies}.values():
+    fresh = sorted(name for name in parts if not stored.has(name))
+    if fresh:
+        insert_rows(connection, part_table, [{"id": name, "body": parts[name], "at": now} for name in fresh], new_only=True)
+        # Whoever relies on it for a while does so within a day of the last use.
+        repository.part_used(connection, fresh, now, clock.stamp_in(STORED_S - USED_S))
+    revisions = {one.revision: one for one in policies if not stored.has(one.revision)}
+    for one in revisions.values():
         remember(connection, one, now)
+    return {*fresh, *revisions}
 
 
 def taken_apart(asked: Asking, decided: Mapping[str, Decided], groups: Sequence[Sequence[Decided]],

@@ -251,7 +251,7 @@ def _written(uses: Uses, takings: Sequence[_Taking]) -> list[_Taking]:
             taking.evaluation.kept.update(kept)
             parts.update(shared)
     with uses.db.transaction(uses.context) as uow:
-        keeping.store(uow.connection, parts, [taking.evaluation.asked.policies for taking in takings])
+        stored = keeping.store(uses, uow.connection, parts, [taking.evaluation.asked.policies for taking in takings])
         made: set[str] = set()
         for status, events in (("chosen", ("create", "confirm")), ("standby", ("create",))):
             rows = [row for taking in takings for row in taking.rows(status)]
@@ -260,6 +260,7 @@ def _written(uses: Uses, takings: Sequence[_Taking]) -> list[_Taking]:
             made |= {row["id"] for row in uow.create(RESERVATION, rows, *events, ignore_existing=True)}
         there = repository.states_of(uow.connection, [
             row["id"] for taking in takings for row in taking.intention.rows if row["id"] not in made])
+    uses.parts["stored"].add(stored)
     return [taking for taking in takings if all(
         row["id"] in made or there[row["id"]] == ("Confirmed" if taking.evaluation.by_id[row["id"]].status == "chosen" else "Created")
         for row in taking.intention.rows)]

@@ -172,7 +172,8 @@ def _reservations(service: Service, config: Config, broker: Any, seal: Seal) -> 
     policies = live.PolicyFile(config.policies.file or None)
     no_fuse = importlib.import_module("services.reservations.mounting").NoFuse()
     service.uses = replace(service.uses, parts={
-        "policies": policies, "no_fuse": no_fuse, "done": together.Done(), "under_way": together.UnderWay(), "calls": GroupCommit(together.take)})
+        "policies": policies, "no_fuse": no_fuse, "done": together.Done(), "under_way": together.UnderWay(), "calls": GroupCommit(together.take),
+        "stored": importlib.import_module("services.reservations.keeping").Stored()})
     service.stops.append(policies.stop)
 
 

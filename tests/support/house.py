@@ -18,7 +18,7 @@ from services.catalog import claims, intake, models, rules
 from services.catalog.service import Catalog
 from services.requests import creating, turns
 from services.requests.service import Requests
-from services.reservations import together
+from services.reservations import keeping, together
 from services.reservations.policy.live import PolicyFile
 from services.reservations.service import Reservations
 from shared.hosting.config import load_config
@@ -51,7 +51,7 @@ class House:
             self.databases[name] = Database(engine, module.METADATA)
         self.parts = {
             "requests": {"numbered": GroupCommit(partial(creating.create, self.databases["requests"])), "health": turns.Health()},
-            "reservations": {"policies": self.policies, "done": together.Done(), "under_way": together.UnderWay(),
+            "reservations": {"policies": self.policies, "done": together.Done(), "under_way": together.UnderWay(), "stored": keeping.Stored(),
                              "calls": GroupCommit(together.take)},
             "catalog": {"claims": GroupCommit(partial(claims.grant, self.databases["catalog"]))}}
 

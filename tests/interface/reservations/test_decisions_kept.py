@@ -44,7 +44,7 @@ class World:
             requests__selected=self._tell("selected"), requests__evaluated=self._tell("evaluated"), requests__blocked=self._tell("blocked"),
             requests__failed=self._tell("failed"), requests__plain=lambda request: self.request)
         self.uses = Uses("reservations", Database(engine, METADATA), load_config("test", overrides=settings, variables={}),
-                         Context(owner="ada"), self.mesh, {"policies": fixed(read(RULES))})
+                         Context(owner="ada"), self.mesh, {"policies": fixed(read(RULES)), "stored": keeping.Stored()})
 
     @staticmethod
     def _source(name: str, **more: Any) -> dict[str, Any]:
@@ -115,6 +115,8 @@ def test_what_decisions_share_is_forgotten_when_the_last_that_needs_it_was_destr
         with world.uses.db.transaction() as uow:
             for table, column in ((part_table, "at"), (reservation_table, "created_at"), (reservation_table, "destroyed_at")):
                 uow.connection.execute(update(table).where(table.c[column].is_not(None)).values({column: clock.stamp_in(-days * 86400)}))
+        # What it stored so long ago no process believes to be there.
+        world.uses.parts["stored"] = keeping.Stored()
 
     def parts() -> int:
         with world.uses.db.reading() as connection:
@@ -133,6 +135,21 @@ def test_what_decisions_share_is_forgotten_when_the_last_that_needs_it_was_destr
     world.ask()
     assert keeping.forget(world.uses) == 1, "the frame of the old request goes, the facts of the place are used again"
     assert parts() == 2 and all(row["decision"]["tried"] for row in world.rows())
+
+
+def test_what_decisions_share_is_stored_with_the_next_where_the_first_came_to_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.add("near", "a.csv")
+    store = keeping.store
+
+    def broken(*given: Any) -> Any:
+        store(*given)
+        raise ZeroDivisionError
+    with monkeypatch.context() as patched, pytest.raises(ZeroDivisionError):
+        patched.setattr(keeping, "store", broken)
+        world.ask()
+    world.ask()
+    decided = [row["decision"] for row in world.rows() if row["decision"]]
+    assert decided and all(decision["tried"] for decision in decided)
 
 
 def test_what_was_decided_stays_readable_when_the_policies_have_changed(world: World) -> None:

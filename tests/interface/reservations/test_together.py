@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from services.reservations import evaluating, reserving, together
+from services.reservations import evaluating, keeping, reserving, together
 from shared.kernel.errors import Conflict, NoCapacity
 from shared.kernel.ids import new_id
 from tests.interface.reservations.test_decisions_kept import World as Steps
@@ -26,7 +26,7 @@ class World(Steps):
             "catalog.query_all": lambda expressions, limit, **more: [self._query(one, limit, None, True) for one in expressions],
             "catalog.claim_all": self._claim_all, "requests.advance": self._advance,
             "requests.refused": self._tell("refused")})
-        self.uses = replace(self.uses, parts={**self.uses.parts, "done": together.Done(), "under_way": together.UnderWay()})
+        self.uses = replace(self.uses, parts={**self.uses.parts, "done": together.Done(), "under_way": together.UnderWay(), "stored": keeping.Stored()})
 
     def _claim_all(self, asks: list[dict[str, Any]], ttl_s: float) -> list[Any]:
         answers = []
