@@ -8,12 +8,14 @@ holds a ``$regex``, a date compared inside a JSON column, or a field that the ma
 """
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import (
-    ColumnElement, Connection, Text, and_, any_, cast, exists, false, func, not_, or_, select, true, type_coerce, union_all,
+    ColumnElement, Connection, Engine, Text, and_, any_, cast, exists, false, func, not_, or_, select, true, type_coerce, union_all,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -28,6 +30,10 @@ PROBE_ROWS = 1000
 # What a statement may hold before the databases' own limits (terms, variables, length) come near.
 MOST_DRIVING_TERMS = 400
 MOST_JSON_COST = 100
+# How many rows the conjuncts of a query select is remembered for so long, of so many queries of a database.
+REMEMBERED_S = 5.0
+REMEMBERED = 500
+_remembered: WeakKeyDictionary[Engine, dict[tuple[str, str], tuple[float, list[int | None]]]] = WeakKeyDictionary()
 _RANK = {"$eq": 0, "$all": 0, "$in": 1, "$prefix": 2, "$like": 3, "$gt": 4, "$gte": 4, "$lt": 4, "$lte": 4, "$size": 5, "$exists": 6}
 
 
@@ -79,8 +85,17 @@ def compile_sql(
 
 
 def plan(conn: Connection, query: Query, mapping: TableMapping) -> Compiled:
-    """As ``compile_sql``, driven by the conjunct with the fewest index rows. One small statement at most."""
-    counts = selectivities(conn, query, mapping)
+    """As ``compile_sql``, driven by the conjunct with the fewest index rows. One small statement at most, and none where the same was asked
+    a moment ago, as for the next page: which conjunct drives changes what a query costs, never what it finds."""
+    asked, now = (mapping.table.name, query.text), time.monotonic()
+    remembered = _remembered.setdefault(conn.engine, {})
+    until, counts = remembered.get(asked, (0.0, []))
+    if until < now or len(counts) != len(query.conjuncts):
+        counts = selectivities(conn, query, mapping)
+        while len(remembered) >= REMEMBERED:
+            # Another thread may be as far.
+            remembered.pop(next(iter(remembered)), None)
+        remembered[asked] = (now + REMEMBERED_S, counts)
     known = [(count, at) for at, count in enumerate(counts) if count is not None]
     best = min(known)[1] if known and min(known)[0] < PROBE_ROWS else None
     return compile_sql(query, mapping, conn, driver=best, few=best is not None)

@@ -14,7 +14,7 @@ R = TypeVar("R")
 MOST = 20
 # After a group of several as many are waited for as there were and came meanwhile, for as long as that group took and no longer than this: a
 # transaction costs more than what is done in it, and those who were answered come back together.
-GATHER_S = 0.05
+GATHER_S = 0.12
 # Behind a group that takes longer than this, and than twice what groups take now, nobody waits: who comes begins one beside it. On a machine
 # that has too much to do all of them take long, and more of them would only make each longer.
 BESIDE_S, BESIDE_MOST_S = 0.3, 2.0

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, insert, select, text
+from sqlalchemy import Engine, event, insert, select, text
 
 from shared.query import DATA_FIELDS, parse, parse_sort
 from shared.query.funnel import funnel
@@ -113,6 +113,21 @@ def test_a_rare_tag_is_looked_up_and_not_searched_for(many: Engine) -> None:
         steps = "\n".join(str(row[-1]) for row in conn.exec_driver_sql(explain + sql.replace("%", "%%")))
         assert "SCAN thing" not in steps and "Seq Scan" not in steps, steps
         assert set(conn.scalars(statement)) == {"d01500"}
+
+
+def test_the_way_to_look_is_not_asked_for_again_and_what_came_since_is_found(many: Engine) -> None:
+    asked: list[str] = []
+    query = parse("kind:x batch:b400", THINGS)
+    with many.connect() as conn:
+        event.listen(conn, "before_cursor_execute", lambda connection, cursor, statement, *more: asked.append(statement))
+        first = plan(conn, query, MAPPING)
+        assert len(asked) == 1
+        assert str(plan(conn, query, MAPPING).where) == str(first.where) and len(asked) == 1
+        found = set(conn.scalars(select(THING.c.id).where(first.where)))
+        assert found
+        fill(conn, [thing(3000, tags={"kind": "x", "batch": "b400"})])
+        assert set(conn.scalars(select(THING.c.id).where(plan(conn, query, MAPPING).where))) == {"d03000"} != found
+        conn.rollback()
 
 
 def test_a_scan_says_what_it_did_not_look_at(many: Engine) -> None:
