@@ -10,6 +10,7 @@ from shared.kernel.secrets import redacted
 from shared.nets import DATASOURCE
 from shared.query.mapping import Ref, TableMapping, Tags
 from shared.query.tag_index import tag_index_table
+from shared.storage.persons import GRANT, WITHIN, Place, of_service
 from shared.storage.record import Record
 from shared.storage.schema import Id, Json, Serial, Stamp, Word, live_name_index, object_columns, service_tables
 from shared.storage.waiting_line import line_table
@@ -208,6 +209,12 @@ claim_table = Table(
     Index("claim_by_data", "data_id"),
     Index("claim_by_expiry", "expires_at"),
 )
+
+PERSONS = of_service(
+    Place("datasource", "owner"), Place("datasource", "access", WITHIN), Place("data", "owner"), Place("access_grant", "who", GRANT, gone=True),
+    Place("scan", "owner"))
+# What has to be ended before a person is removed. Sources stay: other people's data is in them.
+OPEN = {"scan": scan_table.c.state == "running"}
 
 READERS, BYTES = "readers", "bytes"
 KINDS = (BYTES, READERS)

@@ -1,7 +1,8 @@
 """The service ``catalog``: sources, the data in them, what is claimed of them, and the query over it all."""
 from __future__ import annotations
 
-from services.catalog import auditing, claims as claiming, data as items, handlers, locating, passages, reaping, scan_views, search
+from services.catalog import auditing, claims as claiming, data as items, handlers, locating, models, passages, reaping, scan_views, search
+from shared.hosting import persons
 from shared.hosting.entrypoints import rpc
 from shared.hosting.serving import UsesProvider, action
 from shared.hosting.timers import timer
@@ -170,6 +171,18 @@ class Catalog:
     @rpc
     def scan_cancel(self, id):
         return scan_views.cancel(self.uses, id)
+
+    @rpc
+    def person_held(self, person):
+        return persons.held(self.uses, models, person)
+
+    @rpc
+    def person_rows(self, person, at=None, limit=100):
+        return persons.rows(self.uses, models, person, at, limit)
+
+    @rpc
+    def person_forget(self, person, alias, at=None):
+        return persons.forget(self.uses, models, person, alias, at)
 
     @rpc
     def health(self):

@@ -12,6 +12,7 @@ from shared.bus.encoding import decode
 from shared.kernel import clock
 from shared.kernel.secrets import redacted
 from shared.query.values import storable
+from shared.storage.persons import WITHIN, Place, of_service
 from shared.storage.record import Record
 from shared.storage.schema import Id, Json, Serial, Stamp, Word, object_columns, service_tables
 
@@ -142,6 +143,22 @@ audit_floor_table = Table(
     Column("hash", String(64), nullable=False),
     Column("at", Stamp, nullable=False),
 )
+
+# Who is being removed, under which pseudonym; at the end the name goes from here, too.
+removal_table = Table(
+    "removal", METADATA,
+    Column("alias", Word, primary_key=True),
+    Column("person", Word),
+    Column("began_at", Stamp, nullable=False),
+    Column("ended_at", Stamp),
+    Index("removal_by_end", "ended_at"),
+)
+
+PERSONS = of_service(
+    Place("apikey", "owner", gone=True), Place("apikey", "made_by"), Place("notice", "owner", gone=True), Place("notice", "by"),
+    Place("event", "owner"), Place("event", "body", WITHIN), Place("deadletter", "owner", gone=True), Place("audit", "owner", kept=True))
+# Keys end with the removal itself.
+OPEN: Mapping[str, Any] = {}
 
 SHOWN_BYTES = 64 * 1024
 

@@ -1,7 +1,7 @@
 """The service ``events``: the event log, dead letters, operations, keys, and the audit log."""
 from __future__ import annotations
 
-from services.events import auditing, dead, handlers, identities, log, operations
+from services.events import auditing, dead, handlers, identities, log, operations, persons
 from shared.bus.topology import DEAD_QUEUE
 from shared.hosting.entrypoints import batch_event, rpc
 from shared.hosting.serving import UsesProvider, action
@@ -99,6 +99,19 @@ class Events:
     def session_close(self):
         return identities.close_session(self.uses)
 
+    # --- persons
+    @action
+    def person_show(self, parameters):
+        return persons.show(self.uses, parameters)
+
+    @action
+    def person_export(self, parameters):
+        return persons.export(self.uses, parameters)
+
+    @action
+    def person_remove(self, parameters):
+        return persons.remove(self.uses, parameters)
+
     # --- the audit log
     @action
     def audit_list(self, parameters):
@@ -135,3 +148,7 @@ class Events:
         identities.sweep(self.uses)
         auditing.forget(self.uses)
         self.uses.retention.sweep()
+
+    @timer(interval=60)
+    def remove_persons(self):
+        persons.go_on(self.uses)

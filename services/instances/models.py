@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, MetaData, Table, false
 
 from shared.nets import DATAINSTANCE
+from shared.storage.persons import WITHIN, Place, of_service
 from shared.storage.record import Record
 from shared.storage.schema import Id, Json, Stamp, Word, live_name_index, object_columns, service_tables
 
@@ -122,6 +123,10 @@ undoing_table = Table(
     Column("at", Stamp, nullable=False),
     Index("undoing_by_age", "at"),
 )
+
+PERSONS = of_service(Place("datainstance", "owner"), Place("datainstance", "pin", WITHIN), Place("datainstance", "reason", WITHIN))
+# What has to be ended before a person is removed.
+OPEN = {"datainstance": instance_table.c.destroyed_at.is_(None)}
 
 SHOWN = 100
 _LINK = "/edgemere/diml/dml/do/datainstance/show?id="

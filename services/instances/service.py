@@ -1,7 +1,8 @@
 """The service ``instances``: data made usable, and kept true to what was promised."""
 from __future__ import annotations
 
-from services.instances import breaking, findings, handlers, inventory, lifetime, pins, provisioning, reaper, removing, repository, undoing
+from services.instances import breaking, findings, handlers, inventory, lifetime, models, pins, provisioning, reaper, removing, repository, undoing
+from shared.hosting import persons
 from shared.hosting.entrypoints import batch_event, on_event, rpc
 from shared.hosting.gathering import on_events
 from shared.hosting.serving import UsesProvider, action
@@ -138,6 +139,18 @@ class Instances:
     @rpc
     def no_fuse(self):
         return self.uses.parts["movers"].fuse.why_not()
+
+    @rpc
+    def person_held(self, person):
+        return persons.held(self.uses, models, person)
+
+    @rpc
+    def person_rows(self, person, at=None, limit=100):
+        return persons.rows(self.uses, models, person, at, limit)
+
+    @rpc
+    def person_forget(self, person, alias, at=None):
+        return persons.forget(self.uses, models, person, alias, at)
 
     @rpc
     def health(self):

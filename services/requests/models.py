@@ -8,6 +8,7 @@ from sqlalchemy import Boolean, Column, Float, Index, Integer, MetaData, Table, 
 
 from shared.kernel.secrets import redacted
 from shared.nets import DATAREFERENCE, DATAREQUEST
+from shared.storage.persons import PREFIX, WITHIN, Place, of_service
 from shared.storage.record import Record
 from shared.storage.schema import Id, Json, OrderedJson, Stamp, Word, live_name_index, object_columns, service_tables
 
@@ -125,6 +126,14 @@ counter_table = Table(
     Column("name", Word, primary_key=True),
     Column("used", Integer, nullable=False),
 )
+
+PERSONS = of_service(
+    Place("datareference", "owner"), Place("datarequest", "owner"), Place("datarequest", "message", WITHIN),
+    Place("datarequest", "reason", WITHIN), Place("datarequest", "blocked_by", WITHIN),
+    Place("datarequest", "attempts", WITHIN), Place("request_lock", "document", WITHIN), Place("counter", "name", PREFIX, gone=True))
+# What has to be ended before a person is removed.
+OPEN = {"datareference": reference_table.c.destroyed_at.is_(None),
+        "datarequest": request_table.c.destroyed_at.is_(None) & request_table.c.state.not_in(("Completed", "Failed"))}
 
 REFS_KEPT = 200
 _LINK = "/edgemere/diml/dml/do"

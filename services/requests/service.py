@@ -1,7 +1,8 @@
 """The service ``requests``: references, requests, and how far they have come."""
 from __future__ import annotations
 
-from services.requests import explain, handlers, making, plan, references, repository, standing, steps, swapping, together
+from services.requests import explain, handlers, making, models, plan, references, repository, standing, steps, swapping, together
+from shared.hosting import persons
 from shared.hosting.entrypoints import batch_event, on_event, rpc
 from shared.hosting.gathering import on_events
 from shared.hosting.serving import UsesProvider, action
@@ -136,6 +137,18 @@ class Requests:
     @rpc
     def blocked(self, request, attempt, code, message, found=None, waits_for=None):
         return steps.blocked(self.uses, request, attempt, code, message, found, waits_for)
+
+    @rpc
+    def person_held(self, person):
+        return persons.held(self.uses, models, person)
+
+    @rpc
+    def person_rows(self, person, at=None, limit=100):
+        return persons.rows(self.uses, models, person, at, limit)
+
+    @rpc
+    def person_forget(self, person, alias, at=None):
+        return persons.forget(self.uses, models, person, alias, at)
 
     @rpc
     def health(self):

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, MetaData, Table, Text
 
 from shared.nets import DATARESERVATION
+from shared.storage.persons import WITHIN, Place, of_service
 from shared.storage.record import Record
 from shared.storage.schema import Id, Json, Stamp, Word, object_columns, service_tables
 from shared.storage.waiting_line import line_table
@@ -97,6 +98,12 @@ promise_table = Table(
     Column("bytes", BigInteger, nullable=False),
     Index("promise_of_owner", "owner"),
 )
+
+PERSONS = of_service(
+    Place("datareservation", "owner"), Place("datareservation", "reason", WITHIN), Place("datareservation", "decision", WITHIN),
+    Place("decision_part", "body", WITHIN), Place("budget", "owner", gone=True), Place("charge", "owner"), Place("promise", "owner", gone=True))
+# What is open here is open with its request.
+OPEN: Mapping[str, Any] = {}
 
 
 def render(row: Mapping[str, Any]) -> dict[str, Any]:

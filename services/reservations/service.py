@@ -2,8 +2,9 @@
 from __future__ import annotations
 
 from services.reservations import (
-    budget, comparing, explaining, freeing, handlers, keeping, planning, rehearsing, repository, standing_by, taking_back,
+    budget, comparing, explaining, freeing, handlers, keeping, models, planning, rehearsing, repository, standing_by, taking_back,
 )
+from shared.hosting import persons
 from shared.hosting.entrypoints import on_event, rpc
 from shared.hosting.gathering import on_events
 from shared.hosting.serving import UsesProvider, action
@@ -112,6 +113,18 @@ class Reservations:
     @rpc
     def why_not(self, request, data, query, attempt):
         return explaining.why_not(self.uses, request, data, query, attempt)
+
+    @rpc
+    def person_held(self, person):
+        return persons.held(self.uses, models, person)
+
+    @rpc
+    def person_rows(self, person, at=None, limit=100):
+        return persons.rows(self.uses, models, person, at, limit)
+
+    @rpc
+    def person_forget(self, person, alias, at=None):
+        return persons.forget(self.uses, models, person, alias, at)
 
     @rpc
     def health(self):

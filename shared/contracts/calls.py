@@ -31,9 +31,10 @@ CALLS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "reservations": ("standing",),
     },
     "events": {
-        "catalog": ("scan_cancel", "scan_list", "scan_show"),
-        "instances": ("held_by", "list"),
-        "requests": ("cancel", "held_by", "list", "show"),
+        "catalog": ("person_forget", "person_held", "person_rows", "scan_cancel", "scan_list", "scan_show"),
+        "instances": ("held_by", "list", "person_forget", "person_held", "person_rows"),
+        "requests": ("cancel", "held_by", "list", "person_forget", "person_held", "person_rows", "show"),
+        "reservations": ("person_forget", "person_held", "person_rows"),
     },
     "gateway": {
         "catalog": ("health",),

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from marshmallow import Schema, ValidationError, fields
+from marshmallow.validate import Length
 
 from shared.contracts.action import Action
 from shared.contracts.fields import Duration, Name, between
@@ -46,6 +47,31 @@ class SeenUpTo(Schema):
     upto = fields.Integer(validate=between(0, 2**62), metadata=about("The id of the last notice that was seen. Without it all of them."))
 
 
+def _person(required: bool) -> fields.String:
+    return fields.String(required=required, validate=Length(1, 200), metadata=about(
+        "Who: the name that is the owner of what is his." + ("" if required else " Without it oneself; another needs an Administrator.")))
+
+
+class OnePerson(Schema):
+    """A person, by the name that objects have as their owner."""
+
+    owner = _person(False)
+
+
+class ExportPerson(OnePerson):
+    """What is kept of a person."""
+
+    limit = fields.Integer(load_default=200, validate=between(1, 1000), metadata=about("How many at most in one page."))
+    cursor = fields.String(metadata=about("Where to go on: the `next` of the page before."))
+
+
+class RemovePerson(Schema):
+    """A person to remove."""
+
+    owner = _person(True)
+    dry_run = fields.Boolean(load_default=False, metadata=about("Whether to say only what would be done, and what stands in the way."))
+
+
 class SinceHead(Schema):
     """How far the audit log was, when somebody wrote it down."""
 
@@ -78,6 +104,16 @@ ACTIONS = (
     Action(path=("identity", "seen"), method="identity_seen", kind="command", parameters=SeenUpTo,
            summary="Say that what was done with one's keys was seen: answers stop to tell it.", noun="identity",
            answer="document", example={"upto": 12}, **_DO),
+    Action(path=("person", "show"), method="person_show", kind="query", parameters=OnePerson,
+           summary="Show what there is of a person, and until when the audit log keeps the name.", noun="person", answer="document",
+           errors=("person.denied",), positional="owner", **_DO),
+    Action(path=("person", "export"), method="person_export", kind="query", parameters=ExportPerson,
+           summary="Give out everything that is kept of a person, row by row.", noun="personrow", answer="page",
+           errors=("person.denied",), positional="owner", **_DO),
+    Action(path=("person", "remove"), method="person_remove", kind="command", parameters=RemovePerson,
+           summary="Remove a person: his credentials end, and a pseudonym takes the place of his name in everything that is kept.", noun="person",
+           answer="document", roles=(ADMINISTRATOR,), errors=("person.in_use", "person.oneself", "person.not_found"),
+           example={"owner": "ann", "dry_run": True}, positional="owner", confirm=True, fresh=True, **_DO),
     Action(path=("audit", "list"), method="audit_list", kind="query", parameters=listing("auditentry"),
            summary="List who changed what, with which outcome, and whose login was refused.", noun="auditentry",
            answer="page", roles=(ADMINISTRATOR,), errors=("audit.denied",), example={"owner": "ann", "sort": "-sequence"}, **_DO),
@@ -115,5 +151,9 @@ ERRORS = {
     "apikey.ambiguous": "Several owners have a working key of this name.",
     "apikey.denied": "Only an Administrator may do this with keys of others.",
     "apikey.over": "The key has ended; it gets no new secret.",
+    "person.denied": "Only an Administrator may ask about somebody else.",
+    "person.in_use": "The person still has open requests, references, instances or scans; they are ended first.",
+    "person.oneself": "Nobody removes himself.",
+    "person.not_found": "There is nothing of such a person.",
     "audit.denied": "Only an Administrator may read the audit log.",
 }

@@ -259,8 +259,13 @@ AUDITENTRY = ObjectType("auditentry", "One line of the audit log: who did what, 
     Attribute("correlation_id", "text", "The call that it belongs to.", True),
     Attribute("hash", "text", "The digest of this line and the one before."),
 ), "sequence")
+PERSONROW = ObjectType("personrow", "One row of what is kept of a person.", (
+    Attribute("service", "text", "The service whose table it is in."),
+    Attribute("table", "text", "The table."),
+    Attribute("row", "json", "What stands there; digests of secrets are left out."),
+), "table")
 
 OBJECTS = {kind.noun: kind for kind in (
     DATAREFERENCE, DATAREQUEST, DATARESERVATION, DATAINSTANCE, DATASOURCE, DATA, POLICY, EVENT, DEADLETTER, OPERATION, FINDING,
-    APIKEY, AUDITENTRY,
+    APIKEY, AUDITENTRY, PERSONROW,
 )}

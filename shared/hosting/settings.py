@@ -203,6 +203,7 @@ class RetentionSettings:
     inbox_s: float = key(Seconds(3600))
     idempotency_s: float = key(Seconds(60))
     history_s: float = key(Seconds(60))
+    removal_s: float = key(Seconds(0, 86400))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -519,6 +519,17 @@ export interface Auditentry {
   [name: string]: any;
 }
 
+/** One row of what is kept of a person. */
+export interface Personrow {
+  /** The service whose table it is in. */
+  service: string | null;
+  /** The table. */
+  table: string | null;
+  /** What stands there; digests of secrets are left out. */
+  row: any;
+  [name: string]: any;
+}
+
 /** The names of the messages. */
 export type EventName = "datareference.create" | "datareference.updated" | "datareference.destroy" | "datareference.provisioned" | "datareference.failedprovision" | "datareference.provisioning" | "datarequest.create" | "datarequest.updated" | "datarequest.destroy" | "datarequest.needed" | "datarequest.selected" | "datarequest.evaluated" | "datarequest.satisfied" | "datarequest.completed" | "datarequest.failed" | "datareservation.create" | "datareservation.updated" | "datareservation.destroy" | "datareservation.created" | "datareservation.confirmed" | "datareservation.rejected" | "datainstance.create" | "datainstance.updated" | "datainstance.destroy" | "datainstance.provisioning" | "datainstance.ready" | "datainstance.broken" | "datasource.create" | "datasource.updated" | "datasource.destroy" | "datasource.ready" | "datasource.suspended" | "datasource.shutdown" | "data.create" | "data.updated" | "data.destroy" | "datarequest.waiting" | "datainstance.expiring" | "datareference.better_available" | "apikey.changed";
 
@@ -1454,6 +1465,30 @@ export interface DoIdentitySeenParameters {
   upto?: number;
 }
 
+/** The parameters of `do.person.show`. */
+export interface DoPersonShowParameters {
+  /** Who: the name that is the owner of what is his. Without it oneself; another needs an Administrator. */
+  owner?: string;
+}
+
+/** The parameters of `do.person.export`. */
+export interface DoPersonExportParameters {
+  /** Who: the name that is the owner of what is his. Without it oneself; another needs an Administrator. */
+  owner?: string;
+  /** How many at most in one page. */
+  limit?: number;
+  /** Where to go on: the `next` of the page before. */
+  cursor?: string;
+}
+
+/** The parameters of `do.person.remove`. */
+export interface DoPersonRemoveParameters {
+  /** Who: the name that is the owner of what is his. */
+  owner: string;
+  /** Whether to say only what would be done, and what stands in the way. */
+  dry_run?: boolean;
+}
+
 /** The parameters of `do.audit.list`. */
 export interface DoAuditListParameters {
   /** An id, a name, or a query over the object's fields. */
@@ -1663,6 +1698,14 @@ export interface DoTree {
     show: (parameters?: DoIdentityShowParameters, options?: Options) => Promise<any>;
     /** Say that what was done with one's keys was seen: answers stop to tell it. */
     seen: (parameters?: DoIdentitySeenParameters, options?: Options) => Promise<any>;
+  };
+  person: {
+    /** Show what there is of a person, and until when the audit log keeps the name. */
+    show: (parameters?: DoPersonShowParameters, options?: Options) => Promise<any>;
+    /** Give out everything that is kept of a person, row by row. */
+    export: (parameters?: DoPersonExportParameters, options?: Options) => Promise<Page<Personrow>>;
+    /** Remove a person: his credentials end, and a pseudonym takes the place of his name in everything that is kept. */
+    remove: (parameters: DoPersonRemoveParameters, options?: Options) => Promise<any>;
   };
   audit: {
     /** List who changed what, with which outcome, and whose login was refused. */

@@ -21,7 +21,7 @@ class House:
     """The program of ``world.py``; ``caller(owner, *roles)`` speaks to it."""
 
     def __init__(self, folder: Path, database: str, settings: dict[str, Any] | None = None) -> None:
-        self.folder = folder
+        self.folder, self.database = folder, database
         self.log = open(folder.with_suffix(".log"), "w")  # noqa: SIM115
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.interface.rights.world", str(folder), database, json.dumps(settings or {})],

@@ -1592,6 +1592,78 @@ class DoIdentityCalls:
         )
 
 
+class DoPersonCalls:
+    """The actions of person."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def show(self, owner: str | None = None, *, timeout_s: float | None = None) -> Any:
+        """Show what there is of a person, and until when the audit log keeps the name.
+
+        Args:
+            owner: Who: the name that is the owner of what is his. Without it oneself; another needs an Administrator.
+
+        Raises:
+            Denied: ``person.denied``: Only an Administrator may ask about somebody else.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/do/person/show", False, "document", 0),
+            {"owner": owner},
+            timeout_s=timeout_s,
+        )
+
+    def export(
+            self,
+            owner: str | None = None,
+            *,
+            limit: int | None = None,
+            cursor: str | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """Give out everything that is kept of a person, row by row.
+
+        Args:
+            owner: Who: the name that is the owner of what is his. Without it oneself; another needs an Administrator.
+            limit: How many at most in one page.
+            cursor: Where to go on: the `next` of the page before.
+
+        Raises:
+            Denied: ``person.denied``: Only an Administrator may ask about somebody else.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/do/person/export", False, "page", 0),
+            {"owner": owner, "limit": limit, "cursor": cursor},
+            timeout_s=timeout_s,
+        )
+
+    def remove(
+            self,
+            owner: str,
+            *,
+            dry_run: bool | None = None,
+            idempotency_key: str | None = None,
+            if_match: int | None = None,
+            timeout_s: float | None = None,
+    ) -> Any:
+        """Remove a person: his credentials end, and a pseudonym takes the place of his name in everything that is kept.
+
+        Args:
+            owner: required; Who: the name that is the owner of what is his.
+            dry_run: Whether to say only what would be done, and what stands in the way.
+
+        Raises:
+            Conflict: ``person.in_use``: The person still has open requests, references, instances or scans; they are ended first.
+            Invalid: ``person.oneself``: Nobody removes himself.
+            NotFound: ``person.not_found``: There is nothing of such a person.
+        """
+        return self._server.call(
+            ("/edgemere/diml/dml/do/person/remove", True, "document", 0),
+            {"owner": owner, "dry_run": dry_run},
+            idempotency_key=idempotency_key, if_match=if_match, timeout_s=timeout_s,
+        )
+
+
 class DoAuditCalls:
     """The actions of audit."""
 
@@ -1673,6 +1745,7 @@ class DoCalls:
         self.operation = DoOperationCalls(server)
         self.apikey = DoApikeyCalls(server)
         self.identity = DoIdentityCalls(server)
+        self.person = DoPersonCalls(server)
         self.audit = DoAuditCalls(server)
 
     def reserve(
