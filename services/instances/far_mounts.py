@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from services.instances import breaking, moving, repository
@@ -25,13 +26,13 @@ def tend(uses: Uses) -> None:
         return
     movers.fuse.tend()
     if found := movers.fuse.noticed():
-        _break(uses, found)
+        break_mounts(uses, found)
     if movers.fuse.is_time(LOOK_S):
         forget_orphans(uses, movers.fuse.table)
 
 
-def _break(uses: Uses, found: list[dict[str, Any]]) -> None:
-    """Break the instances of what is no longer what was mounted; their requests make them good or fail."""
+def break_mounts(uses: Uses, found: Sequence[Mapping[str, Any]]) -> None:
+    """Break the instances of what is no longer what was mounted, ``{"key", "error"}`` each; their requests make them good or fail."""
     why = {tuple(one["key"].split(":", 1)): one["error"] for one in found}
 
     def work() -> None:
@@ -44,10 +45,12 @@ def _break(uses: Uses, found: list[dict[str, Any]]) -> None:
     uses.db.retrying(work)
 
 
-def _reason(entry: dict[str, Any], error: dict[str, Any]) -> dict[str, Any]:
+def _reason(entry: dict[str, Any], error: Mapping[str, Any]) -> dict[str, Any]:
     if error["code"] == "source.vanished":
         return {"code": "source.vanished", "detail": f"'{entry['name']}' is no longer at its source."}
-    return {"code": "source.changed", "detail": f"'{entry['name']}' changed at its source."}
+    if error["code"] == "source.changed":
+        return {"code": "source.changed", "detail": f"'{entry['name']}' changed at its source."}
+    return {"code": error["code"], "detail": error.get("detail")}
 
 
 def forget_orphans(uses: Uses, table: Table) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, exists, or_, select
 
-from services.instances.models import access_table as access, instance_table as table, undoing_table
+from services.instances.models import access_table as access, instance_table as table, restored_table, undoing_table
 from services.instances.repository import living
 from shared.storage.record import Row
 
@@ -26,6 +26,16 @@ def any_due(connection: Connection, now: str) -> bool:
 def requests_with_pending(connection: Connection, limit: int) -> list[str]:
     """The requests that wait for bytes."""
     return _requests_in(connection, "pending", limit)
+
+
+@functools.cache
+def _restored() -> Any:
+    return select(restored_table.c.at).limit(1)
+
+
+def is_restored(connection: Connection) -> bool:
+    """Whether a backup was brought back, and not all that it has mounted was looked at since."""
+    return connection.execute(_restored()).first() is not None
 
 
 @functools.cache

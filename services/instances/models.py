@@ -113,6 +113,12 @@ made_table = Table(
     Column("at", Stamp, nullable=False),
 )
 
+# Since when these rows are those of a backup that was brought back, until what is mounted is looked after; see `remounting`.
+restored_table = Table(
+    "restored", METADATA,
+    Column("at", Stamp, primary_key=True),
+)
+
 # An instance that is about to be brought back: what is claimed for it is its own, or given back when this is old.
 undoing_table = Table(
     "undoing", METADATA,

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import update
 
-from services.instances import far_mounts, looking, moving, pins, relocating, repository, undoing
+from services.instances import far_mounts, looking, moving, pins, relocating, remounting, repository, undoing
 from services.instances.leases import end_lease, lease
 from services.instances.models import INSTANCE, access_table
 from shared.hosting.uses import Uses
@@ -202,7 +202,7 @@ def _do(uses: Uses, op: str, rows: Sequence[Row], done: Mapping[str, Any], was: 
 
 def sweep(uses: Uses) -> None:
     """Finish what was begun: pending bytes, copies that must leave, trash that is due, and what is mounted by FUSE."""
-    for work in (moving.resume, clear_all, purge_due, undoing.sweep, far_mounts.tend):
+    for work in (remounting.after_restore, moving.resume, clear_all, purge_due, undoing.sweep, far_mounts.tend):
         try:
             work(uses)
         except EdgemereError as error:

@@ -305,6 +305,15 @@ def copies_page(connection: Connection, target: str, after: Sequence[str] | None
     return _rows(connection, statement.order_by(access.c.instance_id, access.c.data_id).limit(limit))
 
 
+def mounts_page(connection: Connection, after: Sequence[str] | None, limit: int) -> list[Row]:
+    """What Ready instances have mounted, after an ``(instance, data)``."""
+    statement = select(access).join(table, table.c.id == access.c.instance_id).where(
+        access.c.action == "mount", access.c.state == "ready", table.c.state == "Ready")
+    if after:
+        statement = statement.where(or_(access.c.instance_id > after[0], and_(access.c.instance_id == after[0], access.c.data_id > after[1])))
+    return _rows(connection, statement.order_by(access.c.instance_id, access.c.data_id).limit(limit))
+
+
 def ready_count(connection: Connection, request: str) -> int:
     """How many instances of a request are Ready."""
     return connection.execute(select(func.count()).select_from(table).where(

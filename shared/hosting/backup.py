@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import text
+
 from shared.contracts.table import SERVICES
 from shared.hosting import snapshots
 from shared.hosting.config import database_url, redacted
@@ -114,7 +116,16 @@ def restore(config: Config, path: Path) -> Report:
                 next_step="Set or leave out EDGEMERE_DATABASE_URL and EDGEMERE_AMQP_URI as it was there.",
             )
         (_into_folder if kind == EMBEDDED else _into_schemas)(config, manifest, folder)
+        _say_so(config)
         return Report(path, kind, manifest["rows"], path.stat().st_size)
+
+
+def _say_so(config: Config) -> None:
+    """Leave word for ``instances``: what its rows say is mounted is not, where this mesh will run."""
+    with _engine("instances", database_url(config, "instances")) as engine:
+        migrate("instances", engine)
+        with engine.begin() as connection:
+            connection.execute(text("INSERT INTO restored (at) VALUES (:at)"), {"at": clock.stamp()})
 
 
 # --- embedded ------------------------------------------------------------------------------------------------------

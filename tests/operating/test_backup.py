@@ -17,6 +17,7 @@ import pytest
 
 from shared.contracts.table import SERVICES
 from tests.support import invariants
+from tests.support.awaiting import until
 from tests.support.calling import Caller
 from tests.support.evidence import Evidence, PostgresSchemas, SqliteFolder, under_way
 from tests.support.servers import run_edgemere
@@ -99,6 +100,45 @@ def test_an_embedded_mesh_is_saved_while_it_copies_destroyed_and_brought_back(ed
     states = {row["id"]: row["state"] for row in databases.rows("requests", "SELECT id, state FROM datarequest")}
     assert {states[request] for request in taken} == {"Satisfied"}
     assert invariants.promises_broken_by(Evidence(databases, accepted=taken)) == []
+
+
+def test_what_was_mounted_is_mounted_again_after_a_restore_or_breaks_with_its_reason(edgemere_server, tmp_path):
+    server = edgemere_server()
+    (tmp_path / "from").mkdir()
+    for name in ("kept", "gone", "other"):
+        (tmp_path / "from" / f"{name}.bin").write_bytes(name.encode())
+    caller = Caller(server.port)
+    caller.call("fmdm datasource create", patience_s=30, name="camera", adaptor="file", parameters={"rootdir": str(tmp_path / "from")})
+    for name in ("kept", "gone"):
+        made = caller.call("datarequest create", patience_s=30, name=name, query=f"source:camera name:{name}.bin", action="mount")
+        assert made["state"] == "Satisfied", made
+    before = {name: caller.ask("datainstance list", request=name)["items"][0] for name in ("kept", "gone")}
+    file = tmp_path / "mesh.backup"
+    assert run_edgemere("backup", str(file), "--data", str(server.data)).returncode == 0
+    server.kill9(everything=True)
+    # It comes to life at another place, and meanwhile one of the files is no more.
+    shutil.rmtree(server.data)
+    (tmp_path / "from" / "gone.bin").unlink()
+    fresh = edgemere_server("elsewhere")
+    fresh.kill9(everything=True)
+    shutil.rmtree(fresh.data)
+    restored = run_edgemere("restore", str(file), "--data", str(fresh.data))
+    assert restored.returncode == 0, restored.stderr
+    fresh.restart()
+    caller = Caller(fresh.port)
+
+    def kept() -> Any:
+        item = caller.ask("datainstance show", id=before["kept"]["id"])
+        entry, = item["access"]
+        return entry["path"].startswith(str(fresh.data)) and os.path.exists(entry["path"]) and (item, entry)
+    item, entry = until(kept, limit_s=30)
+    assert Path(entry["path"]).read_bytes() == b"kept" and entry["path"] != before["kept"]["access"][0]["path"]
+    assert item["state"] == "Ready" and item["version"] > before["kept"]["version"] and entry["uri"].endswith(entry["path"].rpartition("/")[2])
+    broken = until(lambda: caller.ask("event list", event="datainstance.broken")["items"], limit_s=30)
+    assert [(one["obj"]["id"], one["obj"]["reason"]["code"]) for one in broken][:1] == [(before["gone"]["id"], "source.vanished")], broken
+    failed = until(lambda: (one := caller.ask("datarequest show", id="gone"))["state"] == "Failed" and one, limit_s=30)
+    assert "gone.bin" in failed["message"] or "camera" in failed["message"], failed
+    assert not SqliteFolder(fresh.data).rows("instances", "SELECT at FROM restored"), "it was done once"
 
 
 @pytest.mark.timeout(400)
