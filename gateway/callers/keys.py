@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from gateway.callers.caller import Caller
+from shared.kernel import digests
 from shared.kernel.clock import parse_time
 from shared.kernel.context import Context
 from shared.kernel.errors import DeadlineExceeded, EdgemereError, Unauthenticated, Unavailable
@@ -43,6 +44,8 @@ class Keys:
         self._wrong: OrderedDict[str, tuple[float, Unauthenticated]] = OrderedDict()
         self._good: OrderedDict[str, float] = OrderedDict()
         self._lock = threading.Lock()
+        # What the last key was found out by: the service names another one where it keeps another.
+        self._algorithm = digests.FIRST
 
     def remembered(self, key: str) -> Caller | None:
         """The caller of a key that was believed a moment ago; needs no question."""
@@ -76,8 +79,7 @@ class Keys:
                                   next_step="Look at how it was copied.")
         digest, began = _digest(key), time.monotonic()
         try:
-            answer = self._mesh.call("events", "identify", timeout_s=self._timeout_s, context=Context(), id=f"akey_{form[1]}",
-                                     digest=hashlib.sha256(form[2].encode()).hexdigest())
+            answer = self._asked(f"akey_{form[1]}", form[2])
         except Unauthenticated as error:
             self._forget(digest)
             self._remember(self._wrong, digest, (began + WRONG_REMEMBERED_S, error))
@@ -93,6 +95,25 @@ class Keys:
         self._remember(self._known, digest, _Known(caller, began))
         self._remember(self._good, digest, began + KNOWN_S)
         return caller
+
+    def _asked(self, key_id: str, secret: str) -> Any:
+        """What the service says of a key. It gets a digest: the secret itself never leaves this process. Raises as ``caller``."""
+        def ask(algorithm: str) -> Any:
+            return self._mesh.call("events", "identify", timeout_s=self._timeout_s, context=Context(), id=key_id,
+                                   digest=digests.digest(algorithm, secret.encode()))
+        try:
+            return ask(self._algorithm)
+        except Unauthenticated as error:
+            other = error.extra.pop("again_with", None)
+            if other not in digests.ALGORITHMS:
+                raise
+        try:
+            answer = ask(other)
+        except Unauthenticated as error:
+            error.extra.pop("again_with", None)
+            raise
+        self._algorithm = other
+        return answer
 
     def revoked(self, ids: Iterable[str]) -> None:
         """These keys have changed: they are asked about anew."""

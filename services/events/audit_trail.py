@@ -6,8 +6,6 @@ somebody who has the database alone.
 """
 from __future__ import annotations
 
-import hashlib
-import hmac
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -16,6 +14,7 @@ import orjson
 from sqlalchemy import Connection, delete, func, select, text
 
 from services.events.models import AUDIT, AUDITED, audit_floor_table, audit_table
+from shared.kernel.digests import Digests, mac
 from shared.lists import Lister
 from shared.storage.bulk import insert_rows
 from shared.storage.record import Row
@@ -35,10 +34,10 @@ def lock(uow: UnitOfWork) -> None:
         uow.connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
 
 
-def digest(before: str, row: Mapping[str, Any], key: str) -> str:
+def digest(algorithm: str, before: str, row: Mapping[str, Any], key: str) -> str:
     """The digest of a line, given that of the one before."""
     line = {name: row[name] for name in AUDITED if name != "hash"}
-    return hmac.new(key.encode(), before.encode() + orjson.dumps(line, option=orjson.OPT_SORT_KEYS), hashlib.sha256).hexdigest()
+    return mac(algorithm, key.encode(), before.encode() + orjson.dumps(line, option=orjson.OPT_SORT_KEYS))
 
 
 def head(connection: Connection) -> tuple[int, str]:
@@ -55,7 +54,7 @@ def floor(connection: Connection) -> tuple[int, str]:
     return tuple(found) if found else (0, BEGINNING)
 
 
-def append(uow: UnitOfWork, lines: Sequence[Row], key: str) -> int:
+def append(uow: UnitOfWork, lines: Sequence[Row], digests: Digests, key: str) -> int:
     """Add lines in this order; those whose id is there already are left out. How many were added. Needs the lock."""
     known = set(uow.connection.execute(select(audit_table.c.id).where(audit_table.c.id.in_([line["id"] for line in lines]))).scalars())
     fresh = list({line["id"]: line for line in lines if line["id"] not in known}.values())
@@ -63,7 +62,7 @@ def append(uow: UnitOfWork, lines: Sequence[Row], key: str) -> int:
     for line in fresh:
         sequence += 1
         line["sequence"] = sequence
-        before = line["hash"] = digest(before, line, key)
+        before = line["hash"] = digest(digests.made_with, before, line, key)
     if fresh:
         insert_rows(uow.connection, audit_table, fresh)
     return len(fresh)

@@ -14,8 +14,10 @@ from typing import Any
 from services.events import audit_trail
 from shared.bus.event import EventMessage
 from shared.kernel.rights import ADMINISTRATOR
+from shared.hosting.sealing import digests_of
 from shared.hosting.uses import Uses
 from shared.kernel import clock
+from shared.kernel.digests import Digests
 from shared.kernel.errors import Denied
 from shared.kernel.ids import is_id, new_id, with_noun
 from shared.lists import envelope
@@ -66,6 +68,7 @@ def verify(uses: Uses, parameters: dict[str, Any]) -> dict[str, Any]:
         Denied: ``audit.denied``.
     """
     _check_administrator(uses)
+    digests = digests_of(uses.config)
     key, until = uses.config.audit.key, time.monotonic() + uses.context.seconds_left(LONGEST_S + 1) - 1
     broken: dict[str, Any] | None = None
     count, complete = 0, True
@@ -75,7 +78,7 @@ def verify(uses: Uses, parameters: dict[str, Any]) -> dict[str, Any]:
             broken = {"sequence": sequence, "detail": "Lines were taken out that the log does not say it forgot."}
         for page in audit_trail.walk(connection, sequence):
             for row in page:
-                broken = broken or _fault(row, sequence, before, key)
+                broken = broken or _fault(row, sequence, before, digests, key)
                 sequence, before = row["sequence"], row["hash"]
             count += len(page)
             if broken or time.monotonic() > until:
@@ -100,7 +103,7 @@ def forget(uses: Uses) -> int:
     with uses.db.transaction() as uow:
         audit_trail.lock(uow)
         audit_trail.append(uow, [_line(audit_trail.FORGOTTEN, new_id("auditentry"), {
-            "objects": [str(upto[0]), upto[1]], "action": "audit.retention_days", "time": now})], uses.config.audit.key)
+            "objects": [str(upto[0]), upto[1]], "action": "audit.retention_days", "time": now})], digests_of(uses.config), uses.config.audit.key)
         return audit_trail.forget(uow, upto, now)
 
 
@@ -109,13 +112,13 @@ def _write(uses: Uses, lines: list[Row]) -> int:
         return 0
     with uses.db.transaction() as uow:
         audit_trail.lock(uow)
-        return audit_trail.append(uow, lines, uses.config.audit.key)
+        return audit_trail.append(uow, lines, digests_of(uses.config), uses.config.audit.key)
 
 
-def _fault(row: Row, sequence: int, before: str, key: str) -> dict[str, Any] | None:
+def _fault(row: Row, sequence: int, before: str, digests: Digests, key: str) -> dict[str, Any] | None:
     if row["sequence"] != sequence + 1:
         return {"sequence": sequence + 1, "detail": f"{row['sequence'] - sequence - 1} line(s) were taken out here."}
-    if audit_trail.digest(before, row, key) != row["hash"]:
+    if not digests.fits(row["hash"], lambda algorithm: audit_trail.digest(algorithm, before, row, key)):
         return {"sequence": row["sequence"], "detail": "This line is not the one that was written, or one was put in before it."}
     return None
 

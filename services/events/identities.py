@@ -12,9 +12,11 @@ from services.events import keyring, notices
 from services.events.models import APIKEY, apikey_table, render_apikey
 from shared.kernel.rights import ADMINISTRATOR, ROLES
 from shared.hosting import quotas
+from shared.hosting.sealing import digests_of
 from shared.hosting.uses import Uses
 from shared.kernel import clock
 from shared.kernel.context import Context
+from shared.kernel.digests import Digests
 from shared.kernel.errors import Conflict, DeadlineExceeded, Denied, Invalid, NotFound, Unauthenticated, Unavailable, did_you_mean
 from shared.kernel.ids import is_id, new_id, noun_of
 from shared.lists.naming import known_names
@@ -46,7 +48,7 @@ def create(uses: Uses, parameters: dict[str, Any]) -> dict[str, Any]:
     _check_roles(context, roles)
     with uses.db.transaction(context) as uow:
         name = parameters.get("name") or f"apikey-{keyring.count_of(uow.connection, owner)}"
-        row, key = _added(uow, owner, name, roles, parameters.get("lifetime"), made_by=context.owner)
+        row, key = _added(uow, digests_of(uses.config), owner, name, roles, parameters.get("lifetime"), made_by=context.owner)
         notices.write(uow, row, notices.MADE)
         uow.remember("apikey", row["id"])
         uow.audited(row["id"])
@@ -85,7 +87,7 @@ def rotate(uses: Uses, parameters: dict[str, Any]) -> dict[str, Any]:
             raise Conflict("apikey.over", f"The key '{row['name']}' has ended ({row['state']}).", next_step="Make a new one.")
         secret, now = keyring.new_secret(), clock.stamp()
         row = keyring.change(
-            uow, row, now, digest=keyring.kept(keyring.digest_of(secret)), old_digest=row["digest"] if overlap_s else None,
+            uow, row, now, digest=keyring.kept(digests_of(uses.config), secret), old_digest=row["digest"] if overlap_s else None,
             overlap_until=clock.stamp_in(overlap_s) if overlap_s else None)
         _tell_gateways(uow, [row])
         notices.write(uow, row, notices.ROTATED)
@@ -166,7 +168,8 @@ def identify(uses: Uses, key_id: str, digest: str) -> dict[str, Any]:
     ``since`` is when the person of a session logged in, ``notices`` how much was done with his keys that the owner has not seen.
 
     Raises:
-        Unauthenticated: ``key.wrong`` (unknown or another secret: which, is not said), ``key.revoked``, ``key.expired``.
+        Unauthenticated: ``key.wrong`` (unknown or another secret: which, is not said; ``again_with``: the algorithm of the digest by which
+            it can be found out), ``key.revoked``, ``key.expired``.
     """
     if not is_id(key_id, "apikey"):
         raise wrong_key()
@@ -174,7 +177,11 @@ def identify(uses: Uses, key_id: str, digest: str) -> dict[str, Any]:
     with uses.db.reading() as connection:
         row = keyring.by_id(connection, key_id)
         waiting = notices.waiting(connection, row["owner"]) if row else 0
-    if row is None or not keyring.fits(row, digest, now):
+    try:
+        which = row and keyring.which_fits(digests_of(uses.config), row, digest, now)
+    except keyring.OtherAlgorithm as other:
+        raise wrong_key(again_with=other.args[0]) from None
+    if row is None or which is None:
         raise wrong_key()
     if row["state"] == keyring.REVOKED:
         raise Unauthenticated("key.revoked", f"The key '{row['name']}' was revoked.", next_step="Ask an Administrator for another.")
@@ -188,7 +195,7 @@ def identify(uses: Uses, key_id: str, digest: str) -> dict[str, Any]:
         with uses.db.at_once() as connection:
             keyring.note_use(connection, key_id, now, before)
     # The old secret's end is the end of what was just found out.
-    ends = [row["expires_at"], row["overlap_until"] if keyring.kept(digest) != row["digest"] else None]
+    ends = [row["expires_at"], row["overlap_until"] if which == "before" else None]
     return {"id": row["id"], "owner": row["owner"], "roles": row["roles"], "kind": row["kind"],
             "expires_at": min(filter(None, ends), default=None), "since": row["created_at"] if row["kind"] == keyring.SESSION else None, "notices": waiting}
 
@@ -199,7 +206,7 @@ def open_session(uses: Uses, lifetime_s: float, until: str | None) -> dict[str, 
     parent = context.credential if noun_of(context.credential) == "apikey" else None
     with uses.db.transaction(context) as uow:
         name = f"session-{new_id('apikey')[5:]}"
-        row, key = _added(uow, context.owner, name, list(context.roles), lifetime_s, made_by=context.owner,
+        row, key = _added(uow, digests_of(uses.config), context.owner, name, list(context.roles), lifetime_s, made_by=context.owner,
                           kind=keyring.SESSION, parent=parent, until=until)
         opened_with = keyring.by_id(uow.connection, parent) if parent else None
         notices.entered(uow, row, opened_with or row)
@@ -227,7 +234,8 @@ def sweep(uses: Uses) -> None:
 
 # --- the first key -------------------------------------------------------------------------------------------------
 
-def bootstrap(db: Any, owner: str, lifetime_s: float, key: str | None = None, name: str = "bootstrap") -> tuple[Row, str] | None:
+def bootstrap(db: Any, owner: str, lifetime_s: float, key: str | None = None, name: str = "bootstrap",
+              digests: Digests = Digests()) -> tuple[Row, str] | None:
     """The first Administrator's key, written into the database itself: nobody is there yet who could make it.
 
     ``key`` is one that somebody made before (``fresh_key``); None where it is there already. It ends after ``lifetime_s``: it lay in a
@@ -248,7 +256,7 @@ def bootstrap(db: Any, owner: str, lifetime_s: float, key: str | None = None, na
         if key is not None:
             # Its own name: a second file may follow the first.
             name = f"{name}-{key[26:30].lower()}"
-        row, key = _added(uow, owner, name, list(ROLES), lifetime_s, made_by="bootstrap", key=key)
+        row, key = _added(uow, digests, owner, name, list(ROLES), lifetime_s, made_by="bootstrap", key=key)
         notices.write(uow, row, notices.MADE, by="bootstrap")
         return row, key
 
@@ -258,21 +266,21 @@ def fresh_key() -> str:
     return keyring.key_of(new_id("apikey"), keyring.new_secret())
 
 
-def wrong_key() -> Unauthenticated:
+def wrong_key(**more: Any) -> Unauthenticated:
     return Unauthenticated("key.wrong", "There is no such key, or its secret is another.",
-                           next_step="Look at how it was copied; a lost key cannot be shown again, but rotated.")
+                           next_step="Look at how it was copied; a lost key cannot be shown again, but rotated.", **more)
 
 
 # --- inside --------------------------------------------------------------------------------------------------------
 
-def _added(uow: UnitOfWork, owner: str, name: str, roles: list[str], lifetime_s: float | None, *, made_by: str,
+def _added(uow: UnitOfWork, digests: Digests, owner: str, name: str, roles: list[str], lifetime_s: float | None, *, made_by: str,
            kind: str = keyring.KEY, parent: str | None = None, until: str | None = None, key: str | None = None) -> tuple[Row, str]:
     now = clock.stamp()
     key = key or fresh_key()
     ends = min(filter(None, (until, clock.stamp_in(lifetime_s) if lifetime_s else None)), default=None)
     row = {column.key: None for column in apikey_table.columns} | {
         "id": f"akey_{key[4:30]}", "version": 1, "created_at": now, "updated_at": now, "owner": owner, "name": name, "kind": kind,
-        "state": keyring.ACTIVE, "roles": roles, "digest": keyring.kept(keyring.digest_of(key[31:])), "expires_at": ends,
+        "state": keyring.ACTIVE, "roles": roles, "digest": keyring.kept(digests, key[31:]), "expires_at": ends,
         "made_by": made_by, "parent_id": parent}
     if not keyring.add(uow, row):
         raise Conflict("apikey.name_taken", f"'{owner}' has a working key named '{name}' already.",

@@ -5,8 +5,6 @@ Decides nothing about who may do what.
 from __future__ import annotations
 
 import base64
-import hashlib
-import hmac
 import os
 import re
 from collections.abc import Sequence
@@ -17,6 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from services.events.models import APIKEY, apikey_table
 from shared.kernel import clock
+from shared.kernel.digests import Digests, algorithm_of, digest
 from shared.lists import Lister
 from shared.storage.record import Row
 from shared.storage.unit_of_work import UnitOfWork
@@ -41,27 +40,40 @@ def key_of(key_id: str, secret: str) -> str:
     return f"edk_{key_id.split('_', 1)[1]}_{secret}"
 
 
-def digest_of(secret: str) -> str:
-    """What the gateway sends of a secret: the secret itself is on no bus and in no log."""
-    return hashlib.sha256(secret.encode()).hexdigest()
+def kept(digests: Digests, secret: str) -> str:
+    """What the table keeps of a secret: its digest, digested once more.
 
-
-def kept(digest: str) -> str:
-    """What the table keeps: the digest, digested once more.
-
-    SHA-256 and no slow function for passwords, because there is nothing to guess: the secret is 256 random bits, and
+    No slow function for passwords, because there is nothing to guess: the secret is 256 random bits, and
     10^18 tries a second would take longer than the universe has. Twice, so that who has read the table cannot send what
     stands in it: what is sent is the digest before.
     """
-    return hashlib.sha256(f"edgemere key {digest}".encode()).hexdigest()
+    return _of_sent(digest(digests.made_with, secret.encode()))
 
 
-def fits(row: Row, digest: str, now: str) -> bool:
-    """Whether a digest is that of the key's secret, or of the one before while both work; takes as long either way."""
-    wanted = kept(digest)
-    fits_now = hmac.compare_digest(row["digest"], wanted)
-    fits_before = hmac.compare_digest(row["old_digest"] or "", wanted)
-    return fits_now or (fits_before and (row["overlap_until"] or "") > now)
+def _of_sent(sent: str) -> str:
+    """The same of the digest that a gateway sends, by the algorithm that it carries the name of: the secret itself is on no bus and in no log."""
+    return digest(algorithm_of(sent), f"edgemere key {sent}".encode())
+
+
+def which_fits(digests: Digests, row: Row, sent: str, now: str) -> str | None:
+    """Of which secret of the key a gateway sent the digest: ``now``, ``before`` while both work, or None; takes as long either way.
+
+    Raises:
+        OtherAlgorithm: neither is of the algorithm by which it was sent.
+    """
+    if not digests.believes(algorithm_of(sent)):
+        return None
+    old = row["old_digest"] if row["old_digest"] and (row["overlap_until"] or "") > now else ""
+    fits_now, fits_before = (digests.fits(one, lambda _: _of_sent(sent)) for one in (row["digest"], old))
+    if not fits_now and not fits_before:
+        others = [algorithm_of(one) for one in (row["digest"], old) if one and algorithm_of(one) != algorithm_of(sent)]
+        if others and digests.believes(others[0]):
+            raise OtherAlgorithm(others[0])
+    return "now" if fits_now else "before" if fits_before else None
+
+
+class OtherAlgorithm(Exception):
+    """What is kept of the key was made with the algorithm ``args[0]``: ask again with a digest of that."""
 
 
 def by_id(connection: Connection, key_id: str) -> Row | None:

@@ -1,6 +1,6 @@
 """The seal of the mesh: what it signs came from one of its own processes, whole and as it says; anything else is foreign.
 
-An HMAC-SHA256 over the address, the headers that say on whose behalf, and the body. A call may be repeated until its deadline,
+An HMAC (``digests`` says with what) over the address, the headers that say on whose behalf, and the body. A call may be repeated until its deadline,
 which is sealed with it; a message for ever, which its id makes harmless. Keeps no state, and no secret in anything that it says.
 """
 from __future__ import annotations
@@ -15,6 +15,7 @@ import orjson
 from shared.bus.event import original_key
 from shared.bus.message import Delivery
 from shared.kernel.context import WHOSE
+from shared.kernel.digests import Digests, algorithm_of, mac
 
 SEAL = "edgemere.seal"
 LEAST_BYTES = 16
@@ -38,10 +39,11 @@ class Seal:
     roles: tuple[str, ...] = ()
     trusts: bool = False
     also: tuple[bytes, ...] = field(default=(), repr=False)
+    digests: Digests = Digests()
 
     def sealed(self, address: str, headers: Mapping[str, Any], body: bytes, id: str = "") -> dict[str, Any]:
         """The headers with the seal among them."""
-        return {**headers, SEAL: _mark(self.secret, address, headers, body, id)}
+        return {**headers, SEAL: mac(self.digests.made_with, self.secret, _said(address, headers, body, id))}
 
     def holds(self, address: str, headers: Mapping[str, Any], body: bytes | str, id: str = "") -> bool:
         """Whether this was sealed with a secret of ours, for this address, and nothing of it was changed since."""
@@ -51,13 +53,15 @@ class Seal:
         if isinstance(body, str):
             body = body.encode("utf-8", "surrogatepass")
         try:
-            given = mark.encode("ascii")
-            # The first one nearly always, which is one look.
-            if hmac.compare_digest(given, _mark(self.secret, address, headers, body, id).encode("ascii")):
-                return True
-            return any([hmac.compare_digest(given, _mark(secret, address, headers, body, id).encode("ascii")) for secret in self.also])
+            said = _said(address, headers, body, id)
         except (TypeError, ValueError):
             return False
+        algorithm = algorithm_of(mark)
+        if not self.digests.believes(algorithm) or not mark.isascii():
+            return False
+        # The first one nearly always, which is one look.
+        return hmac.compare_digest(mark, mac(algorithm, self.secret, said)) or any(
+            [hmac.compare_digest(mark, mac(algorithm, secret, said)) for secret in self.also])
 
     def is_on(self, delivery: Delivery) -> bool:
         """Whether a process of the mesh published this message, wherever it has been since."""
@@ -69,7 +73,7 @@ class Seal:
         return said if isinstance(said, str) and self.is_on(delivery) else self.owner
 
 
-def _mark(secret: bytes, address: str, headers: Mapping[str, Any], body: bytes, id: str) -> str:
-    said = orjson.dumps([address, id, [headers.get(name) for name in SEALED]])
+def _said(address: str, headers: Mapping[str, Any], body: bytes, id: str) -> bytes:
+    said = orjson.dumps([address, id, list(map(headers.get, SEALED))])
     # The length keeps what is said apart from the body.
-    return hmac.digest(secret, b"%d:%b%b" % (len(said), said, body), "sha256").hex()
+    return b"%d:%b%b" % (len(said), said, body)

@@ -13,6 +13,7 @@ from typing import Any
 from shared.hosting.compose import open_database
 from shared.hosting.config import ConfigError
 from shared.hosting.data_folder import DataFolder
+from shared.hosting.sealing import digests_of
 from shared.hosting.settings import Config
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ def make(config: Config, owner: str, name: str) -> tuple[str, str]:
     with nullcontext() if config.database.url else DataFolder.open(config.data_dir):
         database = open_database(config, SERVICE)
         try:
-            row, key = _identities().bootstrap(database, owner, config.auth.bootstrap_lifetime_s, name=name)
+            row, key = _identities().bootstrap(database, owner, config.auth.bootstrap_lifetime_s, name=name, digests=digests_of(config))
         finally:
             database.close()
     return key, row["expires_at"]
@@ -54,7 +55,8 @@ def take_from_file(config: Config, database: Any) -> None:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(detail=f"auth.bootstrap_key_file: {place} cannot be read: {error}.",
                           next_step="Make it with: edgemere apikey new > FILE, readable by the server alone.") from None
-    made = _identities().bootstrap(database, config.auth.bootstrap_owner, config.auth.bootstrap_lifetime_s, key)
+    made = _identities().bootstrap(database, config.auth.bootstrap_owner, config.auth.bootstrap_lifetime_s, key,
+                                   digests=digests_of(config))
     if made is not None:
         log.info("the key %s of '%s' was taken from the bootstrap file, and works until %s", made[0]["id"], made[0]["owner"], made[0]["expires_at"])
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from shared.bus.seal import LEAST_BYTES, Seal
 from shared.hosting.settings import Config
+from shared.kernel.digests import Digests
 from shared.kernel.errors import Invalid
 
 FILE = "mesh.secret"
@@ -26,14 +27,19 @@ def seal_of(config: Config) -> Seal:
     secret = _checked(_given(bus.secret, bus.secret_file), "secret")
     also = tuple(filter(None, [_checked(_given(bus.also_secret, bus.also_secret_file), "also_secret")]))
     if secret:
-        return Seal(secret, owner, bus.foreign.roles, also=also)
+        return Seal(secret, owner, bus.foreign.roles, also=also, digests=digests_of(config))
     if config.environment == "prod" and not config.broker.uri.startswith("embedded"):
         raise Invalid("mesh.secret_missing", "The processes of a mesh in production need a secret by which they know each other.",
                       next_step="Give all of them the same EDGEMERE_MESH_SECRET, or a file with it: EDGEMERE_MESH_SECRET_FILE.")
     file = Path(config.data_dir) / FILE
     # A folder with a broker and no secret is of a release that did not seal: what waits there is ours.
     of_old = config.broker.uri.startswith("embedded") and not file.exists() and any(Path(config.data_dir).glob("broker.db"))
-    return Seal(_kept(file), owner, bus.foreign.roles, trusts=of_old, also=also)
+    return Seal(_kept(file), owner, bus.foreign.roles, trusts=of_old, also=also, digests=digests_of(config))
+
+
+def digests_of(config: Config) -> Digests:
+    """What the settings say of digests."""
+    return Digests(config.digests.made_with, config.digests.believed)
 
 
 def _checked(secret: bytes, name: str) -> bytes:

@@ -12,6 +12,7 @@ from marshmallow import fields
 from marshmallow.validate import OneOf, Range
 
 from shared.hosting.setting_kinds import Address, Budgets, Networks, Quotas, Rates, Seconds, Waits, Words, count, key
+from shared.kernel.digests import ALGORITHMS
 from shared.kernel.rights import ROLES
 
 ENVIRONMENTS = ("dev", "test", "prod")
@@ -71,6 +72,12 @@ class Limits:
 class Audit:
     retention_days: float = key(fields.Float(validate=Range(min=1)))
     key: str = key(fields.String(), secret=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DigestSettings:
+    made_with: str = key(fields.String(validate=OneOf(ALGORITHMS)))
+    believed: tuple[str, ...] = key(Words(*ALGORITHMS))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -257,6 +264,7 @@ class Config:
     auth: Auth
     limits: Limits
     audit: Audit
+    digests: DigestSettings
     broker: Broker
     bus: Bus
     database: DatabaseSettings
