@@ -98,22 +98,20 @@ class Keys:
 
     def _asked(self, key_id: str, secret: str) -> Any:
         """What the service says of a key. It gets a digest: the secret itself never leaves this process. Raises as ``caller``."""
-        def ask(algorithm: str) -> Any:
-            return self._mesh.call("events", "identify", timeout_s=self._timeout_s, context=Context(), id=key_id,
-                                   digest=digests.digest(algorithm, secret.encode()))
-        try:
-            return ask(self._algorithm)
-        except Unauthenticated as error:
-            other = error.extra.pop("again_with", None)
-            if other not in digests.ALGORITHMS:
-                raise
-        try:
-            answer = ask(other)
-        except Unauthenticated as error:
-            error.extra.pop("again_with", None)
-            raise
-        self._algorithm = other
-        return answer
+        algorithm, tried = self._algorithm, set()
+        while True:
+            tried.add(algorithm)
+            try:
+                answer = self._mesh.call("events", "identify", timeout_s=self._timeout_s, context=Context(), id=key_id,
+                                         digest=digests.digest(algorithm, secret.encode()))
+            except Unauthenticated as error:
+                other = error.extra.pop("again_with", None)
+                if other not in digests.ALGORITHMS or other in tried:
+                    raise
+                algorithm = other
+            else:
+                self._algorithm = algorithm
+                return answer
 
     def revoked(self, ids: Iterable[str]) -> None:
         """These keys have changed: they are asked about anew."""

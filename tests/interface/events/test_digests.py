@@ -15,6 +15,7 @@ from services.events import identities, keyring
 from services.events.models import apikey_table, audit_table
 from shared.bus.seal import SEAL, Seal
 from shared.hosting.config import ConfigError, load_config
+from shared.hosting.sealing import seal_of
 from shared.hosting.uses import Uses
 from shared.kernel import digests
 from shared.kernel.digests import ALGORITHMS, Digests
@@ -78,7 +79,8 @@ def test_keys_made_before_and_after_a_change_of_the_digest_are_believed_and_othe
     assert row_of(uses, turned)["digest"].startswith(f"{name}:")
     wire = Wire(now)
     gateway = Keys(wire, fresh_s=0, timeout_s=5)
-    for key, ends in ((turned, False), (before, True), (turned, False)):
+    third = new_key(made_with(uses, next(other for other in OTHERS if other != name)), "third")
+    for key, ends in ((turned, False), (before, True), (third, False), (before, True), (third, False), (turned, False)):
         gateway.caller(key)
         assert (wire.answer["expires_at"] is not None) == ends, "the secret before works for the overlap"
 
@@ -140,6 +142,12 @@ def test_seals_by_each_algorithm_are_believed_by_all_and_break_with_any_change(n
         for mark in (headers[SEAL][:-1], headers[SEAL] + "é", next(one for one in ALGORITHMS if one != name) + ":" + headers[SEAL].rpartition(":")[2]):
             assert not judging.holds("requests.show", {**headers, SEAL: mark}, b"{}")
     assert not Seal(other, digests=Digests(name)).holds("requests.show", headers, b"{}")
+
+
+@pytest.mark.parametrize("secret", ["of the settings, long enough", ""], ids=["given", "kept"])
+def test_the_seal_of_a_mesh_is_made_as_the_settings_say(secret: str, tmp_path: Path) -> None:
+    config = load_config("test", overrides={"data_dir": str(tmp_path)}, variables={"EDGEMERE_DIGEST": "sha3-256", "EDGEMERE_MESH_SECRET": secret})
+    assert digests.algorithm_of(seal_of(config).sealed("requests.show", {}, b"{}")[SEAL]) == "sha3-256"
 
 
 def test_the_chain_of_the_audit_log_goes_on_over_a_change_and_shows_what_was_changed_before_and_after(uses: Uses) -> None:
