@@ -52,6 +52,23 @@ ROWS = [[cell.strip() for cell in line.strip("|\n").split("|")] for line in DOCU
 TESTS = {name for path in ROOT.glob("tests/**/test_*.py") for name in re.findall(r"^ *def (test_\w+)", path.read_text(), re.M)}
 
 
+# Those of NIST SP 800-218, version 1.1; PW.3 became a part of PW.4.
+PRACTICES = [*(f"PO.{n}" for n in range(1, 6)), *(f"PS.{n}" for n in range(1, 4)), "PW.1", "PW.2", *(f"PW.{n}" for n in range(4, 10)), "RV.1", "RV.2", "RV.3"]
+PRACTICE_ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in DOCUMENT.splitlines() if re.match(r"\| P?[OSWRV]+\.\d", line)]
+
+
+def test_every_practice_of_secure_development_says_what_is_done_and_shows_it():
+    assert [row[0] for row in PRACTICE_ROWS] == PRACTICES
+    for practice, _, verdict, here in PRACTICE_ROWS:
+        assert verdict in ("done", "partly", "not done", "operator") and here, practice
+        named = re.findall(r"`(test_\w+)`", here)
+        assert set(named) <= TESTS, practice
+        places = re.findall(r"`((?:\.ci|deploy|docs)/[\w./-]+)`|\b([A-Z]{3,}\.md)\b", here)
+        assert all((ROOT / (path or document)).exists() for path, document in places), practice
+        # What is done can be looked at.
+        assert verdict != "done" or named or places or "above" in here, practice
+
+
 def test_every_requirement_of_the_level_stands_in_the_table_once():
     wanted = {f"{section}.{number}" for section, part in LEVEL_2.items() for number in numbers(part)}
     found = Counter(one for row in ROWS for one in spelled_out(row[0]))
