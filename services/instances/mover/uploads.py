@@ -2,7 +2,8 @@
 
 The note (``.edgemere-<hash of key>.upload``) is there before its upload is: ``{"key", "path"}`` say whose it is (of a file in a folder:
 the folder's), ``object`` what it makes, and then ``upload`` its id. Until that is known, ``before`` has the uploads to the same object that
-there were already: one that began right after such a note, and is none of them, was begun by whoever died in between. Another's is never ended.
+there were already (null where they may not be listed): one that began right after such a note, and is none of them, was begun by whoever
+died in between. Another's is never ended.
 """
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from services.instances.mover.work import Work
-from shared.kernel.errors import EdgemereError
+from shared.kernel.errors import Denied, EdgemereError
 from shared.sources.object_errors import object_error
 from shared.sources.own_objects import NOTE_BYTES, UPLOAD_NOTE
 from shared.sources.paths import OWN_PREFIX
@@ -33,7 +34,10 @@ def begin(work: Work, item: Mapping[str, Any], target: Any, metadata: Mapping[st
     path, whole = item["target_path"], work.outermost(item)
     note = note_of(path, item["key"])
     bucket, key = target.bucket_and_key(path)
-    before = [one["UploadId"] for one in under(target, path, bucket, key) if one["Key"] == key]
+    try:
+        before = [one["UploadId"] for one in under(target, path, bucket, key) if one["Key"] == key]
+    except Denied:
+        before = None  # Whoever may not list uploads could not find one later, either.
     said = {"key": whole["key"], "path": whole["target_path"], "object": key}
     _write(target, note, {**said, "before": before})
     upload: str = target.call("create_multipart_upload", path, "target", Metadata=metadata)["UploadId"]
@@ -59,13 +63,17 @@ def end(target: Any, path: str, notes: Sequence[str], upload: str | None = None)
     if not said and upload is None:
         return False
     bucket, key = target.bucket_and_key(path)
-    for one in under(target, path, bucket, key):
-        if one["UploadId"] == upload or any(_is_named(one, note) for note in said):
-            try:
-                target.fs.call_s3("abort_multipart_upload", Bucket=bucket, Key=one["Key"], UploadId=one["UploadId"])
-            except Exception as error:
-                if (meant := object_error(error, path, "target")).code != "source.vanished":
-                    raise meant from None
+    ended = {(key, upload)} if upload is not None else set()
+    ended |= {(note["object"], note["upload"]) for note in said if {"object", "upload"} <= note.keys()}
+    # Those of which nobody knows the id; and notes of an earlier release do not say which object theirs is of.
+    if unknown := [note for note in said if not {"object", "upload"} <= note.keys() and note.get("before", ()) is not None]:
+        ended |= {(one["Key"], one["UploadId"]) for one in under(target, path, bucket, key) if any(_is_named(one, note) for note in unknown)}
+    for name, one in sorted(ended):
+        try:
+            target.fs.call_s3("abort_multipart_upload", Bucket=bucket, Key=name, UploadId=one)
+        except Exception as error:
+            if (meant := object_error(error, path, "target")).status != 404:
+                raise meant from None
     target.remove(list(notes), "target")
     return True
 

@@ -179,6 +179,25 @@ def test_of_the_uploads_to_an_object_the_one_that_began_right_after_its_note_is_
     assert noted._is_named(found, {**note, "upload": "new"}) is (found["UploadId"] == "new"), "one whose id is noted is told by that"
 
 
+DENIED = """import runpy
+from services.instances.mover import uploads
+from shared.kernel.errors import Denied
+def under(*_):
+    raise Denied("target.access_denied", "The store denies it.")
+uploads.under = under
+runpy.run_module("services.instances.mover", run_name="__main__")"""
+
+
+def test_who_may_not_list_uploads_copies_and_goes_on_all_the_same(world: Bench, store: ObjectStore, name: str) -> None:
+    world.file("x", BIG * 4)
+    world.pool.stop()
+    world.pool = WorkerPool([sys.executable, "-c", DENIED], name="denied")
+    kill_in_an_upload(world, store, name, world.submit("copy", item("k", "x")))
+    assert world.one("purge", item("k", "x"))["purged"] and uploads(store, name) == [] and store.fs.find(name) == []
+    result = world.one("copy", item("k", "x"))
+    assert result["ok"] and uploads(store, name) == [] and store.fs.find(name) == [f"{name}/in/i/x"]
+
+
 def test_a_download_killed_half_way_goes_on_by_range(world: Bench, store: ObjectStore, name: str) -> None:
     store.fs.pipe_file(f"{name}/in/x", BIG * 4)
     copy = {"key": "k", "source": "t", "path": "x", "target": "f", "target_path": "x"}
