@@ -83,6 +83,9 @@ def test_keys_made_before_and_after_a_change_of_the_digest_are_believed_and_othe
     for key, ends in ((turned, False), (before, True), (third, False), (before, True), (third, False), (turned, False)):
         gateway.caller(key)
         assert (wire.answer["expires_at"] is not None) == ends, "the secret before works for the overlap"
+    with pytest.raises(Unauthenticated) as caught:
+        gateway.caller(turned[:31] + third[31:])
+    assert caught.value.extra == {}
 
 
 def test_what_is_kept_of_a_key_is_what_the_release_before_kept_where_nothing_is_set() -> None:
