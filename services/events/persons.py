@@ -70,7 +70,7 @@ def export(uses: Uses, parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def remove(uses: Uses, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Remove a person, or say what that would do (``dry_run``). Done again, it goes on where it was.
+    """Remove a person, or say what that would do (``preview``). Done again, it goes on where it was.
 
     Raises:
         Conflict: ``person.in_use``, something of him has to be ended first; ``person.oneself``.
@@ -83,7 +83,7 @@ def remove(uses: Uses, parameters: Mapping[str, Any]) -> dict[str, Any]:
     if not row and not any(report["kept"].values()) and not report["credentials"]:
         raise NotFound("person.not_found", f"There is nothing of '{person[:200]}' here.",
                        next_step="Names are exact; 'apikey list' and 'datarequest list' show owners.")
-    if parameters["dry_run"]:
+    if parameters["preview"]:
         return report
     if person == uses.context.owner:
         raise Conflict("person.oneself", "Nobody removes himself: who would have done it?", next_step="Ask another Administrator.")

@@ -69,7 +69,7 @@ class RemovePerson(Schema):
     """A person to remove."""
 
     owner = _person(True)
-    dry_run = fields.Boolean(load_default=False, metadata=about("Whether to say only what would be done, and what stands in the way."))
+    preview = fields.Boolean(load_default=False, metadata=about("Whether to say only what would be done, and what stands in the way."))
 
 
 class SinceHead(Schema):
@@ -113,7 +113,7 @@ ACTIONS = (
     Action(path=("person", "remove"), method="person_remove", kind="command", parameters=RemovePerson,
            summary="Remove a person: his credentials end, and a pseudonym takes the place of his name in everything that is kept.", noun="person",
            answer="document", roles=(ADMINISTRATOR,), errors=("person.in_use", "person.oneself", "person.not_found"),
-           example={"owner": "ann", "dry_run": True}, positional="owner", confirm=True, fresh=True, **_DO),
+           example={"owner": "ann", "preview": True}, positional="owner", confirm=True, fresh=True, **_DO),
     Action(path=("audit", "list"), method="audit_list", kind="query", parameters=listing("auditentry"),
            summary="List who changed what, with which outcome, and whose login was refused.", noun="auditentry",
            answer="page", roles=(ADMINISTRATOR,), errors=("audit.denied",), example={"owner": "ann", "sort": "-sequence"}, **_DO),

@@ -1486,7 +1486,7 @@ export interface DoPersonRemoveParameters {
   /** Who: the name that is the owner of what is his. */
   owner: string;
   /** Whether to say only what would be done, and what stands in the way. */
-  dry_run?: boolean;
+  preview?: boolean;
 }
 
 /** The parameters of `do.audit.list`. */

@@ -111,7 +111,7 @@ def test_a_person_is_removed_once_nothing_of_his_is_open_and_his_name_is_nowhere
     assert (refused.code, refused.status) == ("person.in_use", 409)
     assert refused.extra["open"] == {"datareference": 1, "datarequest": 1, "datainstance": 1}
     ends(person)
-    preview = root("events.person_remove", owner=name, dry_run=True)
+    preview = root("events.person_remove", owner=name, preview=True)
     assert preview["state"] == "Preview" and preview["open"] == {} and preview["credentials"] == 2
     assert preview["kept"]["requests"]["datarequest"] == 1 and person("requests.list")["total"] == 1
     # Done again until it is over: what was on its way is found by then.

@@ -1641,7 +1641,7 @@ class DoPersonCalls:
             self,
             owner: str,
             *,
-            dry_run: bool | None = None,
+            preview: bool | None = None,
             idempotency_key: str | None = None,
             if_match: int | None = None,
             timeout_s: float | None = None,
@@ -1650,7 +1650,7 @@ class DoPersonCalls:
 
         Args:
             owner: required; Who: the name that is the owner of what is his.
-            dry_run: Whether to say only what would be done, and what stands in the way.
+            preview: Whether to say only what would be done, and what stands in the way.
 
         Raises:
             Conflict: ``person.in_use``: The person still has open requests, references, instances or scans; they are ended first.
@@ -1659,7 +1659,7 @@ class DoPersonCalls:
         """
         return self._server.call(
             ("/edgemere/diml/dml/do/person/remove", True, "document", 0),
-            {"owner": owner, "dry_run": dry_run},
+            {"owner": owner, "preview": preview},
             idempotency_key=idempotency_key, if_match=if_match, timeout_s=timeout_s,
         )
 
