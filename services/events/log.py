@@ -6,6 +6,8 @@ import time
 from collections.abc import Sequence
 from datetime import timedelta
 
+from sqlalchemy import Connection
+
 from services.events import repository, rules
 from shared.bus.message import Delivery, Message
 from shared.bus.topology import INTERNAL
@@ -14,7 +16,6 @@ from shared.kernel import clock
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import new_id
 from shared.storage.record import Row
-from shared.storage.unit_of_work import UnitOfWork
 
 log = logging.getLogger(__name__)
 
@@ -30,24 +31,28 @@ def append(uses: Uses, messages: Sequence[Delivery]) -> None:
     handing it out again and the log has one that is the same in every bit.
     """
     now = clock.stamp()
-    with uses.db.transaction(uses.context) as uow:
-        rows = [row for message in messages if (row := _row(uses, uow, message, now))]
-        last = repository.append(uow, rows)
+    if any(message.redelivered for message in messages):
+        # What the log has already is looked for, which is no single statement.
+        with uses.db.transaction(uses.context) as uow:
+            repository.lock_log(uow.connection)
+            rows = [row for message in messages if (row := _row(uses, uow.connection, message, now))]
+            last = repository.append(uow.connection, rows)
+    else:
+        with uses.db.at_once() as connection:
+            rows = [row for message in messages if (row := _row(uses, connection, message, now))]
+            last = repository.append(connection, rows)
     announce(uses, last)
     if "durations" in uses.parts:
         uses.parts["durations"].hear(rows)
 
 
-def _row(uses: Uses, uow: UnitOfWork, message: Delivery, now: str) -> Row | None:
+def _row(uses: Uses, connection: Connection, message: Delivery, now: str) -> Row | None:
     body = rules.body_of(message)
     its_id = rules.message_id(message, body)
     if its_id is None:
         like = rules.likeness(message)
-        if message.redelivered:
-            # What another appends at this moment may be the same.
-            repository.lock_log(uow)
-            if repository.has_like(uow, like):
-                return None
+        if message.redelivered and repository.has_like(connection, like):
+            return None
         its_id = like + new_id("event")
     return rules.entry(message, body, its_id, now, uses.parts["seal"].whose(message))
 

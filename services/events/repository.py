@@ -26,16 +26,20 @@ _LOG_LOCK = zlib.crc32(b"edgemere event log")
 
 # --- the log -------------------------------------------------------------------------------------------------------
 
-def lock_log(uow: UnitOfWork) -> None:
+def lock_log(connection: Connection) -> None:
     """Wait for whoever else appends, so that a sequence is never committed after a higher one was seen."""
-    if uow.connection.dialect.name == "postgresql":
-        uow.connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOG_LOCK})
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOG_LOCK})
 
 
-def append(uow: UnitOfWork, rows: Sequence[Row]) -> int:
-    """Add messages to the log in this order, when nobody else appends; those whose id is there already are left out. Returns the newest sequence."""
-    added = insert_new(uow.connection, event_table, rows, event_table.c.sequence, f"SELECT pg_advisory_xact_lock({_LOG_LOCK})") if rows else []
-    return max(added) if added else head(uow.connection)
+def append(connection: Connection, rows: Sequence[Row]) -> int:
+    """Add messages to the log in this order, when nobody else appends; those whose id is there already are left out. Returns the newest sequence.
+
+    On PostgreSQL the lock and the rows go in one piece, which is a transaction also where none was begun.
+    """
+    lock = f"SELECT pg_advisory_xact_lock({_LOG_LOCK})"
+    added = insert_new(connection, event_table, rows, event_table.c.sequence, lock) if rows else []
+    return max(added) if added else head(connection)
 
 
 def dead_by_queue(connection: Connection) -> dict[str, int]:
@@ -45,10 +49,10 @@ def dead_by_queue(connection: Connection) -> dict[str, int]:
         select(deadletter_table.c.queue, waiting).group_by(deadletter_table.c.queue)))
 
 
-def has_like(uow: UnitOfWork, beginning: str) -> bool:
+def has_like(connection: Connection, beginning: str) -> bool:
     """Whether the log has a message whose id begins so."""
     column = event_table.c.id
-    return uow.connection.execute(
+    return connection.execute(
         select(column).where(column >= beginning, column < after_prefix(beginning)).limit(1)).first() is not None
 
 
