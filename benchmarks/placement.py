@@ -225,7 +225,7 @@ class Ours:
 
     def reserve(self, call: Client, expression: Any, **more: Any) -> bool:
         status, body = call.call("POST", f"{DO}/reserve", {"request": {"query": expression, **more}}, Prefer="wait=0")
-        assert status in (200, 202), (status, body)
+        assert status in (200, 201, 202), (status, body)
         return body["state"] in ("Selected", "Evaluated", "Satisfied")
 
     def measure(self, seconds: float, what: Collection[str]) -> dict[str, Any]:
