@@ -57,7 +57,7 @@ def export(uses: Uses, parameters: Mapping[str, Any]) -> dict[str, Any]:
     number, at = 0, None
     if parameters.get("cursor"):
         number, *rest = cursors.read(parameters["cursor"], of, None)[1]
-        if not isinstance(number, int) or not 0 <= number < len(SERVICES):
+        if type(number) is not int or not 0 <= number < len(SERVICES):
             raise cursors.not_a_cursor()
         at = [rest[0], rest[1:] or None] if rest else None
     items: list[dict[str, Any]] = []

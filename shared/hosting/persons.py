@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from shared.hosting.uses import Uses
+from shared.lists import cursor as cursors
 from shared.storage import persons
 
 # A stretch of taking a name out; whoever asked asks again.
@@ -21,8 +22,11 @@ def held(uses: Uses, models: Any, person: str) -> dict[str, Any]:
 
 def rows(uses: Uses, models: Any, person: str, at: Sequence[Any] | None, limit: int) -> dict[str, Any]:
     """A page of the rows that have a person as their owner: ``{"items", "at"}``."""
-    with uses.db.reading() as connection:
-        return persons.rows_of(connection, models.METADATA, models.PERSONS, person, at, limit, SECRET)
+    try:
+        with uses.db.reading() as connection:
+            return persons.rows_of(connection, models.METADATA, models.PERSONS, person, at, limit, SECRET)
+    except ValueError:
+        raise cursors.not_a_cursor() from None
 
 
 def forget(uses: Uses, models: Any, person: str, alias: str, at: Sequence[Any] | None) -> dict[str, Any]:

@@ -85,9 +85,15 @@ def forget(db: Database, places: Sequence[Place], person: str, alias: str, at: S
 
 def rows_of(connection: Connection, metadata: MetaData, places: Sequence[Place], person: str, at: Sequence[Any] | None, limit: int,
             secret: frozenset[str]) -> dict[str, Any]:
-    """A page of what is kept of a person, row by row: ``{"items": [{"table", "row"}], "at": where to go on}``; ``secret`` columns are left out."""
+    """A page of what is kept of a person, row by row: ``{"items": [{"table", "row"}], "at": where to go on}``; ``secret`` columns are left out.
+
+    Raises:
+        ValueError: ``at`` is no place to go on from.
+    """
     tables = list(dict.fromkeys(place.table for place in places if place.form == NAME))
     number, after = at or (0, None)
+    if type(number) is not int or not 0 <= number < len(tables) or after is not None and not _is_key(list(metadata.tables[tables[number]].primary_key), after):
+        raise ValueError("no place in these tables")
     items: list[dict[str, Any]] = []
     while number < len(tables) and len(items) < limit:
         table = metadata.tables[tables[number]]
@@ -103,6 +109,12 @@ def rows_of(connection: Connection, metadata: MetaData, places: Sequence[Place],
             return {"items": items, "at": [number, [found[wanted - 1][key.name] for key in keys]]}
         number, after = number + 1, None
     return {"items": items, "at": [number, None] if number < len(tables) else None}
+
+
+def _is_key(columns: Sequence[Any], values: Any) -> bool:
+    """Whether values that came from outside can be compared with a primary key."""
+    return len(values) == len(columns) and all(
+        type(value) is column.type.python_type and "\x00" not in str(value) for column, value in zip(columns, values, strict=True))
 
 
 def _shown(value: Any) -> Any:

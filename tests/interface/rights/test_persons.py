@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import create_engine, inspect, text
 
 from shared.contracts.table import SERVICES
+from shared.lists import cursor as cursors
 from tests.interface.rights.conftest import ADMINISTRATOR, DEVELOPER, ENGINEER, SCIENTIST, Caller, House
 from tests.support.awaiting import until
 from tests.support.postgres import plain_url
@@ -146,6 +147,10 @@ def test_a_person_gets_all_that_is_kept_of_him_and_nothing_of_anybody_else(house
     assert person.refusal("events.person_export", owner="ben").code == "person.denied"
     assert person.refusal("events.person_show", owner="ben").code == "person.denied"
     assert everything(root, owner="carla") == everything(person)
+    # A cursor is input like any other.
+    of = cursors.fingerprint("person", "carla")
+    for place in ([0, "x"], [0, 99], [0, -1], [0, 0, 5], [0, 0, "a", "b"], [True, 0], [9], [4, 0, "not\0a key"], [0, True]):
+        assert person.refusal("events.person_export", cursor=cursors.write(of, "", place)).code == "cursor.invalid", place
     shown = person("events.person_show")
     assert shown["open"]["datarequest"] == 1 and shown["kept"]["events"]["apikey"] == 2
 
