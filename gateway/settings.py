@@ -30,8 +30,8 @@ class Settings:
     """The settings of one gateway.
 
     ``owner`` is whom calls without credentials belong to (embedded: the user's name). ``host`` and ``port`` are
-    where it listens; a host that is not the loopback interface needs ``authenticated``: everybody shows a key, a token or
-    a session. ``*_rates`` are rates such as ``100/second``. ``allowed_hosts`` are
+    where it listens; a host that is not the loopback interface needs ``authenticated``: everybody shows a key
+    (but not where they are not taken: ``takes_keys``), a token or a session. ``*_rates`` are rates such as ``100/second``. ``allowed_hosts`` are
     further names that the ``Host`` header may have (with or without port), ``allowed_origins`` further origins whose
     pages may change something. ``services`` must answer ``health`` before the gateway is ready; empty means every
     service of the action table. ``wait_s`` replaces the wait of the rows that wait without being asked to.
@@ -44,6 +44,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 3000
     authenticated: bool = False
+    takes_keys: bool = True
     key_cache_s: float = 5
     session_s: float = 12 * 3600
     fresh_s: float = 900
@@ -87,12 +88,15 @@ def from_config(config: Any) -> Settings:
     """The gateway's settings out of those of the product (``shared.hosting.settings.Config``).
 
     Raises:
-        Invalid: ``config.invalid``, tokens are to be taken, and it is not said whose or for whom.
+        Invalid: ``config.invalid``, tokens are to be taken, and it is not said whose or for whom; or neither keys nor tokens are taken.
     """
     web, auth, given = config.web, config.auth, config.auth.jwt
     if given.jwks and not (given.issuer and given.audience and given.algorithms):
         raise Invalid("config.invalid", "auth.jwt.jwks is given, and one of issuer, audience and algorithms is not: any token "
                       "of anybody's could be meant.", next_step="Give auth.jwt.issuer and auth.jwt.audience.")
+    if auth.keys == "never" and not given.jwks:
+        raise Invalid("config.invalid", "auth.keys is 'never', and no tokens are taken either: nobody could log in.",
+                      next_step="Give auth.jwt.jwks, or take keys (auth.keys: taken).")
     tokens = JwtSettings(given.issuer, given.audience, given.jwks, given.algorithms, given.leeway_s, given.owner_claim,
                          given.roles_claim, given.roles, given.refetch_s)
     return Settings(
@@ -101,7 +105,7 @@ def from_config(config: Any) -> Settings:
         command_timeout_s=max(config.rpc.timeout_s, Settings.command_timeout_s), wait_s=config.requests.wait_s,
         socket_timeout_s=web.socket_timeout_s, max_body_bytes=web.max_body_bytes, max_depth=web.max_depth,
         max_connections=web.max_connections, max_sockets=web.max_sockets, max_message_bytes=web.max_message_bytes,
-        socket_messages_per_s=web.socket_messages_per_s, authenticated=auth.mode == "required", key_cache_s=auth.cache_s,
+        socket_messages_per_s=web.socket_messages_per_s, authenticated=auth.mode == "required", takes_keys=auth.keys == "taken", key_cache_s=auth.cache_s,
         session_s=auth.session_s, fresh_s=auth.fresh_s, jwt=tokens, owner_rates=config.limits.owner, address_rates=config.limits.address,
         wrong_rates=config.limits.wrong_credentials, wrong_of_key_rates=config.limits.wrong_of_key, trusted_proxies=web.trusted_proxies,
     )

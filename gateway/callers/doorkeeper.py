@@ -28,7 +28,7 @@ class Doorkeeper:
     """One for all doors of a gateway. ``mesh`` asks the services."""
 
     def __init__(self, settings: Settings, mesh: Any) -> None:
-        self._required, self._fresh_s = settings.authenticated, settings.fresh_s
+        self._required, self._takes_keys, self._fresh_s = settings.authenticated, settings.takes_keys, settings.fresh_s
         self._anonymous = Caller(Context(owner=settings.owner, roles=settings.roles))
         self._origin = Origin(settings.trusted_proxies)
         self._keys = Keys(mesh, settings.key_cache_s, settings.query_timeout_s)
@@ -99,6 +99,9 @@ class Doorkeeper:
         """
         try:
             caller = self._believed(credential, address)
+            if caller.kind == "key" and not self._takes_keys:
+                raise Unauthenticated("key.not_taken", "This server takes no keys.",
+                                      next_step="Show a token of the identity provider that it trusts (auth.jwt), or log in on the page with one.")
         except Unauthenticated as error:
             raise self._refusal(error, address, request_id, credential) from None
         caller = caller.of(address[:64])

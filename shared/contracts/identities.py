@@ -142,6 +142,7 @@ ERRORS = {
     "token.wrong_issuer": "The token comes from another issuer.",
     "token.incomplete": "The token lacks a claim that is needed, or has one that cannot be used.",
     "token.not_taken": "This server takes no tokens.",
+    "key.not_taken": "This server takes no keys of programs, but tokens of an identity provider.",
     "auth.not_fresh": "The login is too old for what would do much harm in somebody else's hands; a new one is asked for.",
     "session.cross_site": "A call with the cookie of a session came from somewhere else than the server's own page.",
     "rate.exceeded": "More requests than the owner, or the address, may make in this time.",

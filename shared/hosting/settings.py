@@ -50,6 +50,7 @@ class Jwt:
 @dataclass(frozen=True, kw_only=True)
 class Auth:
     mode: str = key(fields.String(validate=OneOf(["none", "required"])))
+    keys: str = key(fields.String(validate=OneOf(["taken", "never"])))
     cache_s: float = key(Seconds(0, 60))
     session_s: float = key(Seconds(60, 30 * 86400))
     session_idle_s: float = key(Seconds(1, 30 * 86400))
