@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tests.support.debian import unpacked
 from tests.support.fuse import library
+from tests.support.servers import ROOT
 
 UID = GID = 65534
 _AS = ["setpriv", f"--reuid={UID}", f"--regid={GID}", "--clear-groups"]
@@ -42,15 +43,20 @@ class Nobody:
         self.program = ["unshare", "--mount", "bash", str(script)]
 
     def _reachable(self) -> list[str]:
-        """The interpreter may lie in the home of root, which nobody else sees: here that home is empty but for it."""
-        python = Path(sys.executable).resolve()
-        home = Path.home()
-        if not python.is_relative_to(home) or home.stat().st_mode & stat.S_IXOTH:
-            return []
-        top = python.relative_to(home).parts[0]
-        stage = self.folder / "root-home"
-        (stage / top).mkdir(parents=True)
-        return [f"mount --bind {home / top} {stage / top}", f"mount --rbind {stage} {home}"]
+        """The interpreter, its packages and the project may lie in folders of root, which nobody else sees: here those are empty but for them."""
+        shown: dict[Path, set[Path]] = {}
+        for path in (Path(sys.executable).resolve(), Path(sys.prefix).resolve(), ROOT):
+            shut = [parent for parent in reversed(path.parents) if not parent.stat().st_mode & stat.S_IXOTH]
+            if shut:
+                shown.setdefault(shut[0], set()).add(shut[-1] / path.relative_to(shut[-1]).parts[0])
+        lines = []
+        for number, (folder, wanted) in enumerate(shown.items()):
+            stage = self.folder / f"open-{number}"
+            for one in sorted(wanted):
+                (stage / one.relative_to(folder)).mkdir(parents=True, exist_ok=True)
+                lines.append(f"mount --bind {shlex.quote(str(one))} {shlex.quote(str(stage / one.relative_to(folder)))}")
+            lines.append(f"mount --rbind {stage} {shlex.quote(str(folder))}")
+        return lines
 
     def run(self, pid: int, *words: str, user: bool = True) -> subprocess.CompletedProcess[bytes]:
         """A command among the mounts of a process, as nobody or as root."""

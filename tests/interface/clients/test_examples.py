@@ -111,6 +111,12 @@ class World:
     def data(self) -> dict[str, Any]:
         return self.call("fmdm.data.list", source=self.lab)["items"][0]
 
+    def person(self) -> str:
+        """Somebody of whom there is a key."""
+        name = self.name("ann")
+        self.call("do.apikey.create", owner=name)
+        return name
+
     def bare(self) -> dict[str, Any]:
         return self.call("fmdm.data.create", source=self.lab, path=self.name("by/hand"), size=1)
 
@@ -146,6 +152,7 @@ NEEDED: dict[str, Callable[[World], dict[str, Any]]] = {
     "fmdm.data.create": lambda world: {"source": world.lab, "path": world.name("scans/b")},
     "fmdm.data.destroy": id_of("bare"),
     "do.event.send": name_of("request", "obj"),
+    "do.person.remove": lambda world: {"owner": world.person()},
 }
 
 

@@ -109,11 +109,15 @@ def test_a_key_made_a_second_time_with_its_idempotency_key_is_the_first_one_with
 
 def test_the_owner_of_a_key_hears_and_reads_what_an_administrator_does_with_it_until_he_has_seen_it(server, its_own_address):
     mine = server.make_key("of-the-told", owner="told", roles=["DataScientist"])
+    untold = server.make_key("of-the-untold", owner="untold", roles=["DataScientist"])
+    # What is on its way now they would hear, too.
+    eventually(lambda: server.ask(f"{DO}/event/list", params={"event": "apikey.changed", "limit": 1000}).json()["items"],
+               lambda items: {mine["id"], untold["id"]} <= {one["obj"]["id"] for one in items})
     assert server.ask(LIST, mine["key"]).headers["Edgemere-Notices"] == "1"
     sock = connected(server, header=[f"Authorization: Bearer {mine['key']}"])
     sock.send('420["subscribe",{"event":"apikey.*"}]')
     assert heard(sock, "430")
-    other = connected(server, header=[f"Authorization: Bearer {server.make_key('of-the-untold', owner='untold', roles=['DataScientist'])['key']}"])
+    other = connected(server, header=[f"Authorization: Bearer {untold['key']}"])
     other.send('420["subscribe",{"event":"apikey.*"}]')
     assert heard(other, "430")
     made = server.make_key("not-asked-for", owner="told", roles=["DataScientist"])

@@ -34,7 +34,7 @@ LAST = ("reservations.confirm", "reservations.free", "instances.destroy", "insta
 MAY_BE_REFUSED = {
     "instances.retry": "Conflict", "requests.retry": "Conflict", "requests.fulfill": "Conflict", "requests.cancel": "Conflict",
     "reservations.confirm": "Conflict", "reservations.free": "Conflict", "events.operation_cancel": "Conflict",
-    "events.dead_replay": "NotFound", "catalog.data_destroy": "Conflict", "catalog.datasource_destroy": "Conflict",
+    "events.dead_replay": "NotFound", "events.person_remove": "NotFound", "catalog.data_destroy": "Conflict", "catalog.datasource_destroy": "Conflict",
     "catalog.datasource_reap": None, "requests.datareference_destroy": "Conflict", "instances.undo": "Conflict",
     "instances.content": "Invalid", "instances.renew": "Conflict", "requests.plan": None, "requests.destroy": "Conflict", "catalog.datasource_scan": "Conflict",
     # The scan before it may not be over.
