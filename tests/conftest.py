@@ -19,6 +19,9 @@ from tests.support.servers import EdgemereServer
 from tests.support.supervised import SupervisedMesh
 
 
+LONGEST = ("tests/stories/test_stories.py", "tests/chaos/", "tests/operating/test_backup.py", "tests/interface/mesh/test_supervised.py")
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="also run the tests marked 'long' (many seeded rounds)")
 
@@ -32,6 +35,8 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     _give_each_its_own_address(items)
+    # What takes longest begins first, so that no process is left with it at the end.
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
     if config.getoption("--long"):
         return
     long = [item for item in items if item.get_closest_marker("long")]
