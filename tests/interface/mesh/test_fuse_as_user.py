@@ -33,8 +33,9 @@ class Shelf(Lab):
         return self.nobody.run(self.server.process.pid, "cat", path, user=user).stdout
 
     def mounts(self) -> list[str]:
+        """Where this server has mounted; what others of the machine had mounted when it began is among its mounts, too."""
         with open(f"/proc/{self.server.process.pid}/mountinfo") as lines:
-            return [line.split()[4] for line in lines if " - fuse" in line]
+            return [place for line in lines if " - fuse" in line and (place := line.split()[4]).startswith(str(self.nobody.home))]
 
 
 @pytest.fixture
