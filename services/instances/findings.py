@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from services.instances import repository, rules
+from shared.contracts.instances import REFUSED_DATA
 from shared.hosting.uses import Uses
 from shared.storage.record import Row
 from shared.storage.unit_of_work import UnitOfWork
 
 log = logging.getLogger(__name__)
-REFUSED = ("data.malicious", "data.type_mismatch", "data.not_scanned")
 WAITS = "scanner_unavailable"
 COUNTED = ("clean", "too_large", "unlike")
 
@@ -22,7 +22,7 @@ def outcomes(result: Mapping[str, Any]) -> list[str]:
         found = result.get("inspected") or {}
         return [word for word in (found.get("scanner"), found.get("types")) if word in COUNTED]
     code = result["error"].get("code")
-    return [code] if code in REFUSED or code == rules.SCANNER_AWAY else []
+    return [code] if code in REFUSED_DATA or code == rules.SCANNER_AWAY else []
 
 
 def write_down(uow: UnitOfWork, results: Sequence[tuple[Row, Mapping[str, Any]]]) -> None:
@@ -33,7 +33,7 @@ def write_down(uow: UnitOfWork, results: Sequence[tuple[Row, Mapping[str, Any]]]
                 log.warning("%s", warning)
             continue
         error = result["error"]
-        if error.get("code") in REFUSED:
+        if error.get("code") in REFUSED_DATA:
             instance, = repository.by_ids(uow.connection, [entry["instance_id"]])
             finding = (error.get("extra") or {}).get("finding")
             log.warning("data of %s was refused: %s", instance["name"], error.get("detail"))

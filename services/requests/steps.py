@@ -6,6 +6,7 @@ from typing import Any
 
 from services.requests import attempts, handlers, promises, repository, rules, waiting
 from services.requests.models import REFS_KEPT, REQUEST, render_request
+from shared.contracts.instances import REFUSED_DATA
 from shared.hosting.uses import Uses
 from shared.kernel import clock
 from shared.kernel.errors import Conflict
@@ -19,7 +20,7 @@ GONE = {"instances_destroyed": "Its last instance was destroyed.", "lifetime_ove
         "reaped": "Its last instance was reaped: the room at its target was needed."}
 # What an instance broke by, where that is a reason of the request by itself.
 FAILED_BY = {"checksum_mismatch": "checksum_mismatch",
-             **dict.fromkeys(("data.malicious", "data.type_mismatch", "data.not_scanned"), "data_refused")}
+             **dict.fromkeys(REFUSED_DATA, "data_refused")}
 OTHERS = {"instances_destroyed": "The others were destroyed by their user.", "lifetime_over": "The lifetime of the others is over.",
           "reaped": "The others were reaped: the room at their target was needed."}
 # Whose dead letters hold up a request in a state; of another queue it may fail and the request goes on.

@@ -100,6 +100,9 @@ ACTIONS = (
            example={"id": "training-0"}, move="undo", **_DO),
 )
 
+# Why data was refused that was inspected; no further attempt can help.
+REFUSED_DATA = ("data.malicious", "data.type_mismatch", "data.not_scanned")
+
 ERRORS = {
     "datainstance.not_found": "There is no such instance.",
     "datainstance.ambiguous": "Several instances have this name; `candidates` lists them.",
