@@ -61,7 +61,8 @@ def front_of(config: Mapping[str, Any]) -> Front:
     settings = from_config(config["CONFIG"])
     live = Live()
     tracer = tracer_in(config, Gateway.name)
-    mesh = MeshClient(config["AMQP_URI"], timeout_s=settings.query_timeout_s, name="gateway", tracer=tracer, seal=config.get("SEAL"))
+    mesh = MeshClient(config["AMQP_URI"], timeout_s=settings.query_timeout_s, name="gateway", tracer=tracer, seal=config.get("SEAL"),
+                      here=config.get("HERE"))
     feeds = LiveFeeds(config["AMQP_URI"], live)
     vitals = config.get("VITALS", {}).get(Gateway.name)
     if vitals is not None:

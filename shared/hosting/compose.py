@@ -23,6 +23,7 @@ from shared.hosting import looks
 from shared.hosting.config import database_url
 from shared.hosting.entrypoints import topology_of
 from shared.hosting.figures import Figures
+from shared.hosting.here import Here
 from shared.hosting.live import LiveFeed
 from shared.hosting.settings import Config
 from shared.hosting.source_policy import source_policy
@@ -212,5 +213,5 @@ def nameko_config(config: Config, pace: Pace, vitals: Mapping[str, Vitals], figu
         "AMQP_URI": config.broker.uri, "HEARTBEAT": round(config.broker.heartbeat_s), "serializer": "json",
         "max_workers": config.rpc.max_workers, "rpc_timeout_s": config.rpc.timeout_s,
         "retry_backoff_s": config.events.retry_backoff_s, "event_batch": config.events.batch, "parent_calls_tracked": 5,
-        "USES": {}, "CONFIG": config, "PACE": pace, "VITALS": vitals, "FIGURES": figures, "SEAL": seal, "TRACING": tracing,
+        "USES": {}, "CONFIG": config, "PACE": pace, "VITALS": vitals, "FIGURES": figures, "SEAL": seal, "TRACING": tracing, "HERE": Here(),
     }

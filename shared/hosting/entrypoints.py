@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -20,7 +20,7 @@ from nameko.messaging import HeaderDecoder
 from nameko.rpc import RpcConsumer
 from nameko.rpc import Rpc as NamekoRpc
 
-from shared.bus.encoding import Undecodable, decode_as, encode
+from shared.bus.encoding import Undecodable, decode, decode_as, encode
 from shared.bus.event import EventMessage, delivery_of, event_of
 from shared.bus.failures import after_failure
 from shared.bus.message import Delivery, Message
@@ -28,7 +28,8 @@ from shared.bus.topology import BASE, INTERNAL, RETRY_DELAYS_S, RPC, Topology, e
 from shared.hosting.batches import BatchEvent
 from shared.hosting.behalf import on_behalf_of
 from shared.hosting.receiving import Bus, Receiver, count_failure, delays_in, exchange_of
-from shared.hosting.rpc import CONTRACT, deadline_of, wire_error
+from shared.hosting.wire import CONTRACT, deadline_of, headers_of, no_answer, not_running, said_context, wire_error
+from shared.kernel.context import Context
 from shared.kernel.errors import Denied, EdgemereError, Invalid, Malformed
 
 log = logging.getLogger(__name__)
@@ -36,8 +37,12 @@ log = logging.getLogger(__name__)
 
 # --- rpc -----------------------------------------------------------------------------------------------------------
 
+Answering = Callable[[Any, BaseException | None], None]
+"""Answers a call, with its result or with an error."""
+
+
 class RpcReceiver(RpcConsumer):
-    """The calls of one service. Answers each once, and survives those that cannot be answered."""
+    """The calls of one service, from the broker and from its own process. Answers each once, and survives those that cannot be answered."""
 
     queue_consumer = Receiver()
     bus = Bus()
@@ -73,27 +78,50 @@ class RpcReceiver(RpcConsumer):
             self.queue_consumer.settle(KombuMessage.ack, message)
             return
         try:
-            args, kwargs = self._parameters(called, message)
-            provider = self._method(called)
-            context = self._believed(called, provider, message)
-            if is_newer(message.headers.get("nameko.contract")):
-                kwargs = provider.known(kwargs)
-            provider.check_signature(args, kwargs)
-            provider.run(args, kwargs, message, context)
+            self._perform(called, partial(decode_as, message.body, message.content_type, message.content_encoding),
+                          partial(self._believed, called, message), message.headers.get("nameko.contract"), partial(self._reply, message))
         except ContainerBeingKilled:
             self.queue_consumer.settle(KombuMessage.requeue, message)
-        except IncorrectSignature as error:
-            self.answer(message, None, Invalid("parameter.invalid", f"{called} refuses its parameters: {error}."))
-        except Exception as error:
-            self.answer(message, None, error)
 
-    def _believed(self, called: str, provider: Rpc, message: KombuMessage) -> dict[str, Any]:
+    def take(self, called: str, body: bytes, context: Context, answered: Callable[[bytes], None]) -> None:
+        """A call from this process, as ``Taker`` says."""
+        if not self._worker_in_time(context.deadline):
+            raise no_answer(called)
+        try:
+            self._perform(called, partial(decode, body), lambda provider: said_context(headers_of(context)), CONTRACT,
+                          lambda result, error: answered(_answer_body(called, result, error)))
+        except ContainerBeingKilled:
+            raise not_running(self.container.service_name) from None
+
+    def _perform(self, called: str, read: Callable[[], Any], believed: Callable[[Rpc], dict[str, Any]], contract: Any, answer: Answering) -> None:
+        """Give a call to its method, or answer what is wrong with it.
+
+        Raises:
+            ContainerBeingKilled: nothing was begun.
+        """
+        try:
+            args, kwargs = _parameters(called, read)
+            # Nameko's own words for one that is not there, which its proxies turn into MethodNotFound at the caller.
+            provider: Rpc = self.get_provider_for_method(called)
+            context = believed(provider)
+            if is_newer(contract):
+                kwargs = provider.known(kwargs)
+            provider.check_signature(args, kwargs)
+            provider.run(args, kwargs, context, answer)
+        except ContainerBeingKilled:
+            raise
+        except IncorrectSignature as error:
+            answer(None, Invalid("parameter.invalid", f"{called} refuses its parameters: {error}."))
+        except Exception as error:
+            answer(None, error)
+
+    def _believed(self, called: str, message: KombuMessage, provider: Rpc) -> dict[str, Any]:
         """What the headers of a call say of its context; on whose behalf it comes is believed of the mesh alone.
 
         Raises:
             Denied: ``rpc.among_services``, the method is none for foreigners.
         """
-        data = provider.said_context(message)
+        data = said_context(message.headers)
         seal = self.container.config.get("SEAL")
         if seal is None or seal.holds(called, message.headers, message.body):
             return data
@@ -115,35 +143,47 @@ class RpcReceiver(RpcConsumer):
             free.release()
         return True
 
-    def answer(self, message: KombuMessage, result: Any, error: BaseException | None) -> None:
+    def _reply(self, message: KombuMessage, result: Any, error: BaseException | None) -> None:
         """Send the answer, then ack the call; an answer that cannot be sent leaves the call to be run again."""
-        try:
-            body = encode({"result": result, "error": wire_error(error) if error is not None else None})
-        except Exception as broken:
-            log.exception("the answer of %s is not JSON", message.delivery_info.get("routing_key"))
-            body = encode({"result": None, "error": wire_error(broken)})
+        called = message.delivery_info.get("routing_key")
         try:
             self.bus.broker.send(Message(
-                RPC, message.properties["reply_to"], body, correlation_id=message.properties.get("correlation_id"),
+                RPC, message.properties["reply_to"], _answer_body(called, result, error), correlation_id=message.properties.get("correlation_id"),
                 persistent=False))
         except Exception as broken:
-            log.error("the answer of %s could not be sent: %s", message.delivery_info.get("routing_key"), broken)
+            log.error("the answer of %s could not be sent: %s", called, broken)
             self.queue_consumer.settle(KombuMessage.requeue, message)
         else:
             self.queue_consumer.settle(KombuMessage.ack, message)
 
-    def _parameters(self, called: str, message: KombuMessage) -> tuple[Sequence[Any], dict[str, Any]]:
-        try:
-            body = decode_as(message.body, message.content_type, message.content_encoding)
-        except Undecodable as error:
-            raise Malformed("message.undecodable", f"The call of {called} cannot be read: {error}.") from error
-        if not isinstance(body, dict) or not isinstance(body.get("args"), list) or not isinstance(body.get("kwargs"), dict):
-            raise Malformed("message.malformed", f"The call of {called} has no 'args' and 'kwargs'.")
-        return body["args"], body["kwargs"]
+    def start(self) -> None:
+        super().start()
+        if (here := self.container.config.get("HERE")) is not None:
+            here.arrives(self.container.service_name, self)
 
-    def _method(self, called: str) -> Rpc:
-        # Nameko's own words for it, which its proxies turn into MethodNotFound at the caller.
-        return self.get_provider_for_method(called)
+    def unregister_provider(self, provider: Any) -> None:
+        # The first of them to stop: the service takes no more calls.
+        if (here := self.container.config.get("HERE")) is not None:
+            here.leaves(self.container.service_name)
+        super().unregister_provider(provider)
+
+
+def _parameters(called: str, read: Callable[[], Any]) -> tuple[Sequence[Any], dict[str, Any]]:
+    try:
+        body = read()
+    except Undecodable as error:
+        raise Malformed("message.undecodable", f"The call of {called} cannot be read: {error}.") from error
+    if not isinstance(body, dict) or not isinstance(body.get("args"), list) or not isinstance(body.get("kwargs"), dict):
+        raise Malformed("message.malformed", f"The call of {called} has no 'args' and 'kwargs'.")
+    return body["args"], body["kwargs"]
+
+
+def _answer_body(called: str, result: Any, error: BaseException | None) -> bytes:
+    try:
+        return encode({"result": result, "error": wire_error(error) if error is not None else None})
+    except Exception as broken:
+        log.exception("the answer of %s is not JSON", called)
+        return encode({"result": None, "error": wire_error(broken)})
 
 
 class Rpc(NamekoRpc):
@@ -162,16 +202,12 @@ class Rpc(NamekoRpc):
             return kwargs
         return {name: value for name, value in kwargs.items() if name in taken}
 
-    def run(self, args: Sequence[Any], kwargs: dict[str, Any], message: KombuMessage, context: dict[str, Any]) -> None:
-        self.container.spawn_worker(self, args, kwargs, context_data=context, handle_result=partial(self.handle_result, message))
-
-    def said_context(self, message: KombuMessage) -> dict[str, Any]:
-        """What the headers of a call say, be it true or not."""
-        return {**self.unpack_message_headers(message), "traceparent": message.headers.get("traceparent")}
-
-    def handle_result(self, message: KombuMessage, worker_ctx: Any, result: Any, exc_info: Any) -> Any:
-        self.rpc_consumer.answer(message, result, exc_info[1] if exc_info else None)
-        return result, exc_info
+    def run(self, args: Sequence[Any], kwargs: dict[str, Any], context: dict[str, Any], answer: Answering) -> None:
+        """Have a worker call the method; ``answer`` gets what comes of it."""
+        def answered(worker_ctx: Any, result: Any, exc_info: Any) -> Any:
+            answer(result, exc_info[1] if exc_info else None)
+            return result, exc_info
+        self.container.spawn_worker(self, args, kwargs, context_data=context, handle_result=answered)
 
 
 # --- events --------------------------------------------------------------------------------------------------------

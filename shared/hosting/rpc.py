@@ -5,7 +5,6 @@ A call ends in an answer or an ``EdgemereError``; never in a wait without end, a
 from __future__ import annotations
 
 import functools
-import json
 import logging
 import threading
 import time
@@ -18,71 +17,29 @@ from kombu import Connection, Consumer, Exchange, Queue
 from kombu.message import Message as KombuMessage
 from nameko.constants import AMQP_URI_CONFIG_KEY
 from nameko.containers import WorkerContext
-from nameko.exceptions import MethodNotFound, serialize
 from nameko.extensions import DependencyProvider
 
 from shared.bus import port
 from shared.bus.accounts import account_of
 from shared.bus.clock import Bell
-from shared.bus.encoding import Undecodable, decode_as, encode
+from shared.bus.encoding import Undecodable, decode, decode_as, encode
 from shared.bus.message import Message
 from shared.bus.read_ahead import read_ahead
 from shared.bus.seal import Seal
 from shared.bus.topology import RPC, ExchangeSpec, Topology, declare, reply_queue, rpc_queue
+from shared.hosting.here import Here, Taker
+from shared.hosting.wire import context_of, error_from_wire, headers_of, no_answer, not_running
 from shared.kernel.context import Context
-from shared.kernel.errors import DeadlineExceeded, EdgemereError, Invalid, NotYet, Unavailable, from_payload
-from shared.kernel.trace import NO_TRACER, Tracer, traceparent_of
+from shared.kernel.errors import EdgemereError, Unavailable
+from shared.kernel.trace import NO_TRACER, Tracer
 
 log = logging.getLogger(__name__)
 
-# Of the calls among the services: raised with each parameter that one of them gets. A service that is older than its
-# caller leaves out what it does not know, so that a mesh can be renewed process by process.
-CONTRACT = 2
 TIMEOUT_S = 10.0
 PATIENCE_S = 1.0
 HEARTBEAT_S = 20
 DRAIN_S = 1.0
 RECONNECT_S = (0.2, 0.5, 1.0, 2.0, 5.0)
-_WORDS = ("owner", "request_id", "correlation_id", "causation_id", "idempotency_key", "credential", "address", "action")
-
-
-# --- context -------------------------------------------------------------------------------------------------------
-
-def headers_of(context: Context) -> dict[str, Any]:
-    """The context as AMQP headers, as Nameko names them."""
-    found: dict[str, Any] = {f"nameko.{word}": value for word in _WORDS if (value := getattr(context, word))}
-    found["nameko.contract"] = CONTRACT
-    if context.roles:
-        found["nameko.roles"] = list(context.roles)
-    if context.mesh:
-        found["nameko.mesh"] = True
-    if context.deadline is not None:
-        found["nameko.deadline"] = context.deadline
-    if context.if_match is not None:
-        found["nameko.if_match"] = context.if_match
-    if context.traceparent:
-        # Under the name that everybody else reads, too.
-        found["traceparent"] = context.traceparent
-    return found
-
-
-def context_of(data: Mapping[str, Any]) -> Context:
-    """The context in a worker's data; what has the wrong type is left out."""
-    words = {word: data[word] for word in _WORDS if isinstance(data.get(word), str)}
-    roles, deadline, if_match = data.get("roles"), data.get("deadline"), data.get("if_match")
-    return Context(
-        **words,
-        roles=tuple(role for role in roles if isinstance(role, str)) if isinstance(roles, (list, tuple)) else (),
-        deadline=deadline_of(deadline), if_match=if_match if isinstance(if_match, int) else None, mesh=data.get("mesh") is True,
-        traceparent=traceparent_of(data.get("traceparent")))
-
-
-def deadline_of(value: Any) -> float | None:
-    """A deadline as it came in a header: seconds since the epoch, also as text; anything else is none."""
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return None
 
 
 def current_context(worker_ctx: WorkerContext) -> Context:
@@ -96,57 +53,46 @@ def tracer_in(config: Mapping[str, Any], service: str) -> Tracer:
     return tracing.tracer(service) if tracing is not None else NO_TRACER
 
 
-# --- errors on the wire --------------------------------------------------------------------------------------------
-
-def wire_error(error: BaseException) -> dict[str, Any]:
-    """An error as Nameko callers read it; ours find the whole of it in ``exc_args``."""
-    if isinstance(error, MethodNotFound):
-        return serialize(error)
-    if not isinstance(error, EdgemereError):
-        error = EdgemereError("internal", "Something unforeseen happened; the log of the service has the details.")
-    payload = json.loads(json.dumps(error.payload(), default=str))
-    return {"exc_type": type(error).__name__, "exc_path": f"edgemere.{type(error).__name__}", "exc_args": [payload],
-            "value": str(error)}
-
-
-def error_from_wire(service: str, method: str, error: Mapping[str, Any]) -> EdgemereError:
-    """The error that a service answered with, also one that is not ours."""
-    args = error.get("exc_args")
-    if isinstance(args, list) and len(args) == 1 and isinstance(args[0], Mapping) and "code" in args[0]:
-        return from_payload(args[0])
-    kind, value = error.get("exc_type"), error.get("value")
-    if kind == "MethodNotFound":
-        return NotYet("rpc.method_not_found", f"The service '{service}' has no method '{method}'.")
-    if kind in ("IncorrectSignature", "MalformedRequest"):
-        return Invalid("parameter.invalid", f"The service '{service}' refuses the parameters of '{method}': {value}.")
-    return EdgemereError("internal", f"The service '{service}' failed in '{method}': {kind}.")
-
-
-# --- calling -------------------------------------------------------------------------------------------------------
-
 class _Call:
+    """One call under way. ``answer`` is what comes: a message, or from this process its bytes."""
+
     __slots__ = ("bell", "answer", "error")
 
     def __init__(self) -> None:
         self.bell = Bell()
-        self.answer: KombuMessage | None = None
+        self.answer: KombuMessage | bytes | None = None
         self.error: EdgemereError | None = None
+
+    def answered(self, answer: KombuMessage | bytes) -> None:
+        self.answer = answer
+        self.bell.ring()
+
+    def failed(self, error: EdgemereError) -> None:
+        self.error = error
+        self.bell.ring()
+
+    def taken(self) -> KombuMessage | bytes:
+        """What came, once the bell has rung."""
+        if self.error is not None:
+            raise self.error
+        assert self.answer is not None
+        return self.answer
 
 
 class MeshClient:
     """Calls services from anywhere: workers, gateway threads, timers. One reply queue for all calls of a client.
 
     ``timeout_s`` holds for calls that give none. With the ``seal`` of the mesh its contexts are believed; without it its
-    calls are a foreigner's. Connects at the first call.
+    calls are a foreigner's. Services that are ``here``, in its own process, it asks directly, and connects at the first call to another.
     """
 
     def __init__(self, uri: str, *, timeout_s: float = TIMEOUT_S, name: str = "client", tracer: Tracer = NO_TRACER,
-                 seal: Seal | None = None) -> None:
+                 seal: Seal | None = None, here: Here | None = None) -> None:
         self._broker = port.connect(uri)
         self._tracer = tracer
         self._uri = uri
         self._timeout_s = timeout_s
-        self._name, self._seal = name, seal
+        self._name, self._seal, self._here = name, seal, here
         self._calls: dict[str, _Call] = {}
         self._heard: dict[str, float] = {}
         self._lock = threading.Lock()
@@ -187,13 +133,18 @@ class MeshClient:
 
     def _call(self, service: str, method: str, args: tuple[Any, ...], parameters: Mapping[str, Any], context: Context,
               deadline: float) -> Any:
-        self._listen(service, method, deadline)
+        taker = self._here.of(service) if self._here is not None else None
+        if taker is None:
+            self._listen(service, method, deadline)
         correlation_id, call = uuid.uuid4().hex, _Call()
         self._calls[correlation_id] = call
         try:
             left_s = self._left(service, method, deadline)
             address, body = f"{service}.{method}", encode({"args": args, "kwargs": parameters})
-            headers = headers_of(context.having(deadline=deadline))
+            context = context.having(deadline=deadline)
+            if taker is not None:
+                return self._read(service, method, self._taken(taker, call, service, method, body, context))
+            headers = headers_of(context)
             headers = self._seal.sealed(address, headers, body) if self._seal else headers
             self._send(service, Message(
                 RPC, address, body, headers=headers, correlation_id=correlation_id, reply_to=self._reply_to,
@@ -232,22 +183,30 @@ class MeshClient:
             self._broker.publish(message, mandatory=True, timeout_s=min(left_s, 5))
         except Unavailable as error:
             if error.code == port.UNROUTABLE:
-                raise self._not_running(service) from None
+                raise not_running(service) from None
             raise
 
-    def _wait(self, call: _Call, service: str, method: str, deadline: float) -> KombuMessage:
+    def _taken(self, taker: Taker, call: _Call, service: str, method: str, body: bytes, context: Context) -> KombuMessage | bytes:
+        """The answer of a service in this process."""
+        assert context.deadline is not None
+        if self._stopping:
+            raise port.unavailable(ConnectionError())
+        taker.take(f"{service}.{method}", body, context, call.answered)
+        while not call.bell.wait(self._left(service, method, context.deadline)):
+            pass
+        return call.taken()
+
+    def _wait(self, call: _Call, service: str, method: str, deadline: float) -> KombuMessage | bytes:
         asked = False
         while not call.bell.wait(min(self._left(service, method, deadline), PATIENCE_S)):
             # A service that is gone leaves its queue behind; whoever waits for it should know early.
             if not asked and not self._is_there(service):
                 asked = True
                 if not any(self._broker.readers([rpc_queue(service)]).values()):
-                    raise self._not_running(service)
-        if call.error is not None:
-            raise call.error
-        assert call.answer is not None
+                    raise not_running(service)
+        answer = call.taken()
         self._heard[service] = time.monotonic()
-        return call.answer
+        return answer
 
     def _is_there(self, service: str) -> bool:
         """Whether the service answered so recently that its queue need not be looked for."""
@@ -257,19 +216,14 @@ class MeshClient:
     def _left(service: str, method: str, deadline: float) -> float:
         left_s = deadline - time.time()
         if left_s <= 0:
-            raise DeadlineExceeded("rpc.deadline_exceeded", f"No answer from '{service}.{method}' in time.",
-                                   next_step="Ask again, perhaps with more time; the work may have been done.")
+            raise no_answer(f"{service}.{method}")
         return left_s
 
-    @staticmethod
-    def _not_running(service: str) -> Unavailable:
-        return Unavailable("rpc.service_unavailable", f"The service '{service}' is not running.",
-                           next_step="Try again; /health/ready says when it is back.")
 
     @staticmethod
-    def _read(service: str, method: str, message: KombuMessage) -> Any:
+    def _read(service: str, method: str, answer: KombuMessage | bytes) -> Any:
         try:
-            body = decode_as(message.body, message.content_type, message.content_encoding)
+            body = decode(answer) if isinstance(answer, bytes) else decode_as(answer.body, answer.content_type, answer.content_encoding)
         except Undecodable as error:
             raise EdgemereError("internal", f"The answer of '{service}.{method}' cannot be read: {error}.") from error
         if not isinstance(body, dict):
@@ -329,15 +283,13 @@ class MeshClient:
     def _on_reply(self, message: KombuMessage) -> None:
         call = self._calls.pop(message.properties.get("correlation_id"), None)
         if call is not None:
-            call.answer = message
-            call.bell.ring()
+            call.answered(message)
 
     def _fail_all(self, why: str) -> None:
         for correlation_id in list(self._calls):
             call = self._calls.pop(correlation_id, None)
             if call is not None:
-                call.error = Unavailable(port.UNAVAILABLE, f"The answer will not arrive: {why}.", next_step="Try again.")
-                call.bell.ring()
+                call.failed(Unavailable(port.UNAVAILABLE, f"The answer will not arrive: {why}.", next_step="Try again."))
 
 
 class BoundMesh:
@@ -389,7 +341,7 @@ class Mesh(DependencyProvider):
         config = self.container.config
         self.client = MeshClient(config[AMQP_URI_CONFIG_KEY], timeout_s=config.get("rpc_timeout_s", TIMEOUT_S),
                                  name=self.container.service_name, tracer=tracer_in(config, self.container.service_name),
-                                 seal=config.get("SEAL"))
+                                 seal=config.get("SEAL"), here=config.get("HERE"))
 
     def stop(self) -> None:
         self.client.stop()

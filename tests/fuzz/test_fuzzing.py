@@ -28,7 +28,7 @@ from shared.bus.failures import after_failure
 from shared.bus.message import Delivery
 from shared.contracts.action import load_parameters
 from shared.contracts.table import ACTIONS
-from shared.hosting.rpc import context_of, error_from_wire
+from shared.hosting.wire import context_of, error_from_wire
 from shared.kernel.errors import EdgemereError
 from shared.query import DATA_FIELDS, matches, parse
 from shared.sources.listing import gather, load_file, load_value

@@ -1,8 +1,8 @@
 """Runs scenarios in a green process, as the product's processes are.
 
-``python -m tests.interface.bus.green FOLDER embedded|amqp://… MODULE…``
+``python -m tests.interface.bus.green FOLDER embedded|here|amqp://… MODULE…``
 
-Prints one line of JSON for each: its name and what went wrong, or null.
+``here`` is the embedded broker, with services that ask each other directly. Prints one line of JSON for each: its name and what went wrong, or null.
 """
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def main(folder: str, address: str, *modules: str) -> None:
     scenarios = {name: scenario for module in modules for name, scenario in vars(importlib.import_module(module)).items()
                  if name.startswith("test_")}
     for name, scenario in scenarios.items():
-        uri = embedded_uri(Path(folder) / f"{name[:80]}.db") if address == "embedded" else address
+        uri = embedded_uri(Path(folder) / f"{name[:80]}.db") if address in ("embedded", "here") else address
         port.prepare(uri)
         wrong = None
-        stage = Stage(uri)
+        stage = Stage(uri, here=address == "here")
         try:
             with eventlet.Timeout(SCENARIO_S, TooSlow()):
                 scenario(stage)

@@ -16,16 +16,21 @@ from shared.bus.encoding import encode
 from shared.bus.message import Message
 from shared.bus.topology import PUBLIC
 from shared.hosting.entrypoints import topology_of
+from shared.hosting.here import Here
 from shared.hosting.rpc import MeshClient, current_context
 from shared.kernel.context import Context
 
 
 class Stage:
-    """Services under names of their own, so that scenarios may share one broker."""
+    """Services under names of their own, so that scenarios may share one broker.
 
-    def __init__(self, uri: str) -> None:
+    With ``here`` clients and services of this process ask each other directly, as in the product.
+    """
+
+    def __init__(self, uri: str, here: bool = False) -> None:
         self.uri = uri
-        self.config = {"AMQP_URI": uri, "max_workers": 10, "retry_backoff_s": [0.05, 0.1]}
+        self.here = Here() if here else None
+        self.config = {"AMQP_URI": uri, "max_workers": 10, "retry_backoff_s": [0.05, 0.1], "HERE": self.here}
         self.broker = port.connect(uri)
         self.tag = uuid.uuid4().hex[:8]
         self._ends: list[Callable[[], Any]] = [self.broker.close]
@@ -41,7 +46,7 @@ class Stage:
         return runner
 
     def client(self) -> MeshClient:
-        client = MeshClient(self.uri, timeout_s=10, name=f"client-{self.tag}")
+        client = MeshClient(self.uri, timeout_s=10, name=f"client-{self.tag}", here=self.here)
         self._ends.insert(0, client.stop)
         return client
 

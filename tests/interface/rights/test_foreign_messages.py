@@ -8,7 +8,7 @@ import pytest
 
 from shared.bus.seal import SEAL, SEALED, Seal
 from shared.contracts.event import EVENTS, HANDLED
-from shared.hosting.rpc import headers_of
+from shared.hosting.wire import headers_of
 from shared.kernel.context import WHOSE, Context
 from tests.interface.rights.conftest import ADMINISTRATOR, DEVELOPER, SCIENTIST, Caller, House
 from tests.support.awaiting import until

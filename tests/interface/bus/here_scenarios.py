@@ -1,0 +1,88 @@
+"""What holds, besides, between services that run in one process."""
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from kombu import Connection, Exchange, Queue
+
+from shared.bus.topology import RPC
+from shared.hosting.entrypoints import rpc
+from shared.kernel.errors import DeadlineExceeded, Unavailable
+from tests.interface.bus.call_scenarios import callee, caller
+
+
+def test_nothing_of_their_calls_passes_through_the_broker(stage):
+    service = callee(stage.tag)
+    stage.run(service, caller(stage.tag))
+    client = stage.client()
+    with Connection(stage.uri) as connection:
+        everything = Queue(f"all-{stage.tag}", Exchange(RPC, type="topic", durable=True), "#", exclusive=True, auto_delete=True)(connection.channel())
+        everything.declare()
+        assert client.call(f"caller-{stage.tag}", "pass_on", timeout_s=5)["left"] <= 5
+        assert everything.get() is None
+        # Where the service is not here its calls do.
+        stage.here.leaves(service.name)
+        client.call(service.name, "echo", value=1)
+        assert everything.get().delivery_info["routing_key"] == f"{service.name}.echo"
+
+
+def test_what_one_was_given_the_other_cannot_change_afterwards(stage):
+    service = callee(stage.tag)
+    stage.run(service)
+    client = stage.client()
+    given = {"a": [1]}
+    answer = client.call(service.name, "echo", value=given)
+    answer["a"].append(2)
+    given["a"].append(3)
+    assert service.ran == [{"a": [1]}]
+
+
+def test_a_call_waits_for_a_free_worker_until_its_deadline(stage):
+    go_on, ran = threading.Event(), []
+
+    class Busy:
+        name = f"busy-{stage.tag}"
+
+        @rpc
+        def hold(self):
+            go_on.wait(10)
+
+        @rpc
+        def note(self, value):
+            ran.append(value)
+
+    stage.run(Busy, max_workers=1)
+    client = stage.client()
+    holding = threading.Thread(target=lambda: client.call(Busy.name, "hold"))
+    holding.start()
+    time.sleep(0.05)
+    began = time.monotonic()
+    with pytest.raises(DeadlineExceeded):
+        client.call(Busy.name, "note", value="late", timeout_s=0.2)
+    assert time.monotonic() - began < 2
+    waiting = threading.Thread(target=lambda: client.call(Busy.name, "note", value="in time"))
+    waiting.start()
+    time.sleep(0.05)
+    assert not ran
+    go_on.set()
+    waiting.join(5)
+    holding.join(5)
+    assert ran == ["in time"]
+
+
+def test_a_service_that_stops_ends_what_it_has_begun_and_takes_nothing_more(stage):
+    service = callee(stage.tag)
+    runner = stage.run(service)
+    client = stage.client()
+    answers: list[str] = []
+    begun = threading.Thread(target=lambda: answers.append(client.call(service.name, "slow", seconds=0.5)))
+    begun.start()
+    time.sleep(0.1)
+    runner.stop()
+    begun.join(5)
+    assert answers == ["done"]
+    with pytest.raises(Unavailable):
+        client.call(service.name, "echo", value="after")
+    assert service.ran == []
