@@ -46,7 +46,8 @@ class Durations:
             return
         before = self._since.pop(object_id, None)
         if before is not None and before[0] != state:
-            self._lasted(noun, before[0], max(0.0, _seconds(at) - _seconds(before[1])))
+            # What one transaction did is of one moment.
+            self._lasted(noun, before[0], max(0.0, _seconds(at) - _seconds(before[1])) if at != before[1] else 0.0)
         elif before is not None:
             at = before[1]
         if state:

@@ -10,6 +10,7 @@ import orjson
 from shared.kernel.numbers import finite, no_constant
 
 _OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
+_USUAL = "application/json"
 _UTF8 = (None, "", "utf-8", "utf8", "binary")
 
 
@@ -49,15 +50,16 @@ def decode_as(body: bytes | str, content_type: str | None, content_encoding: str
     Raises:
         Undecodable: another content type, an unknown charset, or broken JSON.
     """
-    kind, _, parameters = (content_type or "application/json").partition(";")
-    kind = kind.strip().lower()
-    if kind != "application/json" and not kind.endswith("+json"):
-        raise Undecodable(f"the content type is {content_type}, not application/json")
     charset = content_encoding
-    for parameter in parameters.split(";"):
-        name, _, value = parameter.strip().partition("=")
-        if name.lower() == "charset":
-            charset = value.strip("\"' ")
+    if content_type != _USUAL:
+        kind, _, parameters = (content_type or _USUAL).partition(";")
+        kind = kind.strip().lower()
+        if kind != _USUAL and not kind.endswith("+json"):
+            raise Undecodable(f"the content type is {content_type}, not application/json")
+        for parameter in parameters.split(";"):
+            name, _, value = parameter.strip().partition("=")
+            if name.lower() == "charset":
+                charset = value.strip("\"' ")
     try:
         if isinstance(body, (bytes, memoryview)) and (charset or "").lower() not in _UTF8:
             body = bytes(body).decode(charset)

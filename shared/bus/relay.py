@@ -18,7 +18,7 @@ import orjson
 from shared.bus.message import Message
 from shared.bus.pace import Pace, gathering_s
 from shared.bus.port import Broker
-from shared.bus.seal import Seal
+from shared.bus.seal import SEAL, Seal
 from shared.bus.topology import EXCHANGES, INTERNAL
 from shared.contracts.event import EVENTS
 from shared.kernel.errors import EdgemereError, Unavailable
@@ -45,6 +45,7 @@ OUTBOX_WAITS = "outbox.waits.{}"
 # What they say: there is something for who holds its shard; there are shards to be had; somebody would help.
 WAITS, FREE, SHARE = "waits", "free", "share"
 SOURCE = "/edgemere/diml/dml/do"
+SCHEMAS = {name: event.schema for name, event in EVENTS.items()}
 
 
 class Relay:
@@ -68,7 +69,7 @@ class Relay:
         self._database = database
         self._outbox = outbox
         self._broker = broker
-        self._service = name
+        self._service, self._source = name, f"{SOURCE}/{name}"
         self._pace = pace or Pace()
         self._shards = Shards(database, outbox, holder or f"{name}-{uuid.uuid4().hex[:12]}", lease_s=lease_s, use_s=PUBLISH_S)
         self._batch = batch
@@ -171,7 +172,7 @@ class Relay:
         if not rows:
             self.lag_s = 0.0
             return 0
-        taken = set(self._broker.publish_many([self._message(row) for row in rows], timeout_s=PUBLISH_S)) if rows else ()
+        taken = set(self._broker.publish_many(self._messages(rows), timeout_s=PUBLISH_S))
         done, stopped = [], set()
         for row in rows:
             if row.id not in taken:
@@ -182,7 +183,8 @@ class Relay:
             with self._database.at_once() as connection:
                 self._outbox.confirmed(connection, done)
             self.published += len(done)
-        self.lag_s = max(0.0, time.time() - min(born(row.id) for row in rows)) if rows else 0.0
+        # The order of ids is that of their making.
+        self.lag_s = max(0.0, time.time() - born(min(row.id for row in rows)))
         if stopped:
             self.failures += 1
             time.sleep(PAUSES_S[0])
@@ -260,26 +262,27 @@ class Relay:
             self._call_others(WAITS)
         self._theirs = theirs
 
-    def _message(self, row: Any) -> Message:
-        headers = orjson.loads(row.headers)
-        headers["cloudEvents_specversion"] = "1.0"
-        headers["cloudEvents_id"] = row.id
-        headers["cloudEvents_type"] = row.name
-        headers["cloudEvents_source"] = f"{SOURCE}/{self._service}"
-        headers["cloudEvents_subject"] = row.object_id
-        headers["cloudEvents_datacontenttype"] = "application/json"
-        if row.name in EVENTS:
-            headers["cloudEvents_dataschema"] = EVENTS[row.name].schema
-        body = row.body
+    def _messages(self, rows: Sequence[Any]) -> list[Message]:
+        # What one transaction said has the same headers in every row.
+        said = {text: orjson.loads(text) for text in {row.headers for row in rows}}
+        return [self._message(row, said[row.headers]) for row in rows]
+
+    def _message(self, row: Any, said: Mapping[str, Any]) -> Message:
+        _, message_id, _, exchange, name, object_id, _, body = row
+        headers = {**said, "cloudEvents_specversion": "1.0", "cloudEvents_id": message_id, "cloudEvents_type": name,
+                   "cloudEvents_source": self._source, "cloudEvents_subject": object_id,
+                   "cloudEvents_datacontenttype": "application/json"}
+        if name in SCHEMAS:
+            headers["cloudEvents_dataschema"] = SCHEMAS[name]
         # The tail of the body is ours: its time is the message's, and need not be parsed to be found.
         place = body.rfind('"time":"')
         if place >= 0:
             headers["cloudEvents_time"] = body[place + 8:body.index('"', place + 8)]
         content = body.encode()
         if self._seal is not None:
-            headers = self._seal.sealed(row.name, headers, content, row.id)
-        return Message(EXCHANGES[row.exchange], row.name, content, id=row.id, headers=headers,
-                       correlation_id=headers.get("nameko.correlation_id"))
+            headers[SEAL] = self._seal.mark(name, headers, content, message_id)
+        return Message(EXCHANGES[exchange], name, content, id=message_id, headers=headers,
+                       correlation_id=said.get("nameko.correlation_id"))
 
 
 class Calls:

@@ -43,7 +43,11 @@ class Seal:
 
     def sealed(self, address: str, headers: Mapping[str, Any], body: bytes, id: str = "") -> dict[str, Any]:
         """The headers with the seal among them."""
-        return {**headers, SEAL: mac(self.digests.made_with, self.secret, _said(address, headers, body, id))}
+        return {**headers, SEAL: self.mark(address, headers, body, id)}
+
+    def mark(self, address: str, headers: Mapping[str, Any], body: bytes, id: str = "") -> str:
+        """The seal alone."""
+        return mac(self.digests.made_with, self.secret, _said(address, headers, body, id))
 
     def holds(self, address: str, headers: Mapping[str, Any], body: bytes | str, id: str = "") -> bool:
         """Whether this was sealed with a secret of ours, for this address, and nothing of it was changed since."""

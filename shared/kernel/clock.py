@@ -26,9 +26,9 @@ def utc_now() -> datetime:
 def stamp(moment: datetime | None = None) -> str:
     """``moment`` (default: now) as ``2026-11-24T18:33:14.123456Z``; a naive one is taken as UTC."""
     moment = utc_now() if moment is None else moment
-    if moment.tzinfo is not None:
+    if moment.tzinfo is not None and moment.tzinfo is not timezone.utc:
         moment = moment.astimezone(timezone.utc)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%f") + "Z"
+    return moment.isoformat(timespec="microseconds")[:26] + "Z"
 
 
 def stamp_in(seconds: float) -> str:

@@ -53,12 +53,22 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str
         else:
             connection.execute(insert(table), list(rows))
         return
-    names = [name for name in rows[0] if name in table.c]
-    jsons = {name for name in names if _is_json(table, name)}
+    statement, names, jsons = _insertion_of_each(table, tuple(rows[0]), new_only)
+    values = [[row[name] for name in names] for row in rows]
+    for at in jsons:
+        for row_values in values:
+            if row_values[at] is not None:
+                row_values[at] = orjson.dumps(row_values[at]).decode()
+    connection.exec_driver_sql(statement, list(map(tuple, values)))
+
+
+@functools.cache
+def _insertion_of_each(table: Table, given: tuple[str, ...], new_only: bool) -> tuple[str, tuple[str, ...], tuple[int, ...]]:
+    """The insertion of one row in SQLite's words, the columns of it that are ``given``, and at which places of these is JSON."""
+    names = tuple(name for name in given if name in table.c)
     columns, marks = ", ".join(f'"{name}"' for name in names), ", ".join("?" * len(names))
-    connection.exec_driver_sql(f'INSERT {"OR IGNORE " if new_only else ""}INTO "{table.name}" ({columns}) VALUES ({marks})', [
-        tuple([orjson.dumps(row[name]).decode() if name in jsons and row[name] is not None else row[name] for name in names])
-        for row in rows])
+    return (f'INSERT {"OR IGNORE " if new_only else ""}INTO "{table.name}" ({columns}) VALUES ({marks})', names,
+            tuple(at for at, name in enumerate(names) if _is_json(table, name)))
 
 
 def insert_new(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], returned: Any, before: str = "") -> list[Any]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, MetaData, bindparam, delete, func, select
+import orjson
+from sqlalchemy import Connection, MetaData, bindparam, func, select
 
 from shared.storage import leases
 from shared.storage.schema import SHARDS
@@ -22,7 +23,6 @@ class Outbox:
         self._lease = metadata.tables["lease"]
         # Asked at every turn of the relay: built once.
         self._oldest = select(table).order_by(table.c.seq).limit(bindparam("most"))
-        self._confirmed = delete(table).where(table.c.seq.in_(bindparam("seqs", expanding=True)))
 
     def oldest(self, connection: Connection, limit: int) -> list[Any]:
         """The oldest messages of all shards, as ``pending`` gives them."""
@@ -48,11 +48,11 @@ class Outbox:
 
     def confirmed(self, connection: Connection, seqs: Sequence[int]) -> None:
         """Forget messages that the broker has confirmed."""
+        # One text for any number of them.
         if connection.dialect.name == "postgresql":
-            # One text for any number of them.
             connection.exec_driver_sql("DELETE FROM outbox WHERE seq = ANY(%(seqs)s)", {"seqs": list(seqs)})
         else:
-            connection.execute(self._confirmed, {"seqs": list(seqs)})
+            connection.exec_driver_sql("DELETE FROM outbox WHERE seq IN (SELECT value FROM json_each(?))", (orjson.dumps(list(seqs)).decode(),))
 
     def depth(self, connection: Connection) -> int:
         return connection.execute(select(func.count()).select_from(self._outbox)).scalar_one()

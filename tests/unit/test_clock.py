@@ -1,11 +1,13 @@
 """Durations and moments, as people and programs write them."""
 from __future__ import annotations
 
+from datetime import datetime, timedelta, timezone
+
 import pytest
 from marshmallow import ValidationError
 
 from shared.contracts.fields import Duration, When
-from shared.kernel.clock import parse_duration, stamp_in
+from shared.kernel.clock import parse_duration, stamp, stamp_in
 
 
 @pytest.mark.parametrize(("text", "seconds"), [
@@ -35,3 +37,13 @@ def test_a_moment_that_is_no_moment_is_refused_with_the_reason(text, said):
 
 def test_a_moment_after_the_end_of_all_calendars_is_their_last():
     assert stamp_in(1e300) == stamp_in(8e12) == "9999-12-31T23:59:59.999999Z"
+
+
+@pytest.mark.parametrize(("moment", "text"), [
+    (datetime(2026, 11, 24, 18, 33, 14, 123456, timezone.utc), "2026-11-24T18:33:14.123456Z"),
+    (datetime(2026, 11, 24, 18, 33, 14, 0, timezone(timedelta(hours=2))), "2026-11-24T16:33:14.000000Z"),
+    (datetime(2026, 11, 24), "2026-11-24T00:00:00.000000Z"),
+])
+def test_a_moment_is_written_in_utc_with_six_digits(moment: datetime, text: str) -> None:
+    assert stamp(moment) == text
+    assert len(stamp()) == len(text)

@@ -1,6 +1,7 @@
 """A database whose disk is full says so, in its own words, and works again when there is room."""
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,3 +49,16 @@ def test_a_full_disk_is_seen_by_whoever_looks_after_the_database(db: Database, m
     assert db.look() is None and db.is_there_for_others()
     monkeypatch.setattr(database, "LEAST_FREE_BYTES", 1 << 60)
     assert "full" in db.look() and not db.is_there_for_others()
+
+
+def test_a_database_that_another_process_keeps_locked_does_not_answer(db: Database, tmp_path: Path) -> None:
+    with db.reading() as connection:
+        connection.exec_driver_sql("PRAGMA busy_timeout = 20")
+    other = sqlite3.connect(tmp_path / "reservations.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    for way in (db.transaction, db.at_once):
+        with pytest.raises(Unavailable, match="does not answer") as away, way():
+            pass
+        assert away.value.code == "database.unavailable"
+    other.close()
+    write_a_mebibyte(db)
