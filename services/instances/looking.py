@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, exists, or_, select
 
@@ -21,6 +21,30 @@ def _any_due() -> Any:
 def any_due(connection: Connection, now: str) -> bool:
     """Whether time has brought anything at all: the end of a pin or an instance, or the moment to warn of one."""
     return bool(connection.execute(_any_due(), {"now": now}).scalar_one())
+
+
+class Begun(NamedTuple):
+    """Whether there is anything to go on with, by what it is."""
+
+    restored: bool
+    pending: bool
+    leaving: bool
+    trash: bool
+    undos: bool
+
+
+@functools.cache
+def _begun() -> Any:
+    def of_state(state: str) -> Any:
+        return exists().where(access.c.state == state)
+    due = exists().where(access.c.state == "trashed", access.c.purge_at <= bindparam("now"))
+    return select(exists().where(restored_table.c.at.is_not(None)), of_state("pending"), of_state("leaving"), or_(of_state("purging"), due),
+                  exists().where(undoing_table.c.at < bindparam("died")))
+
+
+def begun(connection: Connection, now: str, died: str) -> Begun:
+    """What a sweep would find, in one look: almost always it is nothing. ``died``: as for ``undos_before``."""
+    return Begun(*map(bool, connection.execute(_begun(), {"now": now, "died": died}).one()))
 
 
 def requests_with_pending(connection: Connection, limit: int) -> list[str]:

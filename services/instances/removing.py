@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import update
@@ -202,8 +202,21 @@ def _do(uses: Uses, op: str, rows: Sequence[Row], done: Mapping[str, Any], was: 
 
 def sweep(uses: Uses) -> None:
     """Finish what was begun: pending bytes, copies that must leave, trash that is due, and what is mounted by FUSE."""
-    for work in (remounting.after_restore, moving.resume, clear_all, purge_due, undoing.sweep, far_mounts.tend):
+    for work in (*_begun(uses), far_mounts.tend):
         try:
             work(uses)
         except EdgemereError as error:
             log.warning("the sweep of %s failed: %s", work.__name__, error)
+
+
+def _begun(uses: Uses) -> list[Callable[[Uses], Any]]:
+    """What there is to go on with."""
+    try:
+        with uses.db.reading() as connection:
+            begun = looking.begun(connection, clock.stamp(), undoing.died_before(uses))
+    except EdgemereError as error:
+        log.warning("the sweep does not see what was begun: %s", error)
+        return []
+    works = ((begun.restored, remounting.after_restore), (begun.pending, moving.resume), (begun.leaving, clear_all), (begun.trash, purge_due),
+             (begun.undos, undoing.sweep))
+    return [work for is_there, work in works if is_there]

@@ -207,12 +207,6 @@ def claim_making(connection: Connection, attempts: Sequence[tuple[str, int]]) ->
         {"request_id": request, "attempt": attempt, "at": clock.stamp()} for request, attempt in sorted(attempts)], made_table.c.request_id)
 
 
-def names_taken(connection: Connection, owners: Sequence[str], names: Sequence[str]) -> set[tuple[str, str]]:
-    """Which ``(owner, name)`` of these live instances have."""
-    return set(map(tuple, connection.execute(select(table.c.owner, table.c.name).where(
-        table.c.name.in_(list(names)), table.c.owner.in_(list(owners)), table.c.destroyed_at.is_(None)))))
-
-
 def entries_of(connection: Connection, instance: str) -> list[Row]:
     """The access entries of one instance, in their order."""
     return _rows(connection, select(access).where(access.c.instance_id == instance).order_by(access.c.position))

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sqlalchemy.exc import IntegrityError
+
 from services.instances import moving, provisioning, removing, repository, rules
 from shared.hosting.uses import Uses
 from shared.kernel.errors import VersionConflict
@@ -28,7 +30,7 @@ def provide(uses: Uses, asked: Sequence[Asked]) -> set[str]:
     speaker = next(iter(usual.values()))[0] if len(usual) == 1 else uses
     reservations = speaker.mesh.call("reservations", "confirmed_all", most=FEW,
                                      attempts=[[request["id"], request["attempt"]] for _, request in usual.values()])
-    made = _fresh(speaker, {request: _instances(usual[request][1], rows) for request, rows in reservations.items() if rows})
+    made = {request: _instances(usual[request][1], rows) for request, rows in reservations.items() if rows}
     if not made:
         return set()
     rows = [row for request in made for row in reservations[request]]
@@ -36,7 +38,11 @@ def provide(uses: Uses, asked: Sequence[Asked]) -> set[str]:
     sources = speaker.mesh.call("catalog", "sources", ids=sorted(places))
     provisioning.verify_left(speaker, [one for own in made.values() for one in own], sources,
                              {row["data_id"] for row in rows if row.get("replicas")})
-    written = _write(speaker, {request: (usual[request][0], own) for request, own in made.items()})
+    try:
+        written = _write(speaker, {request: (usual[request][0], own) for request, own in made.items()})
+    except (VersionConflict, IntegrityError):
+        # Something of one of them is there, or is being made elsewhere, or another instance has one of the names.
+        return set()
     for request in written:
         if any(entry["state"] == "pending" for _, entries in made[request] for entry in entries):
             moving.start(usual[request][0], request)
@@ -57,23 +63,11 @@ def _instances(request: Mapping[str, Any], reservations: Sequence[Mapping[str, A
     return made
 
 
-def _fresh(uses: Uses, made: Mapping[str, Made]) -> dict[str, Made]:
-    """Those of the requests of which nothing is there, and whose instances have their names to themselves."""
-    rows = [instance for own in made.values() for instance, _ in own]
-    if not rows:
-        return {}
-    with uses.db.reading() as connection:
-        there = repository.existing(connection, [row["id"] for row in rows])
-        taken = repository.names_taken(connection, sorted({row["owner"] for row in rows}), [row["name"] for row in rows])
-    return {request: own for request, own in made.items() if not any(
-        instance["id"] in there or (instance["owner"], instance["name"]) in taken for instance, _ in own)}
-
-
 def _write(uses: Uses, made: Mapping[str, tuple[Uses, Made]]) -> set[str]:
     """Write instances, entries and what the requests are told in one transaction; those of which nobody did before, or which ended.
 
     Raises:
-        VersionConflict: some of them are being made elsewhere.
+        VersionConflict: some of them are there, or being made elsewhere. IntegrityError: a name is taken. Nothing was written.
     """
     with uses.db.transaction(uses.context) as uow:
         fresh = repository.claim_making(uow.connection, [(request, 1) for request in made])
@@ -82,7 +76,7 @@ def _write(uses: Uses, made: Mapping[str, tuple[Uses, Made]]) -> set[str]:
             of, own = made[request]
             uow.causes.update({request: of.context}, **{instance["id"]: of.context for instance, _ in own})
         if everything and provisioning.insert(uow, everything, uses.config.instances.expiring_s) != len(everything):
-            raise VersionConflict("datainstance.version_conflict", "These instances are being made elsewhere.")
+            raise VersionConflict("datainstance.version_conflict", "Some of these instances are there, or are being made elsewhere.")
         for request in fresh:
             _settle(uow, request, made[request][1])
     return fresh

@@ -176,12 +176,16 @@ def _give_up(uses: Uses, row: Mapping[str, Any]) -> None:
         _end(uow, row)
 
 
+def died_before(uses: Uses) -> str:
+    """Until when an undo has begun that came to no end."""
+    # An embedded mesh is one process: what began before it has died with the one before.
+    return max(clock.stamp_in(-DEAD_S), uses.parts["movers"].since if uses.db.is_sqlite else "")
+
+
 def sweep(uses: Uses) -> int:
     """Give up the undos that died half way; returns how many."""
-    # An embedded mesh is one process: what began before it has died with the one before.
-    before = max(clock.stamp_in(-DEAD_S), uses.parts["movers"].since if uses.db.is_sqlite else "")
     with uses.db.reading() as connection:
-        dead = looking.undos_before(connection, before, 100)
+        dead = looking.undos_before(connection, died_before(uses), 100)
     uses.caught("undos_given_up", len(dead))
     for note in dead:
         log.warning("the undo of %s died half way; what it claimed is given back", note["instance_id"])

@@ -3,14 +3,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, func, or_, select, text
+from sqlalchemy import Connection, bindparam, exists, func, or_, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 
 from services.requests.models import METADATA, REFERENCE, REQUEST, arrival_table, counter_table, reference_table, request_table
 from shared.lists import Lister
 from shared.storage.record import Row
+from shared.storage.statements import among, rows_in
 from shared.storage.unit_of_work import UnitOfWork
 
 requests = Lister(REQUEST, {
@@ -46,17 +47,17 @@ def row_of(connection: Connection, request: str) -> Row | None:
 
 def rows_of(connection: Connection, requests_: Sequence[str]) -> dict[str, Row]:
     """Requests by their ids, whatever their state."""
-    return {row["id"]: dict(row) for row in connection.execute(_rows_of(), {"ids": list(requests_)}).mappings()}
+    return {row["id"]: row for row in rows_in(connection.execute(_rows_of(), {"ids": requests_}))}
 
 
 @functools.cache
 def _rows_of() -> Any:
-    return select(request_table).where(request_table.c.id.in_(bindparam("ids", expanding=True)))
+    return select(request_table).where(among(request_table.c.id, "ids"))
 
 
 def locked(uow: UnitOfWork, requests_: Sequence[str]) -> dict[str, Row]:
     """The same, locked in the order of their ids, so that no two callers wait for each other."""
-    return {row["id"]: row for row in uow.rows(_locked(), {"ids": sorted(set(requests_))})}
+    return {row["id"]: row for row in rows_in(uow.connection.execute(_locked(), {"ids": set(requests_)}))}
 
 
 @functools.cache
@@ -162,19 +163,30 @@ def live_instances_of_reference(connection: Connection, reference_id: str) -> in
         table.c.reference_id == reference_id, table.c.destroyed_at.is_(None))).scalar_one()
 
 
+class Due(NamedTuple):
+    """Whether there is anything to do for open requests, for standing ones, and for references that changed their place."""
+
+    open: bool
+    standing: bool
+    swaps: bool
+
+
 @functools.cache
-def _any_due() -> Any:
+def _due() -> Any:
     table, now = request_table, bindparam("now")
     open_still = table.c.state.in_(OPEN) & or_(
         table.c.next_retry_at < now, table.c.next_retry_at.is_(None) & (table.c.announced_at < bindparam("quiet_since")),
         table.c.needed_by.is_not(None) & (func.coalesce(table.c.expected_at, table.c.needed_by) < now))
-    return select(table.c.id).where(table.c.state.in_(("Init", *OPEN)), table.c.destroyed_at.is_(None),
-                                    or_(table.c.deadline < now, open_still)).limit(1)
+    return select(
+        exists().where(table.c.state.in_(("Init", *OPEN)), table.c.destroyed_at.is_(None), or_(table.c.deadline < now, open_still)),
+        exists().where(arrival_table.c.at.is_not(None)),
+        exists().where(reference_table.c.swap.is_not(None), reference_table.c.destroyed_at.is_(None)))
 
 
-def any_due(connection: Connection, now: str, quiet_since: str) -> bool:
-    """Whether ``past_deadline``, ``due_again`` or ``overdue`` would find anything: almost always it is nothing."""
-    return connection.execute(_any_due(), {"now": now, "quiet_since": quiet_since}).first() is not None
+def due(connection: Connection, now: str, quiet_since: str) -> Due:
+    """Whether ``past_deadline``, ``due_again`` or ``overdue`` would find anything, ``arrived`` might, or ``swaps_over``, in one look: almost
+    always it is nothing."""
+    return Due(*map(bool, connection.execute(_due(), {"now": now, "quiet_since": quiet_since}).one()))
 
 
 def past_deadline(connection: Connection, now: str, limit: int) -> list[str]:

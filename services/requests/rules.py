@@ -63,6 +63,8 @@ def meant_by(defaults: Mapping[str, Any] | None) -> dict[str, Any]:
         Invalid: ``parameter.invalid`` with a pointer under ``/defaults``.
     """
     defaults = {key: value for key, value in (defaults or {}).items() if value is not None}
+    if not defaults:
+        return {}
     for key in defaults:
         if key not in DEFAULTS_ALLOWED:
             raise _invalid(f"/defaults/{key}", f"Unknown member '{key}'.{did_you_mean(key, DEFAULTS_ALLOWED)}")

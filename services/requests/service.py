@@ -1,7 +1,7 @@
 """The service ``requests``: references, requests, and how far they have come."""
 from __future__ import annotations
 
-from services.requests import explain, handlers, making, models, plan, references, repository, standing, steps, swapping, together
+from services.requests import explain, handlers, making, models, plan, references, repository, standing, steps, sweeping, together
 from shared.hosting import persons
 from shared.hosting.entrypoints import batch_event, on_event, rpc
 from shared.hosting.gathering import on_events
@@ -184,7 +184,5 @@ class Requests:
 
     @timer(interval=1)
     def sweep(self):
-        steps.sweep(self.uses)
-        standing.sweep(self.uses)
-        swapping.sweep(self.uses)
+        sweeping.sweep(self.uses)
         self.uses.retention.sweep()

@@ -153,13 +153,14 @@ def _is_held_up(row: Row, fact: Mapping[str, Any]) -> bool:
 
 
 def on_settled(uses: Uses, message: Any) -> None:
-    """The instances of an attempt are all Ready, or one is Broken. Most requests go together, see ``together.on_settled``."""
+    """The instances of an attempt are all Ready, or one is Broken. Most requests go together, see ``together.on_settled``.
+
+    What follows ends the attempt, or that it is under way: the second time nothing follows.
+    """
     fact = message.obj
 
     def work() -> None:
         with uses.db.transaction(uses.context) as uow:
-            if not uow.first_time("requests.settled", message.id):
-                return
             row = uow.get(REQUEST, fact["request"])
             if row is None or row["destroyed_at"] or row["attempt"] != fact["attempt"]:
                 return
@@ -283,8 +284,6 @@ def sweep(uses: Uses) -> dict[str, int]:
     now = clock.stamp()
     quiet = clock.stamp_in(-uses.config.requests.quiet_s)
     with uses.db.reading() as connection:
-        if not repository.any_due(connection, now, quiet):
-            return {"deadlines": 0, "announced": 0, "warned": 0}
         late = repository.past_deadline(connection, now, 200)
         due = repository.due_again(connection, now, quiet, 200)
     for request in late:

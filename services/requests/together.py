@@ -106,8 +106,6 @@ def on_settled(uses: Uses, messages: Sequence[Any]) -> list[Any]:
         with uses.db.transaction(uses.context) as uow:
             rows = repository.locked(uow, list(facts))
             ready = [row for row in rows.values() if _is_ready(row, facts[row["id"]])]
-            fresh = uow.first_times("requests.settled", [facts[row["id"]].id for row in ready])
-            ready = [row for row in ready if facts[row["id"]].id in fresh]
             for row in ready:
                 uow.causes[row["id"]] = uses.caused_by(facts[row["id"]]).context
             uow.move(REQUEST, ready, "satisfied", changes=lambda row: steps.satisfied_columns(row, facts[row["id"]].obj))
@@ -117,7 +115,8 @@ def on_settled(uses: Uses, messages: Sequence[Any]) -> list[Any]:
 
 
 def _is_ready(row: Row, message: Any) -> bool:
-    """Whether a message says of a request what it says of most, and nothing else follows from it."""
+    """Whether a message says of a request what it says of most, and nothing else follows from it. The second time nothing does: an attempt
+    is Evaluated once."""
     fact = message.obj
     return (row["state"] == "Evaluated" and row["attempt"] == fact["attempt"] and not row["destroyed_at"] and not fact["broken"]
             and not row["reference_id"] and bool(message.id))

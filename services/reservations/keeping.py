@@ -11,7 +11,7 @@ from services.reservations.policy.deciding import Asking, Decided
 from services.reservations.policy.rules_file import NONE, Policies, read
 from shared.hosting.uses import Uses
 from shared.kernel import clock
-from shared.storage.bulk import insert_rows
+from shared.storage.bulk import insert_first, insert_rows
 from shared.storage.record import Row
 
 # Compiled policies by revision; a revision never changes.
@@ -55,9 +55,9 @@ def store(uses: Uses, connection: Any, parts: Mapping[str, Any], policies: Itera
     # In one order everywhere, so that two who store the same wait for each other instead of in a circle.
     fresh = sorted(name for name in parts if not stored.has(name))
     if fresh:
-        insert_rows(connection, part_table, [{"id": name, "body": parts[name], "at": now} for name in fresh], new_only=True)
+        made = insert_first(connection, part_table, [{"id": name, "body": parts[name], "at": now} for name in fresh], part_table.c.id)
         # Whoever relies on it for a while does so within a day of the last use.
-        repository.part_used(connection, fresh, now, clock.stamp_in(STORED_S - USED_S))
+        repository.part_used(connection, [name for name in fresh if name not in made], now, clock.stamp_in(STORED_S - USED_S))
     revisions = {one.revision: one for one in policies if not stored.has(one.revision)}
     for one in revisions.values():
         remember(connection, one, now)

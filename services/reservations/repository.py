@@ -1,15 +1,17 @@
 """The queries of the service, each with a name and a sentence."""
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, cast, delete, func, or_, select, update
+from sqlalchemy import BigInteger, Connection, bindparam, cast, delete, func, or_, select, update
 
 from services.reservations.models import METADATA, RESERVATION, charge_table, part_table, reservation_table as table, revision_table
 from services.reservations.policy.cost import PARTS
 from shared.lists import Lister
 from shared.storage.record import Row
+from shared.storage.statements import among, rows_in
 
 reservations = Lister(RESERVATION, {
     "request": (table.c.request_id, table.c.request_name),
@@ -126,13 +128,17 @@ def _page(connection: Connection, request: str, attempt: int, state: str, after:
     return [dict(row) for row in connection.execute(statement).mappings()]
 
 
+# What instances are made from.
+PROVISIONED = ("id", "request_id", "attempt", "data_id", "source_id", "source_name", "target_id", "action", "member", "replicas", "snapshot")
+
+
 def confirmed_all(connection: Connection, attempts: Sequence[Sequence[Any]], most: int) -> dict[str, list[Row]]:
-    """Confirmed reservations of several ``(request, attempt)``, by request; those of a request with more than ``most`` are left out."""
+    """Confirmed reservations of several ``(request, attempt)``, by request, with what instances are made from; those of a request with more
+    than ``most`` are left out."""
     found: dict[str, list[Row]] = {request: [] for request, _ in attempts}
     of = dict(tuple(one) for one in attempts)
     limit = most * len(attempts) + 1
-    statement = select(table).where(table.c.request_id.in_(list(of)), table.c.state == "Confirmed", table.c.destroyed_at.is_(None))
-    rows = [dict(row) for row in connection.execute(statement.order_by(table.c.id).limit(limit)).mappings()]
+    rows = rows_in(connection.execute(_confirmed_all(), {"requests": of, "most": limit}))
     if len(rows) == limit:
         # Somebody has many; who, nobody needs to know here.
         return {}
@@ -142,11 +148,23 @@ def confirmed_all(connection: Connection, attempts: Sequence[Sequence[Any]], mos
     return {request: own for request, own in found.items() if len(own) <= most}
 
 
+@functools.cache
+def _confirmed_all() -> Any:
+    return select(*(table.c[name] for name in PROVISIONED)).where(
+        among(table.c.request_id, "requests"), table.c.state == "Confirmed", table.c.destroyed_at.is_(None),
+    ).order_by(table.c.id).limit(bindparam("most"))
+
+
 def any_standing_by(connection: Connection, requests: Sequence[str]) -> set[str]:
     """Those of these requests that have reservations which stand by."""
-    return set(connection.execute(select(table.c.request_id).where(
-        table.c.request_id.in_(list(requests)), table.c.state == "Created", table.c.standby.is_(True),
-        table.c.destroyed_at.is_(None)).distinct()).scalars())
+    return set(connection.execute(_any_standing_by(), {"requests": requests}).scalars())
+
+
+@functools.cache
+def _any_standing_by() -> Any:
+    return select(table.c.request_id).where(
+        among(table.c.request_id, "requests"), table.c.state == "Created", table.c.standby.is_(True),
+        table.c.destroyed_at.is_(None)).distinct()
 
 
 # The states in which something is, or may be, claimed for a reservation.

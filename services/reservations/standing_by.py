@@ -101,6 +101,9 @@ def claim_before(uses: Uses, row: Row) -> None:
 
 def on_satisfied(uses: Uses, messages: Sequence[Any]) -> None:
     """``datarequest.satisfied``, several at once: every byte is readable, so nothing needs to stand by any more."""
+    messages = [message for message in messages if not uses.parts["done"].has_none_standing_by(message.obj)]
+    if not messages:
+        return
     # Looked at first without a lock: most requests have none.
     with uses.db.reading() as connection:
         have = repository.any_standing_by(connection, [message.obj["id"] for message in messages])

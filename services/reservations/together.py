@@ -40,10 +40,11 @@ class Done:
     that they are Needed, or Selected, has nothing left to do. Who is not among them is asked about."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, int], None] = {}
+        self._known: dict[tuple[str, int], bool] = {}
 
-    def add(self, request: str, attempt: int) -> None:
-        self._known[request, attempt] = None
+    def add(self, request: str, attempt: int, standing_by: bool = False) -> None:
+        """``standing_by``: whether some of its reservations stand by."""
+        self._known[request, attempt] = standing_by
         while len(self._known) > KEPT:
             del self._known[next(iter(self._known))]
 
@@ -53,6 +54,10 @@ class Done:
     def has(self, obj: Any) -> bool:
         """Whether a message's object is one of them."""
         return (request := _named(obj)) is not None and isinstance(obj.get("attempt"), int) and (request, obj["attempt"]) in self._known
+
+    def has_none_standing_by(self, obj: Mapping[str, Any]) -> bool:
+        """Whether a message's object is one of them of which nothing stands by, and no attempt before it can have left anything."""
+        return obj.get("attempt") == 1 and self._known.get((obj["id"], 1)) is False
 
 
 class UnderWay:
@@ -271,9 +276,9 @@ def _told(uses: Uses, takings: Sequence[_Taking], shown: dict[str, Any] | None =
     if not takings:
         return set()
     ours, attempts = uses.parts["done"], [(taking.request["id"], taking.request["attempt"]) for taking in takings]
-    for one in attempts:
+    for one, taking in zip(attempts, takings, strict=True):
         # Before the message can be here.
-        ours.add(*one)
+        ours.add(*one, standing_by=any(taking.evaluation.with_status("standby")))
     try:
         answers = uses.mesh.call("requests", "advance", steps=[_step(taking) for taking in takings], timeout_s=30,
                                  **({} if shown is None else {"show": True}))

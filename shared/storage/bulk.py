@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 from sqlalchemy import JSON, Boolean, Connection, Float, Integer, Numeric, String, Table, insert, select, text
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import postgresql
 
 CHUNK = 5000
 FEW = 200
@@ -87,8 +87,17 @@ def insert_first(connection: Connection, table: Table, rows: Sequence[Mapping[st
     if not rows:
         return set()
     if connection.dialect.name == "sqlite":
-        return set(connection.execute(sqlite.insert(table).values(list(rows)).on_conflict_do_nothing().returning(returned)).scalars())
+        return set(connection.exec_driver_sql(_first(table, tuple(rows[0]), returned.name), (orjson.dumps(list(rows)).decode(),)).scalars())
     return set(insert_new(connection, table, rows, returned))
+
+
+@functools.cache
+def _first(table: Table, names: tuple[str, ...], returned: str) -> str:
+    """The insertion of a document's rows but for those that are there; SQLite's words."""
+    columns = ", ".join(f'"{name}"' for name in names)
+    values = ", ".join(f"json_extract(value, '$.\"{name}\"')" for name in names)
+    # Without a condition SQLite would take "ON" for that of a join.
+    return f'INSERT INTO "{table.name}" ({columns}) SELECT {values} FROM json_each(?) WHERE true ON CONFLICT DO NOTHING RETURNING "{returned}"'
 
 
 def insert_together(connection: Connection, parts: Sequence[tuple[Table, Sequence[Mapping[str, Any]]]]) -> None:

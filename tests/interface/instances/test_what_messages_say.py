@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from services.instances import provisioning, removing, repository
-from services.instances.models import METADATA, instance_table
+from services.instances.models import METADATA, instance_table, made_table
 from services.requests.models import render_request, request_table
 from shared.bus.event import EventMessage
 from shared.hosting.config import load_config
@@ -43,9 +43,12 @@ class World:
         return [self.plain() for _ in requests]
 
     def confirmed_all(self, attempts: list[Any], most: int) -> dict[str, Any]:
-        row = {"id": new_id("datareservation"), "data_id": new_id("data"), "source_id": "dsrc_1", "source_name": "far", "target_id": None,
-               "action": "leave", "snapshot": {"path": "a", "name": "a", "size": 1}, "replicas": None}
-        return {self.request["id"]: [row]}
+        return {request: [self.reservation()] for request, _ in attempts}
+
+    @staticmethod
+    def reservation() -> dict[str, Any]:
+        return {"id": new_id("datareservation"), "data_id": new_id("data"), "source_id": "dsrc_1", "source_name": "far", "target_id": None,
+                "action": "leave", "snapshot": {"path": "a", "name": "a", "size": 1}, "replicas": None}
 
     def sources(self, ids: list[str]) -> dict[str, Any]:
         return {"dsrc_1": {"id": "dsrc_1", "name": "far", "adaptor": "http", "parameters": {}}}
@@ -101,3 +104,31 @@ def test_what_is_made_of_a_request_that_ended_meanwhile_goes_when_its_end_is_hea
     assert provisioning.on_evaluated(world.uses, [message]) == [] and len(world.instances()) == 1
     removing.on_ended(world.uses, SimpleNamespace(obj=render_request(world.request)))
     assert [row["state"] for row in world.instances()] == ["Destroyed"]
+
+
+def test_of_several_nothing_is_made_together_where_a_name_is_taken_and_alone_it_gets_the_next(world: World) -> None:
+    other = world.message()
+    assert provisioning.on_evaluated(world.uses, [other]) == []
+    taken, free = new_id("datarequest"), new_id("datarequest")
+    several = [world.message(obj={"id": taken, "name": "one"}), world.message(obj={"id": free, "name": "two"})]
+    plain = {message.obj["id"]: message for message in several}
+    world.mesh.functions["requests.plain_all"] = lambda requests, owners=None: [
+        {**world.plain(), "id": one, "name": plain[one].obj["name"]} for one in requests]
+    world.mesh.functions["reservations.confirmed"] = lambda **_: [world.reservation()]
+    assert provisioning.on_evaluated(world.uses, several) == several and len(world.instances()) == 1
+    for message in several:
+        assert provisioning.on_evaluated(world.uses, [message]) == []
+    assert [(row["request_id"], row["name"]) for row in world.instances()] == [(world.request["id"], "one-0"), (taken, "one-1"), (free, "two-0")]
+
+
+def test_what_is_there_already_is_neither_made_again_nor_left_unsaid(world: World) -> None:
+    reservation = world.reservation()
+    world.mesh.functions["reservations.confirmed_all"] = lambda attempts, most: {request: [reservation] for request, _ in attempts}
+    world.mesh.functions["reservations.confirmed"] = lambda **_: [reservation]
+    assert provisioning.on_evaluated(world.uses, [world.message()]) == []
+    with world.db.transaction() as uow:
+        # It died between the two.
+        uow.connection.execute(made_table.delete())
+    assert provisioning.on_evaluated(world.uses, [world.message()]) == [] and len(world.instances()) == 1
+    with world.db.reading() as connection:
+        assert repository.is_made(connection, world.request["id"], 1)

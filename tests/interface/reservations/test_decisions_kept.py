@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
-from services.reservations import evaluating, handlers, keeping, rehearsing, reserving, standing_by
+from services.reservations import evaluating, handlers, keeping, rehearsing, reserving, standing_by, together
 from services.reservations.models import METADATA, RESERVATION, part_table, reservation_table
 from services.reservations.policy.live import fixed
 from services.reservations.policy.rules_file import read
@@ -44,7 +44,7 @@ class World:
             requests__selected=self._tell("selected"), requests__evaluated=self._tell("evaluated"), requests__blocked=self._tell("blocked"),
             requests__failed=self._tell("failed"), requests__plain=lambda request: self.request)
         self.uses = Uses("reservations", Database(engine, METADATA), load_config("test", overrides=settings, variables={}),
-                         Context(owner="ada"), self.mesh, {"policies": fixed(read(RULES)), "stored": keeping.Stored()})
+                         Context(owner="ada"), self.mesh, {"policies": fixed(read(RULES)), "stored": keeping.Stored(), "done": together.Done()})
 
     @staticmethod
     def _source(name: str, **more: Any) -> dict[str, Any]:

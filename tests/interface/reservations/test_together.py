@@ -1,13 +1,18 @@
 """Reserved and evaluated in one go, several at once: what comes of it is what the two steps would have made."""
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from sqlalchemy import select, update
 
-from services.reservations import evaluating, keeping, reserving, together
+from services.reservations import evaluating, keeping, repository, reserving, standing_by, together
+from services.reservations.models import part_table
+from shared.kernel import clock
 from shared.kernel.errors import Conflict, NoCapacity
 from shared.kernel.ids import new_id
 from tests.interface.reservations.test_decisions_kept import World as Steps
@@ -121,3 +126,36 @@ def test_of_one_that_ended_meanwhile_nothing_stays_reserved(world: World) -> Non
     world.over.add(ended["id"])
     world.go(ended, goes_on)
     assert {row["request"]["id"]: row["state"] for row in world.rows()} == {ended["id"]: "Rejected", goes_on["id"]: "Confirmed"}
+
+
+def test_what_stands_by_is_let_go_and_of_what_left_nothing_nobody_asks(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for source, checksum in (("near", "sha256:1"), ("far", "sha256:1"), ("near", "sha256:2")):
+        world.add(source, f"{checksum[-1]}.csv", checksum)
+    twins, alone = world.wanted(), world.wanted()
+    world.go(twins)
+    world.data = world.data[2:]
+    world.go(alone)
+    asked = []
+    look = repository.any_standing_by
+    monkeypatch.setattr(repository, "any_standing_by", lambda connection, requests: asked.append(requests) or look(connection, requests))
+    satisfied = [SimpleNamespace(obj={"id": one["id"], "attempt": attempt}, context={}) for one, attempt in ((twins, 1), (alone, 1), (alone, 2))]
+    standing_by.on_satisfied(world.uses, satisfied)
+    assert asked == [[twins["id"], alone["id"]]], "a later attempt may find what one before it left"
+    assert Counter((row["request"]["id"], row["state"]) for row in world.rows()) == {
+        (twins["id"], "Confirmed"): 2, (twins["id"], "Rejected"): 1, (alone["id"], "Confirmed"): 1}
+    standing_by.on_satisfied(world.uses, satisfied[1:2])
+    assert len(asked) == 1
+
+
+def test_a_part_that_was_there_is_used_again_and_a_new_one_is_used_now(world: World) -> None:
+    world.add("near", "a.csv")
+    world.go(world.wanted())
+    long_ago = clock.stamp_in(-2 * keeping.USED_S)
+    with world.uses.db.transaction() as uow:
+        uow.connection.execute(update(part_table).values(at=long_ago))
+    world.uses.parts["stored"] = keeping.Stored()
+    began = clock.stamp()
+    world.go(world.wanted())
+    with world.uses.db.reading() as connection:
+        stamps = sorted(connection.execute(select(part_table.c.at)).scalars())
+    assert stamps[0] == long_ago and [at >= began for at in stamps] == [False, True, True], "the frame of the first is its own, the place is shared"
