@@ -164,9 +164,14 @@ class Sight:
     unseen: Select[Any] | None = None
 
 
-def sight(connection: Connection, context: Context, *, counted: bool = False) -> Sight:
-    """What this caller sees. ``counted``: also how much of what can match at all he does not see, and which."""
-    if sees_all(context) or connection.execute(_any_rule()).first() is None:
+def sight(connection: Connection, context: Context, *, counted: bool = False, any_rule: bool | None = None) -> Sight:
+    """What this caller sees. ``counted``: also how much of what can match at all he does not see, and which. ``any_rule`` says whether
+    there is a rule at all, where that is known."""
+    if sees_all(context):
+        return Sight()
+    if any_rule is None:
+        any_rule = connection.execute(_any_rule()).first() is not None
+    if not any_rule:
         return Sight()
     who = [EVERYBODY, f"owner:{context.owner}", *(f"role:{role}" for role in context.roles)]
     # Few rules, many Data: what applies to a Data is looked for among the rules that let him see, not the other way round; a

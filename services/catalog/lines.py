@@ -5,12 +5,13 @@ the source's row.
 """
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import Connection, Select, func, or_, select
 
-from services.catalog import rules
+from services.catalog import repository, rules
 from services.catalog.models import KINDS, claim_table, ref, waiting_table
 from shared.kernel import clock
 from shared.kernel.errors import NoCapacity
@@ -88,9 +89,15 @@ def waits(connection: Connection, holder: str) -> bool:
 
 def any_waits(connection: Connection, sources: Iterable[str], holders: Iterable[str]) -> bool:
     """Whether anybody stands in a line at these sources, or one of these holders in any."""
-    table, keys = waiting_table, [_key(source, kind) for source in sources for kind in KINDS]
-    return connection.execute(select(table.c.holder).where(
-        or_(table.c.object_id.in_(keys), table.c.holder.in_(list(holders)))).limit(1)).first() is not None
+    keys = [_key(source, kind) for source in sources for kind in KINDS]
+    return connection.execute(_any_waits(connection.dialect.name), {"keys": keys, "holders": list(holders)}).first() is not None
+
+
+@functools.cache
+def _any_waits(dialect: str) -> Select[Any]:
+    table = waiting_table
+    return select(table.c.holder).where(or_(
+        repository.is_given(table.c.object_id, "keys", dialect), repository.is_given(table.c.holder, "holders", dialect))).limit(1)
 
 
 def leave(uow: UnitOfWork, holder: str) -> set[str]:

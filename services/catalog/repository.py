@@ -5,7 +5,7 @@ import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, func, or_, select, update
+from sqlalchemy import ARRAY, ColumnElement, Connection, Text, and_, any_, bindparam, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from services.catalog.models import (
@@ -25,12 +25,20 @@ data = Lister(DATA, tags=Tags(tag_table, data_table.c.id))
 
 PART = 5000
 _TAG_PART = 10_000
+_JUDGED = ("id", "name", "state", "destroyed_at", "adaptor", "parameters", "location", "tags", "cost", "capacity", "used", "writable")
 
 
 def parts(items: Sequence[Any], size: int = PART) -> Iterator[Sequence[Any]]:
     """``items`` in stretches that one statement takes."""
     for start in range(0, len(items), size):
         yield items[start:start + size]
+
+
+def is_given(column: ColumnElement[Any], parameter: str, dialect: str) -> ColumnElement[bool]:
+    """The column is one of the values of a parameter; on PostgreSQL they are one value, so that the statement stays the same however many."""
+    if dialect == "postgresql":
+        return column == any_(bindparam(parameter, type_=ARRAY(Text)))
+    return column.in_(bindparam(parameter, expanding=True))
 
 
 # --- sources ---------------------------------------------------------------------------------------------------------
@@ -44,23 +52,35 @@ def name_is_taken(connection: Connection, owner: str, name: str) -> bool:
 def locked_sources(uow: UnitOfWork, ids: Iterable[str]) -> dict[str, Row]:
     """The rows of these sources, locked in the order of their ids, so that no two callers wait for each other."""
     wanted = sorted(set(ids))
-    rows = [row for part in parts(wanted) for row in uow.rows(_locked_sources(), {"ids": part})]
+    rows = [row for part in parts(wanted) for row in uow.rows(_locked_sources(uow.connection.dialect.name), {"ids": part})]
     return {row["id"]: row for row in rows}
 
 
 @functools.cache
-def _locked_sources() -> Any:
-    return _sources_by_ids().order_by(source_table.c.id).with_for_update()
+def _locked_sources(dialect: str) -> Any:
+    return _sources_by_ids(dialect).order_by(source_table.c.id).with_for_update()
 
 
 def sources_by_ids(connection: Connection, ids: Sequence[str]) -> list[Row]:
     """The rows of these sources, destroyed ones too."""
-    return [dict(row) for part in parts(list(ids)) for row in connection.execute(_sources_by_ids(), {"ids": part}).mappings()]
+    return [dict(row) for part in parts(list(ids)) for row in connection.execute(
+        _sources_by_ids(connection.dialect.name), {"ids": part}).mappings()]
 
 
 @functools.cache
-def _sources_by_ids() -> Any:
-    return select(source_table).where(source_table.c.id.in_(bindparam("ids", expanding=True)))
+def _sources_by_ids(dialect: str) -> Any:
+    return select(source_table).where(is_given(source_table.c.id, "ids", dialect))
+
+
+def sources_to_judge(connection: Connection, ids: Sequence[str]) -> list[Row]:
+    """Of these sources, destroyed ones too, what ``search.plain_source`` shows of them."""
+    return [dict(zip(_JUDGED, row)) for part in parts(list(ids)) for row in connection.execute(
+        _sources_to_judge(connection.dialect.name), {"ids": part}).all()]
+
+
+@functools.cache
+def _sources_to_judge(dialect: str) -> Any:
+    return select(*(source_table.c[name] for name in _JUDGED)).where(is_given(source_table.c.id, "ids", dialect))
 
 
 def ready_to_scan(connection: Connection, since: str) -> list[str]:
@@ -248,7 +268,12 @@ def watch(uow: UnitOfWork, before: Row | None, holder: str, ttl_s: float) -> boo
 def claims_by_ids(connection: Connection, ids: Sequence[str]) -> dict[str, Row]:
     """Claims by their ids."""
     return {row["id"]: dict(row) for part in parts(list(ids)) for row in connection.execute(
-        select(claim_table).where(claim_table.c.id.in_(part))).mappings()}
+        _claims_by_ids(connection.dialect.name), {"ids": part}).mappings()}
+
+
+@functools.cache
+def _claims_by_ids(dialect: str) -> Any:
+    return select(claim_table).where(is_given(claim_table.c.id, "ids", dialect))
 
 
 def claims_of(connection: Connection, holder: str, prefix: str = "") -> list[str]:

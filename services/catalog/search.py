@@ -6,7 +6,6 @@ Data of sources that are Suspended or Shutdown does not match. Reads only.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
 from typing import Any
 
 import orjson
@@ -33,6 +32,7 @@ from shared.storage.record import Row
 Page = tuple[Sequence[Row], str | None, int, dict[str, Any] | None, list[dict[str, Any]]]
 """What was found: the rows of a page, its next, the total, the funnel, the warnings."""
 _NAMED = 5
+_ALIVE = data_table.c.destroyed_at.is_(None)
 # Hints are worth some seconds, not more.
 HINTS_LIMIT_S = 5.0
 
@@ -54,7 +54,7 @@ def query(uses: Uses, parameters: Mapping[str, Any]) -> dict[str, Any]:
     with located("/expression"):
         wanted = parse(parameters.get("expression"), DATA_FIELDS)
     with uses.db.reading() as connection:
-        now = _Now(connection, uses.context)
+        now = _Now(connection, uses.context, totals.basis(connection))
         found = _looked_up(now, wanted, parameters)
         answer = _page(now, found)
     reading.note(uses, found[0], "fmdm.query")
@@ -70,9 +70,10 @@ def query_all(uses: Uses, expressions: Sequence[Any], limit: int,
     found: list[tuple[_Now, Page] | None] = []
     of_all: dict[Context, _Now] = {}
     with uses.db.reading() as connection:
+        basis = totals.basis(connection)
         contexts = [uses.context] * len(expressions) if rights is None else [Context(owner, tuple(roles)) for owner, roles in rights]
         for expression, context in zip(expressions, contexts, strict=True):
-            now = of_all.get(context) or of_all.setdefault(context, _Now(connection, context))
+            now = of_all.get(context) or of_all.setdefault(context, _Now(connection, context, basis))
             try:
                 wanted = parse(expression, DATA_FIELDS)
             except EdgemereError:
@@ -88,22 +89,19 @@ def query_all(uses: Uses, expressions: Sequence[Any], limit: int,
 class _Now:
     """What all queries of one call stand on that are asked for one caller, each asked once."""
 
-    def __init__(self, connection: Connection, context: Context) -> None:
+    def __init__(self, connection: Connection, context: Context, basis: totals.Basis) -> None:
         self.connection = connection
-        self.unused = totals.out_of_use(connection)
-        self.seen = sight(connection, context, counted=True)
+        self.unused = basis.unused
+        self.seen = sight(connection, context, counted=True, any_rule=basis.any_rule)
         self.base = _base(self.unused, self.seen)
+        self.base_count = basis.count - self.seen.hidden
         self._sources: dict[str, dict[str, Any]] = {}
-
-    @cached_property
-    def base_count(self) -> int:
-        return totals.base_count(self.connection) - self.seen.hidden
 
     def sources(self, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
         """Sources by id, as those who decide need them."""
         wanted = sorted(set(ids))
         if missing := [one for one in wanted if one not in self._sources]:
-            self._sources.update({row["id"]: plain_source(row) for row in repository.sources_by_ids(self.connection, missing)})
+            self._sources.update({row["id"]: plain_source(row) for row in repository.sources_to_judge(self.connection, missing)})
         return {one: self._sources[one] for one in wanted}
 
 
@@ -118,7 +116,7 @@ def _looked_up(now: _Now, wanted: Query, parameters: Mapping[str, Any]) -> Page:
         total = now.base_count
     asked = {name: parameters.get(name) for name in ("limit", "cursor", "sort")}
     rows, following, total = repository.data.page(
-        connection, {**asked, "attr1": wanted.to_json()}, now.base, total=0 if short and total is None else total, visible=now.seen.condition)
+        connection, {**asked, "attr1": wanted}, now.base, total=0 if short and total is None else total, visible=now.seen.condition)
     if short and following is None:
         clause, total = wanted.clauses[0], len(rows)
         counted = {"base": max(now.base_count, total), "steps": [{"clause": clause.label, "json": clause.json, "remaining": total}],
@@ -159,11 +157,12 @@ def hints(uses: Uses, expression: Any, wanted: int = 1) -> dict[str, Any]:
     with located("/expression"):
         query = parse(expression, DATA_FIELDS)
     with uses.db.reading() as connection:
-        unused, seen = totals.out_of_use(connection), sight(connection, uses.context, counted=True)
+        basis = totals.basis(connection)
+        unused, seen = basis.unused, sight(connection, uses.context, counted=True, any_rule=basis.any_rule)
         if not uses.db.is_sqlite:
             connection.exec_driver_sql(f"SET LOCAL statement_timeout = {int(HINTS_LIMIT_S * 1000)}")
         try:
-            found = relaxed(connection, query, PLACES, _base(unused, seen), base_rows=totals.base_count(connection) - seen.hidden,
+            found = relaxed(connection, query, PLACES, _base(unused, seen), base_rows=basis.count - seen.hidden,
                             index_is_base=not unused and seen.condition is None, wanted=wanted)
         except OperationalError as error:
             if getattr(error.orig, "pgcode", None) != "57014":
@@ -230,7 +229,7 @@ def plain_source(row: Row) -> dict[str, Any]:
 
 def _base(unused: Sequence[Row], seen: Sight) -> ColumnElement[bool]:
     ids = [row["id"] for row in unused]
-    return and_(data_table.c.destroyed_at.is_(None), *([data_table.c.source_id.not_in(ids)] if ids else []),
+    return and_(_ALIVE, *([data_table.c.source_id.not_in(ids)] if ids else []),
                 *([] if seen.condition is None else [seen.condition]))
 
 

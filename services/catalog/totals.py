@@ -7,16 +7,18 @@ state has to be counted: a question costs what is out of use, not how many sourc
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, func, insert, select, update
+from sqlalchemy import Connection, Select, delete, exists, func, insert, select, update
 
-from services.catalog.models import OUT_OF_USE, source_table, tally_table
+from services.catalog.models import OUT_OF_USE, rule_table, source_table, tally_table
 from services.catalog.repository import parts
 from shared.storage.database import Database
 from shared.storage.record import Row
 from shared.storage.unit_of_work import UnitOfWork
 
+_UNUSED = ("id", "name", "state", "destroyed_at", "data_count")
 # With more rows than this they are made one.
 MOST_ROWS = 100
 
@@ -48,6 +50,30 @@ def _count(uow: UnitOfWork, source_id: str, count: int, size: int) -> None:
             data_count=table.c.data_count + count, data_bytes=table.c.data_bytes + size))
 
 
+@dataclass(frozen=True)
+class Basis:
+    """What every query stands on, at one moment: the sources that are out of use (as ``out_of_use`` has them), how many Data can match at
+    all, and whether any source has a rule of who may see its Data.
+    """
+
+    unused: list[Row]
+    count: int
+    any_rule: bool
+
+
+def basis(connection: Connection) -> Basis:
+    """The basis of a query, in one statement."""
+    rows = connection.execute(_basis()).all()
+    return Basis([dict(zip(_UNUSED, row)) for row in rows if row[0] is not None], int(rows[0].count_of_all), bool(rows[0].any_rule))
+
+
+@functools.cache
+def _basis() -> Select[Any]:
+    one = select(_of_all().label("count_of_all"), exists(select(rule_table.c.id)).label("any_rule")).subquery()
+    return select(*(source_table.c[name] for name in _UNUSED), one.c.count_of_all, one.c.any_rule).select_from(
+        one.outerjoin(source_table, OUT_OF_USE))
+
+
 def out_of_use(connection: Connection) -> list[Row]:
     """The sources whose data is in the catalogue but does not match queries: ``id, name, state, destroyed_at, data_count``."""
     return [dict(row) for row in connection.execute(_out_of_use()).mappings()]
@@ -55,8 +81,7 @@ def out_of_use(connection: Connection) -> list[Row]:
 
 @functools.cache
 def _out_of_use() -> Select[Any]:
-    table = source_table
-    return select(table.c.id, table.c.name, table.c.state, table.c.destroyed_at, table.c.data_count).where(OUT_OF_USE)
+    return select(*(source_table.c[name] for name in _UNUSED)).where(OUT_OF_USE)
 
 
 def base_count(connection: Connection) -> int:
@@ -66,8 +91,12 @@ def base_count(connection: Connection) -> int:
 
 @functools.cache
 def _base_count() -> Select[Any]:
+    return select(_of_all())
+
+
+def _of_all() -> Any:
     # One statement is one moment: what goes out of use meanwhile is in both sums or in neither.
-    return select(_tallied() - _sum(source_table.c.data_count, OUT_OF_USE))
+    return _tallied() - _sum(source_table.c.data_count, OUT_OF_USE)
 
 
 def settle(db: Database) -> None:

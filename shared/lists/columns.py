@@ -41,6 +41,8 @@ class Columns:
     def __init__(self, record: Record, mapping: Mapping[str, Given] | None = None, tags: Tags | None = None) -> None:
         self.record = record
         self.table = record.table
+        # None for a class whose objects are not destroyed but deleted.
+        self.alive = self.table.c.destroyed_at.is_(None) if "destroyed_at" in self.table.c else None
         self._counts = [name for name, kind in OBJECTS[record.noun].fields.items() if kind == "count"]
         self.places: dict[str, Place] = {}
         for name, kind in OBJECTS[record.noun].fields.items():

@@ -15,7 +15,7 @@ from shared.lists.naming import not_found
 from shared.query.fields import FieldSet
 from shared.query.parse import parse, plain_name
 from shared.query.sql import plan
-from shared.query.tree import And, Clause, Node, Or, walk
+from shared.query.tree import And, Clause, Node, Or, Query, walk
 from shared.query.values import is_clean
 from shared.storage.record import Record
 
@@ -50,12 +50,12 @@ def wanted(connection: Connection, columns: Columns, fields: FieldSet, parameter
         else:
             _check_storable(attribute.name, value)
             conditions.append(columns.equals(attribute.name, value))
-    hidden = table.c.destroyed_at.is_(None) if "destroyed_at" in table.c else None
+    hidden = columns.alive
     visible = [] if hidden is None or asks_destroyed else [hidden]
     expression = parameters.get("attr1")
     if isinstance(expression, str):
         expression = expression.strip()
-    if not expression:
+    if not expression or isinstance(expression, Query) and expression.is_empty:
         return Wanted((*conditions, *visible))
     if isinstance(expression, str):
         exact = _exact(columns, expression)
@@ -69,7 +69,7 @@ def wanted(connection: Connection, columns: Columns, fields: FieldSet, parameter
             with located("/attr1"):
                 raise not_found(connection, record, expression, mine, gone)
     with located("/attr1"):
-        query = parse(expression, fields)
+        query = expression if isinstance(expression, Query) else parse(expression, fields)
         _check_states(record, query.root)
     if hidden is not None and record.net and DESTROYED in record.net.states and _asks_for_destroyed(query.root):
         visible = []

@@ -1,10 +1,11 @@
 """A page of a class: the parameters of list and find in, rows with a cursor and a total out."""
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, func, select
+from sqlalchemy import ColumnElement, Connection, Dialect, and_, func, select
 
 from shared.contracts.objects import OBJECTS
 from shared.kernel.context import Context
@@ -16,11 +17,14 @@ from shared.lists.naming import resolve
 from shared.lists.order import Order, make_order
 from shared.query.mapping import Tags
 from shared.query.scan import in_transaction
+from shared.query.tree import Query
 from shared.storage.record import Record, Row
 
 Keys = list[Any]
 
 PAGE = 50
+# So many orders are remembered, each with what selects by it.
+ORDERS = 50
 # What only memory can decide ($regex, and attributes without a column) is looked at in stretches, up to a bound a page.
 STRETCH = 500
 LOOKED_AT = 20_000
@@ -50,13 +54,16 @@ class Lister:
         self.record = record
         self.fields = fieldset(record.noun)
         self.columns = Columns(record, mapping, tags)
+        self._names = tuple(column.key for column in record.table.columns)
+        self._ordered = functools.lru_cache(ORDERS)(self._made_order)
 
     def page(self, connection: Connection, parameters: Mapping[str, Any], where: ColumnElement[bool] | None = None,
              owner: str | None = None, total: int | None = None, must_exist: bool = True, visible: ColumnElement[bool] | None = None,
              ) -> tuple[list[Row], str | None, int]:
         """The rows of one page, the cursor of the next (None at the end), and how many there are in all.
 
-        ``parameters`` are those of ``listing(noun)``, checked. ``where`` narrows the list further. At what is not ``owner``'s
+        ``parameters`` are those of ``listing(noun)``, checked. ``attr1`` may be a ``Query`` that was parsed already. ``where`` narrows the
+        list further. At what is not ``owner``'s
         (None is everybody's) or does not meet ``visible`` nothing of the answer hints, whatever was asked for. A caller who has
         counted already gives the ``total``. Destroyed objects are left out unless ``state`` asks for them. ``must_exist``: a plain id
         or name that is not there is an error and not an empty page; that is
@@ -69,13 +76,11 @@ class Lister:
             Invalid: ``parameter.invalid``, ``sort.invalid`` or ``cursor.invalid``.
         """
         mine = self.mine(owner, visible)
-        of = cursors.fingerprint(self.record.noun, owner, {
-            name: value for name, value in parameters.items() if name not in ("limit", "cursor", "sort")})
         text = parameters.get("sort") or None
         order = self._order(connection, text)
         conditions = []
         if parameters.get("cursor"):
-            text, after = cursors.read(parameters["cursor"], of, order.text if text else None)
+            text, after = cursors.read(parameters["cursor"], self._of(owner, parameters), order.text if text else None)
             order = self._order(connection, text)
             conditions = [order.after(after)]
         want = wanted(connection, self.columns, self.fields, parameters, mine, must_exist)
@@ -91,7 +96,7 @@ class Lister:
         else:
             found, more, last = self._tested(connection, order, want, conditions, limit)
             total = self._count_tested(connection, want) if total is None else total
-        following = cursors.write(of, order.text, last) if more else None
+        following = cursors.write(self._of(owner, parameters), order.text, last) if more else None
         return [row for row, _ in found], following, total
 
     def answer(self, connection: Connection, parameters: Mapping[str, Any], where: ColumnElement[bool] | None = None,
@@ -117,17 +122,24 @@ class Lister:
         own = [table.c.owner == owner] if owner is not None and "owner" in table.c else []
         return own if visible is None else [*own, visible]
 
+    def _of(self, owner: str | None, parameters: Mapping[str, Any]) -> str:
+        """Which list a cursor belongs to."""
+        return cursors.fingerprint(self.record.noun, owner, {
+            name: value.to_json() if isinstance(value, Query) else value
+            for name, value in parameters.items() if name not in ("limit", "cursor", "sort")})
+
     def _order(self, connection: Connection, text: str | None) -> Order:
-        return make_order(text or OBJECTS[self.record.noun].by_default, self.fields, self.columns, connection.dialect)
+        return self._ordered(text or OBJECTS[self.record.noun].by_default, connection.dialect)
+
+    def _made_order(self, text: str, dialect: Dialect) -> Order:
+        return make_order(text, self.fields, self.columns, dialect)
 
     def _stretch(self, connection: Connection, order: Order, conditions: Sequence[ColumnElement[bool]], limit: int,
                  ) -> tuple[list[tuple[Row, Keys]], bool]:
         """At most ``limit`` rows with their sort keys, and whether there are more behind them."""
-        keys = [key.expression.label(f"sort_key_{at}") for at, key in enumerate(order.keys)]
-        statement = select(self.record.table, *keys).where(and_(True, *conditions)).order_by(*order.orderings)
-        rows = [dict(row) for row in connection.execute(statement.limit(limit + 1)).mappings()]
-        more = len(rows) > limit
-        return [(row, [row.pop(f"sort_key_{at}") for at in range(len(keys))]) for row in rows[:limit]], more
+        rows = connection.execute(order.rows.where(*conditions).limit(limit + 1)).all()
+        count = len(self._names)
+        return [(dict(zip(self._names, row)), list(row[count:])) for row in rows[:limit]], len(rows) > limit
 
     def _tested(self, connection: Connection, order: Order, want: Wanted, conditions: list[ColumnElement[bool]],
                 limit: int) -> tuple[list[tuple[Row, Keys]], bool, Keys]:

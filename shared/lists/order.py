@@ -5,11 +5,12 @@ same wherever it lies, and rows that come or go do not shift it.
 """
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Dialect, and_, false, literal, or_
+from sqlalchemy import ColumnElement, Dialect, Select, Table, and_, false, literal, or_, select
 
 from shared.kernel.errors import Invalid, Malformed
 from shared.lists import cursor
@@ -50,14 +51,17 @@ class Key:
 
 @dataclass(frozen=True)
 class Order:
-    """A complete order: ``text`` is its one spelling, ``keys`` end with the id."""
+    """A complete order of a table: ``text`` is its one spelling, ``keys`` end with the id."""
 
     text: str
     keys: tuple[Key, ...]
+    table: Table
 
-    @property
-    def orderings(self) -> list[ColumnElement[Any]]:
-        return [key.ordering for key in self.keys]
+    @functools.cached_property
+    def rows(self) -> Select[Any]:
+        """All rows in this order, each with its sort keys behind its columns."""
+        keys = (key.expression.label(f"sort_key_{at}") for at, key in enumerate(self.keys))
+        return select(self.table, *keys).order_by(*(key.ordering for key in self.keys))
 
     def after(self, values: Sequence[Any]) -> ColumnElement[bool]:
         """The condition for rows behind the one with these keys.
@@ -100,4 +104,4 @@ def make_order(text: str, fields: FieldSet, columns: Columns, dialect: Dialect) 
         kind, place = sortable.fields[name].kind, places[name]
         expression = place if kind in ("number", "boolean") else by_code_point(place, dialect)
         keys.append(Key(expression, kind, descending, may_be_null(place)))
-    return Order(",".join(("-" if descending else "") + name for name, descending in wanted), tuple(keys))
+    return Order(",".join(("-" if descending else "") + name for name, descending in wanted), tuple(keys), columns.table)

@@ -8,6 +8,8 @@ holds a ``$regex``, a date compared inside a JSON column, or a field that the ma
 """
 from __future__ import annotations
 
+import functools
+import itertools
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -133,6 +135,7 @@ class Compiler:
     def __init__(self, mapping: TableMapping, dialect: str) -> None:
         self.mapping, self.dialect = mapping, dialect
         self._json_cost = 0
+        self._aliases = itertools.count()
 
     # A conjunct can drive when every row it selects is named by rows of the tag index.
 
@@ -157,7 +160,7 @@ class Compiler:
         return selects[0] if len(selects) == 1 else union_all(*selects)
 
     def _owner_selects(self, node: Clause) -> list[Any]:
-        index = self.mapping.tags.index.alias()
+        index = self._tag_index()
         base = select(index.c.data_id).where(index.c.key == index_key(node.name.key))
         if node.op == "$exists":
             return [base]
@@ -209,13 +212,18 @@ class Compiler:
     def _tag(self, clause: Clause) -> ColumnElement[bool]:
         if self.mapping.tags is None:
             raise NotInSql
-        index = self.mapping.tags.index.alias()
+        index = self._tag_index()
         here = [index.c.data_id == self.mapping.tags.local, index.c.key == index_key(clause.name.key)]
         if clause.op == "$exists":
             return exists(select(1).select_from(index).where(*here))
         # An equality is answered by the index of values, anything wider by the rows of the one Data.
         cell = TagCell(index, self.dialect, aside=clause.op != "$eq")
         return exists(select(1).select_from(index).where(*here, or_(*cell.conditions(clause.op, clause.value))))
+
+    def _tag_index(self) -> Any:
+        """The tag index under a name that this compiler has not used yet."""
+        assert self.mapping.tags is not None
+        return _alias(self.mapping.tags.index, next(self._aliases))
 
     def _json(self, place: Json, clause: Clause) -> ColumnElement[bool]:
         name = clause.name
@@ -271,6 +279,12 @@ class Compiler:
         if not conditions:
             raise NotInSql
         return or_(*conditions)
+
+
+@functools.cache
+def _alias(table: Any, number: int) -> Any:
+    # Its columns are made when it is first used, which costs more than all else about a clause.
+    return table.alias()
 
 
 def gathered(node: Node) -> Node:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from sqlalchemy import event, text
 
-from services.catalog import access, models
+from services.catalog import access, models, search
 from shared.kernel.context import Context
 
 MANY = 6000
@@ -57,3 +57,20 @@ def test_a_question_under_rules_of_access_reads_through_no_table_of_data(catalog
             # Whether there is any ends at the first.
             if WHOLE.search(step) and not statement.startswith("SELECT EXISTS")]
         assert read_through == [], expression
+
+
+def test_queries_that_are_asked_together_are_answered_as_alone_each_for_its_own_caller(catalogue):
+    source = catalogue.source()
+    catalogue.holding(source, *({"path": f"{n}.nii", "size": n, "tags": {"level": ("high", "team", "open")[n % 3]}} for n in range(30)))
+    catalogue.holding(catalogue.source("idle"), {"path": "idle.nii"})
+    catalogue.call("datasource_suspend", id="idle")
+    with catalogue.db.transaction(catalogue.uses.context) as uow:
+        access.change(uow, uow.get(models.SOURCE, source["id"]), access.check(RULES))
+    asked_for = ({"level": "high"}, {"size": {"$gte": 0}, "level": "team"}, {}, {"name": "none"})
+    questions = [(expression, who) for who in ("ada", "bob", "cy") for expression in asked_for]
+    together = search.query_all(catalogue.uses, [expression for expression, _ in questions], 7, [(who, ["DataScientist"]) for _, who in questions])
+    own = catalogue.uses
+    alone = [search.query(replace(own, context=Context(who, ("DataScientist",))), {"expression": expression, "limit": 7}) for expression, who in questions]
+    assert together == alone
+    # The rules and what is out of use made a difference.
+    assert len({page["total"] for page in together}) > 3 and all(page["warnings"] for page in together)

@@ -13,6 +13,7 @@ from shared.kernel.errors import EdgemereError, Invalid, Malformed
 from shared.kernel.ids import new_id
 from shared.lists import Estimate, envelope
 from shared.lists import lister as listers
+from shared.query.parse import parse
 from shared.storage.database import Database
 from tests.interface.lists.conftest import INSTANCE, LISTER, all_pages, render
 
@@ -158,3 +159,13 @@ def test_an_answer_is_rendered_in_the_shape_of_the_contract(database: Database, 
     assert answer["total"] == 60
     assert [item["id"] for item in answer["items"]] == expected(rows, "name")[:2]
     assert set(answer["items"][0]) <= {attribute.name for attribute in OBJECTS["datainstance"].attributes}
+
+
+def test_a_query_that_was_parsed_already_is_the_same_list_as_its_json(database: Database, rows: list) -> None:
+    with database.reading() as connection:
+        for given in ({}, {"bytes_total": {"$gte": 0}}):
+            query = parse(given, LISTER.fields)
+            found, following, total = LISTER.page(connection, {"attr1": query, "limit": 5}, owner="ann")
+            assert found and (found, following, total) == LISTER.page(connection, {"attr1": query.to_json(), "limit": 5}, owner="ann")
+            assert LISTER.page(connection, {"attr1": query.to_json(), "cursor": following}, owner="ann")[0] == LISTER.page(
+                connection, {"attr1": query, "cursor": following}, owner="ann")[0]
