@@ -107,7 +107,7 @@ def on_settled(uses: Uses, messages: Sequence[Any]) -> list[Any]:
             rows = repository.locked(uow, list(facts))
             ready = [row for row in rows.values() if _is_ready(row, facts[row["id"]])]
             for row in ready:
-                uow.causes[row["id"]] = uses.caused_by(facts[row["id"]]).context
+                uow.causes[row["id"]] = uses.context.having(**facts[row["id"]].context)
             uow.move(REQUEST, ready, "satisfied", changes=lambda row: steps.satisfied_columns(row, facts[row["id"]].obj))
             return {facts[row["id"]].id for row in ready}
     done = uses.db.retrying(work)
