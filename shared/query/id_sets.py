@@ -5,7 +5,7 @@ than to visit a row for each.
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, any_, func, select
@@ -22,16 +22,21 @@ def is_set(compiler: Compiler, node: Node) -> bool:
     return compiler.rank(node) is not None and not (isinstance(node, Clause) and node.op == "$all" and len(set(node.value)) > 1)
 
 
-def ids(compiler: Compiler, node: Node) -> Select[Any]:
-    """The ids of the rows that satisfy a conjunct of which ``is_set`` holds, some perhaps twice."""
-    found = compiler.owners(node)
-    return select(found.subquery().c[0].label("id"))
+Those = Callable[[ColumnElement[Any]], ColumnElement[bool]]
+"""Which ids are looked at, as a condition about the column that holds them."""
 
 
-def intersection(compiler: Compiler, nodes: Sequence[Node]) -> Select[Any]:
-    """The ids of the rows that satisfy all of ``nodes``, of each of which ``is_set`` holds; some perhaps twice."""
-    first = ids(compiler, nodes[0]).subquery()
-    return select(first.c.id).where(*(first.c.id.in_(ids(compiler, node)) for node in nodes[1:]))
+def ids(compiler: Compiler, node: Node, those: Those | None = None) -> Select[Any]:
+    """The ids of the rows that satisfy a conjunct of which ``is_set`` holds, some perhaps twice; with ``those`` only such."""
+    found = compiler.owners(node).subquery().c[0]
+    return select(found.label("id")).where(*([those(found)] if those else ()))
+
+
+def intersection(compiler: Compiler, nodes: Sequence[Node], those: Those | None = None) -> Select[Any]:
+    """The ids of the rows that satisfy all of ``nodes``, of each of which ``is_set`` holds; some perhaps twice; with ``those`` only such."""
+    # Said of each: that what is in two sets is like both the planner does not conclude.
+    first = ids(compiler, nodes[0], those).subquery()
+    return select(first.c.id).where(*(first.c.id.in_(ids(compiler, node, those)) for node in nodes[1:]))
 
 
 def among(compiler: Compiler, key: ColumnElement[Any], found: Select[Any], listed: bool) -> ColumnElement[bool]:

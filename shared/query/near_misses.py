@@ -6,18 +6,20 @@ query over a million rows looks at those of its rare conjuncts. Entry points: ``
 """
 from __future__ import annotations
 
+import functools
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import (
-    BigInteger, ColumnElement, Connection, Select, Text, and_, case, cast, false, func, literal, not_, null, or_, select, true, union_all,
+    BigInteger, ColumnElement, Connection, Select, Text, and_, case, cast, false, func, literal, not_, null, select, true, union_all,
 )
 
 from shared.kernel.ids import ALPHABET
 from shared.query.cells import NotInSql
-from shared.query.id_sets import among, ids, intersection, is_set
+from shared.query.id_sets import Those, among, ids, intersection, is_set
 from shared.query.loosening import Loosening
 from shared.query.mapping import Plain, Ref, TableMapping
 from shared.query.matcher import predicate
@@ -29,7 +31,7 @@ from shared.query.values import number
 
 # As many conjuncts are told apart; further ones must hold.
 MOST_CONJUNCTS = 20
-# As many rows are asked about conjunct by conjunct; of more, a sample by the last character of their ids.
+# As many rows are asked about conjunct by conjunct; where the rarest conjunct has more, everything is counted in a sample of all rows.
 MOST_ROWS = 20_000
 _WORK_MEM = "64MB"
 
@@ -61,18 +63,22 @@ def near_misses(
         return _here(conn, mapping, asking, depth, max_rows, max_seconds)
     if len(asking.nodes) == 1 and asking.is_answered_by_index(loosenings):
         return asking.of_one(loosenings, base_rows)
-    asking.find(list(range(asking.told)), (), depth)
-    near = union_all(*asking.parts).cte("near").prefix_with("MATERIALIZED")
-    selects = [select(literal(-1).label("at"), literal("count").label("branch"), cast(null(), Text).label("text"),
-                      cast(near.c.pattern, ExactNumber()).label("number"), func.count().label("rows")).group_by(near.c.pattern)]
-    for at, one in loosenings.items():
-        value = near.c[f"v{at}"] if one.column is not None else None
-        for branch, found in one.branches(near, value, lambda _, at=at: near.c.pattern == (1 << at), asking.compiler.dialect):
-            selects.append(select(literal(at), literal(branch), found.c.text, found.c.number, found.c.rows))
     if asking.compiler.dialect == "postgresql":
         conn.exec_driver_sql(f"SET LOCAL work_mem = '{_WORK_MEM}'")
-    counts, values = asking.read(selects)
-    return asking.scaled(counts, values)
+    found = asking.of_all(loosenings, depth)
+    if asking.endings and not any(found.counts):
+        # What is rare may not be in a sample.
+        asking.endings = ()
+        found = asking.of_all(loosenings, depth)
+    return found
+
+
+@functools.cache
+def _endings() -> list[str]:
+    """All endings of an id, mixed: ids that are made one after the other count up, and so do names and values, often."""
+    found = [first + second for first in ALPHABET for second in ALPHABET]
+    random.Random(0).shuffle(found)  # noqa: S311 - the same in every process, so that the same question has the same answer
+    return found
 
 
 def _plain(value: Any) -> Any:
@@ -94,8 +100,21 @@ class _Asking:
         self.conditions = [self._condition(node) for node in self.nodes]
         self.beyond_sql = any(condition is None for condition in self.conditions)
         self.parts: list[Select[Any]] = []
-        self.sampled: dict[int, float] = {}
         self.counts = [] if self.beyond_sql else self._counted()
+        self.endings = self._sample()
+
+    def _sample(self) -> Sequence[str]:
+        """The last two characters of the ids that are looked at; none where all are."""
+        rarest = min((count for count in self.counts if count is not None), default=0)
+        return _endings()[:max(1, len(_endings()) * MOST_ROWS // rarest)] if rarest > MOST_ROWS else ()
+
+    def _in_sample(self, key: ColumnElement[Any]) -> ColumnElement[bool]:
+        last = func.right(key, 2) if self.compiler.dialect == "postgresql" else func.substr(key, -2)
+        return last.in_(self.endings)
+
+    @property
+    def _those(self) -> Those | None:
+        return self._in_sample if self.endings else None
 
     def _condition(self, node: Node) -> ColumnElement[bool] | None:
         try:
@@ -135,7 +154,20 @@ class _Asking:
     def _is_a_set(self, at: int) -> bool:
         return is_set(self.compiler, self.nodes[at])
 
-    def find(self, left: list[int], failed: tuple[int, ...], depth: int) -> None:
+    def of_all(self, loosenings: Mapping[int, Loosening], depth: int) -> NearMisses:
+        """What misses by at most ``depth`` conjuncts, in the sample if there is one."""
+        self.parts = []
+        self._find(list(range(self.told)), (), depth)
+        near = union_all(*self.parts).cte("near").prefix_with("MATERIALIZED")
+        selects = [select(literal(-1).label("at"), literal("count").label("branch"), cast(null(), Text).label("text"),
+                          cast(near.c.pattern, ExactNumber()).label("number"), func.count().label("rows")).group_by(near.c.pattern)]
+        for at, one in loosenings.items():
+            value = near.c[f"v{at}"] if one.column is not None else None
+            for branch, found in one.branches(near, value, lambda _, at=at: near.c.pattern == (1 << at), self.compiler.dialect):
+                selects.append(select(literal(at), literal(branch), found.c.text, found.c.number, found.c.rows))
+        return self._scaled(*self._read(selects))
+
+    def _find(self, left: list[int], failed: tuple[int, ...], depth: int) -> None:
         """Add the parts for the rows that miss ``failed`` and at most ``depth`` of the conjuncts that are ``left``."""
         rest = list(range(self.told, len(self.nodes)))
         if depth == 0 or not left:
@@ -143,7 +175,7 @@ class _Asking:
             return
         rarest = min(left, key=lambda at: (self.counts[at] is None, self.counts[at] or 0, at))
         self.parts.append(self._asked(rarest, [at for at in left if at != rarest], failed, rest, depth))
-        self.find([at for at in left if at != rarest], (*failed, rarest), depth - 1)
+        self._find([at for at in left if at != rarest], (*failed, rarest), depth - 1)
 
     def _selected(self, held: Sequence[int], failed: Sequence[int]) -> Select[Any]:
         """The rows that satisfy all of ``held`` and miss each of ``failed``; from the tag index alone where that is enough."""
@@ -154,24 +186,21 @@ class _Asking:
             at in self.columns or not self._is_a_set(at) for at in failed)
         key = self.mapping.key
         if need_rows:
-            found = [among(self.compiler, key, intersection(self.compiler, [self.nodes[at] for at in sets]), True)] if sets else []
+            found = [among(self.compiler, key, intersection(self.compiler, [self.nodes[at] for at in sets], self._those), True)] if sets else (
+                [self._in_sample(key)] if self.endings else [])
             wheres = [self.base, *found, *(self.conditions[at] for at in held if at not in sets), *(self._misses(at, key) for at in failed)]
             return select(key.label("id"), self._pattern(pattern), *self._values(failed)).where(and_(true(), *wheres))
-        first = intersection(self.compiler, [self.nodes[at] for at in sets]).subquery()
+        first = intersection(self.compiler, [self.nodes[at] for at in sets], self._those).subquery()
         return select(first.c.id, self._pattern(pattern), *self._values(())).where(
             and_(true(), *(self._misses(at, first.c.id) for at in failed))).distinct()
 
     def _asked(self, drive: int, others: Sequence[int], failed: Sequence[int], rest: Sequence[int], depth: int) -> Select[Any]:
         """The rows of one conjunct, each asked about the ``others``, that miss at most ``depth`` of them and all of ``failed``."""
-        driving = among(self.compiler, self.mapping.key, self._ids(drive), True) if self._is_a_set(drive) else self.conditions[drive]
-        wheres = [self.base, driving, *(self.conditions[at] for at in rest), *(self._misses(at, self.mapping.key) for at in failed)]
-        count = self.counts[drive]
-        if count is not None and count > MOST_ROWS:
-            letters = ALPHABET[:max(1, len(ALPHABET) * MOST_ROWS // count)]
-            last = func.right(self.mapping.key, 1) if self.compiler.dialect == "postgresql" else func.substr(self.mapping.key, -1)
-            wheres.append(or_(*(last == letter for letter in letters)))
-            for at in (None, *others):
-                self.sampled[at if at is not None else -1] = len(ALPHABET) / len(letters)
+        if self._is_a_set(drive):
+            driving = [among(self.compiler, self.mapping.key, ids(self.compiler, self.nodes[drive], self._those), True)]
+        else:
+            driving = [self.conditions[drive], *([self._in_sample(self.mapping.key)] if self.endings else ())]
+        wheres = [self.base, *driving, *(self.conditions[at] for at in rest), *(self._misses(at, self.mapping.key) for at in failed)]
         bits = [case((self.conditions[at], 0), else_=1).label(f"b{at}") for at in others]
         asked = select(self.mapping.key.label("id"), *bits, *self._values((*others, drive))).where(and_(true(), *wheres))
         # Without the fence the planner asks each conjunct again wherever its bit is used.
@@ -194,10 +223,10 @@ class _Asking:
             base_rows = self.conn.execute(select(func.count()).select_from(self.mapping.table).where(self.base)).scalar_one()
         selects = [select(literal(0), literal(branch), found.c.text, found.c.number, found.c.rows) for branch, found in
                    loosenings[0].branches(None, None, lambda key: self._misses(0, key) if counted else true(), self.compiler.dialect)]
-        _, values = self.read(selects)
+        _, values = self._read(selects)
         return NearMisses({frozenset(): counted, frozenset({0}): max(base_rows - counted, 0)}, values, frozenset())
 
-    def read(self, selects: Sequence[Any]) -> tuple[dict[frozenset[int], int], dict[int, Any]]:
+    def _read(self, selects: Sequence[Any]) -> tuple[dict[frozenset[int], int], dict[int, Any]]:
         """Run the statement: counts from its rows before the first conjunct, values from the others."""
         counts: dict[frozenset[int], int] = {}
         values: dict[int, dict[str, list[tuple[Any, Any, int]]]] = {}
@@ -222,17 +251,16 @@ class _Asking:
             return not_(select(1).where(there.c.id == key).exists())
         return not_(func.coalesce(self.conditions[at], false()))
 
-    def scaled(self, counts: dict[frozenset[int], int], values: dict[int, Any]) -> NearMisses:
-        """The counts of samples, scaled up."""
-        if not self.sampled:
+    def _scaled(self, counts: dict[frozenset[int], int], values: dict[int, Any]) -> NearMisses:
+        """What was counted, scaled up where it was in a sample."""
+        if not self.endings:
             return NearMisses(counts, values, frozenset())
-
-        def factor(missed: frozenset[int]) -> float:
-            return max((self.sampled.get(at, 1.0) for at in missed), default=self.sampled[-1])
-        counts = {missed: round(rows * factor(missed)) for missed, rows in counts.items()}
-        values = {at: {branch: [(text, figure, round(rows * self.sampled.get(at, 1.0))) for text, figure, rows in found]
-                       for branch, found in branches.items()} for at, branches in values.items()}
-        return NearMisses(counts, values, frozenset(at if at >= 0 else None for at in self.sampled))
+        factor = len(_endings()) / len(self.endings)
+        return NearMisses(
+            {missed: round(rows * factor) for missed, rows in counts.items()},
+            {at: {branch: [(text, figure, round(rows * factor)) for text, figure, rows in found] for branch, found in branches.items()}
+             for at, branches in values.items()},
+            frozenset({None, *range(self.told)}))
 
 
 def _here(conn: Connection, mapping: TableMapping, asking: _Asking, depth: int, max_rows: int, max_seconds: float) -> NearMisses:

@@ -7,10 +7,12 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from sqlalchemy import Engine
 
+from shared.kernel.ids import new_id
+from shared.query import near_misses
 from shared.query.hints import MOST, hints
 from shared.query.parse import parse
 from tests.interface.query.test_query_laws import asked, many, numbered
-from tests.interface.query.things import MAPPING, THING, fill, make_engine
+from tests.interface.query.things import MAPPING, THING, fill, make_engine, stored
 from tests.support.query_examples import KINDS, THINGS
 from tests.support.reference_matcher import holds
 
@@ -109,3 +111,36 @@ def test_what_sql_cannot_say_is_counted_within_bounds_and_said_to_be_an_estimate
         assert [(hint["line"], hint["matches"], hint["exact"]) for hint in exact["hints"]] == [('name~"^n1"', 111, True)]
         cut = hints(conn, query, MAPPING, max_rows=50)
         assert cut["estimate"] and not cut["hints"][0]["exact"] and "about" in cut["hints"][0]["sentence"]
+
+
+def test_where_every_clause_is_broad_a_sample_is_counted_and_said_to_be_one(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    empty = {"name": None, "path": "", "ready": None, "at": None, "source": None, "target": None, "data": [], "labels": None, "access": None}
+    # What counts up with the ids must not choose among them.
+    there = [stored({**empty, "id": new_id("data"), "size": n % 10, "tags": {"side": n // 512 % 2, "third": n % 3, "lone": n == 77}}) for n in range(3000)]
+    with engine.begin() as conn:
+        fill(conn, there)
+        asked = [parse(line, THINGS) for line in ("side:0 third:1 size>=5", "side:0 lone:false third:7")]
+        exact, none = (hints(conn, query, MAPPING, index_is_base=True) for query in asked)
+        monkeypatch.setattr(near_misses, "MOST_ROWS", 300)
+        about, still_none = (hints(conn, query, MAPPING, index_is_base=True) for query in asked)
+    assert about["estimate"] and not exact["estimate"]
+    assert [(one["kind"], one["clauses"]) for one in about["hints"] if one["kind"] == "drop"] and not any(one["exact"] for one in about["hints"])
+    counts = {tuple(one["clauses"]): one["matches"] for one in about["hints"] if one["kind"] == "drop"}
+    for one in exact["hints"]:
+        if one["kind"] == "drop":
+            assert counts[tuple(one["clauses"])] == pytest.approx(one["matches"], rel=0.5), one
+    # Where one of them is rare, all that it leaves is looked at.
+    assert still_none == none and none["hints"]
+
+
+def test_what_is_too_rare_for_a_sample_is_found_all_the_same(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    empty = {"name": None, "path": "", "size": 1, "ready": None, "at": None, "source": None, "target": None, "data": [], "labels": None, "access": None}
+    # Three thirds that share nothing, but for one that belongs to two of them.
+    there = [stored({**empty, "id": new_id("data"), "tags": {"a": n < 700 or n == 999, "b": 700 <= n < 1400, "c": n >= 1400}}) for n in range(2100)]
+    with engine.begin() as conn:
+        fill(conn, there)
+        monkeypatch.setattr(near_misses, "MOST_ROWS", 20)
+        found = hints(conn, parse("a:true b:true c:true", THINGS), MAPPING, index_is_base=True)["hints"]
+    assert [one["clauses"] for one in found if one["kind"] == "drop"] == [["c:true"]]
+    # By chance it may be in the sample; then it stands for others.
+    assert all(one["matches"] == 1 if one["exact"] else "about" in one["sentence"] for one in found)
