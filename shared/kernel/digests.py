@@ -11,13 +11,11 @@ import hashlib
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 FIRST = "sha256"
 _HASHES = {"sha256": "sha256", "sha384": "sha384", "sha512": "sha512", "sha3-256": "sha3_256"}
 ALGORITHMS = tuple(_HASHES)
 _BYTES = 32
-_BLOCK = 64
 
 
 def digest(algorithm: str, content: bytes) -> str:
@@ -27,20 +25,15 @@ def digest(algorithm: str, content: bytes) -> str:
 
 def mac(algorithm: str, key: bytes, content: bytes) -> str:
     """The same of whom has the key (HMAC, RFC 2104)."""
-    if algorithm != FIRST:
-        return _written(algorithm, hmac.digest(key, content, _HASHES[algorithm]))
-    # Once and twice for each message and call of the mesh: the hashes that have the key already cost a third of finding and keying them anew.
-    inner, outer = (begun.copy() for begun in _keyed(key))
-    inner.update(content)
-    outer.update(inner.digest())
-    return outer.hexdigest()
+    begun = _keyed(algorithm, key).copy()
+    begun.update(content)
+    return _written(algorithm, begun.digest())
 
 
 @functools.lru_cache(16)
-def _keyed(key: bytes) -> tuple[Any, Any]:
-    """Both hashes of an HMAC of SHA-256 after the key, which is what RFC 2104 has before the content and before its hash."""
-    block = (hashlib.sha256(key).digest() if len(key) > _BLOCK else key).ljust(_BLOCK, b"\0")
-    return hashlib.sha256(bytes(byte ^ 0x36 for byte in block)), hashlib.sha256(bytes(byte ^ 0x5C for byte in block))
+def _keyed(algorithm: str, key: bytes) -> hmac.HMAC:
+    """The MAC that has its key already: to begin one costs more than a message, and each message and call of the mesh has one or two."""
+    return hmac.new(key, digestmod=_HASHES[algorithm])
 
 
 def algorithm_of(written: str) -> str:
