@@ -11,12 +11,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, func, or_, select
 
-from services.catalog import repository, rules
+from services.catalog import rules
 from services.catalog.models import KINDS, claim_table, ref, waiting_table
 from shared.kernel import clock
 from shared.kernel.errors import NoCapacity
 from shared.storage import waiting_line
 from shared.storage.record import Row
+from shared.storage.statements import among
 from shared.storage.unit_of_work import UnitOfWork
 
 NAMED = 20
@@ -90,14 +91,14 @@ def waits(connection: Connection, holder: str) -> bool:
 def any_waits(connection: Connection, sources: Iterable[str], holders: Iterable[str]) -> bool:
     """Whether anybody stands in a line at these sources, or one of these holders in any."""
     keys = [_key(source, kind) for source in sources for kind in KINDS]
-    return connection.execute(_any_waits(connection.dialect.name), {"keys": keys, "holders": list(holders)}).first() is not None
+    return connection.execute(_any_waits(), {"keys": keys, "holders": list(holders)}).first() is not None
 
 
 @functools.cache
-def _any_waits(dialect: str) -> Select[Any]:
+def _any_waits() -> Select[Any]:
     table = waiting_table
     return select(table.c.holder).where(or_(
-        repository.is_given(table.c.object_id, "keys", dialect), repository.is_given(table.c.holder, "holders", dialect))).limit(1)
+        among(table.c.object_id, "keys"), among(table.c.holder, "holders"))).limit(1)
 
 
 def leave(uow: UnitOfWork, holder: str) -> set[str]:

@@ -5,7 +5,7 @@ import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, Connection, Text, and_, any_, bindparam, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from services.catalog.models import (
@@ -18,6 +18,7 @@ from shared.query.tag_index import iter_tag_rows
 from shared.storage import leases
 from shared.storage.bulk import insert_rows
 from shared.storage.record import Row
+from shared.storage.statements import among
 from shared.storage.unit_of_work import UnitOfWork
 
 sources = Lister(SOURCE)
@@ -34,13 +35,6 @@ def parts(items: Sequence[Any], size: int = PART) -> Iterator[Sequence[Any]]:
         yield items[start:start + size]
 
 
-def is_given(column: ColumnElement[Any], parameter: str, dialect: str) -> ColumnElement[bool]:
-    """The column is one of the values of a parameter; on PostgreSQL they are one value, so that the statement stays the same however many."""
-    if dialect == "postgresql":
-        return column == any_(bindparam(parameter, type_=ARRAY(Text)))
-    return column.in_(bindparam(parameter, expanding=True))
-
-
 # --- sources ---------------------------------------------------------------------------------------------------------
 
 def name_is_taken(connection: Connection, owner: str, name: str) -> bool:
@@ -52,35 +46,35 @@ def name_is_taken(connection: Connection, owner: str, name: str) -> bool:
 def locked_sources(uow: UnitOfWork, ids: Iterable[str]) -> dict[str, Row]:
     """The rows of these sources, locked in the order of their ids, so that no two callers wait for each other."""
     wanted = sorted(set(ids))
-    rows = [row for part in parts(wanted) for row in uow.rows(_locked_sources(uow.connection.dialect.name), {"ids": part})]
+    rows = [row for part in parts(wanted) for row in uow.rows(_locked_sources(), {"ids": part})]
     return {row["id"]: row for row in rows}
 
 
 @functools.cache
-def _locked_sources(dialect: str) -> Any:
-    return _sources_by_ids(dialect).order_by(source_table.c.id).with_for_update()
+def _locked_sources() -> Any:
+    return _sources_by_ids().order_by(source_table.c.id).with_for_update()
 
 
 def sources_by_ids(connection: Connection, ids: Sequence[str]) -> list[Row]:
     """The rows of these sources, destroyed ones too."""
     return [dict(row) for part in parts(list(ids)) for row in connection.execute(
-        _sources_by_ids(connection.dialect.name), {"ids": part}).mappings()]
+        _sources_by_ids(), {"ids": part}).mappings()]
 
 
 @functools.cache
-def _sources_by_ids(dialect: str) -> Any:
-    return select(source_table).where(is_given(source_table.c.id, "ids", dialect))
+def _sources_by_ids() -> Any:
+    return select(source_table).where(among(source_table.c.id, "ids"))
 
 
 def sources_to_judge(connection: Connection, ids: Sequence[str]) -> list[Row]:
     """Of these sources, destroyed ones too, what ``search.plain_source`` shows of them."""
     return [dict(zip(_JUDGED, row)) for part in parts(list(ids)) for row in connection.execute(
-        _sources_to_judge(connection.dialect.name), {"ids": part}).all()]
+        _sources_to_judge(), {"ids": part}).all()]
 
 
 @functools.cache
-def _sources_to_judge(dialect: str) -> Any:
-    return select(*(source_table.c[name] for name in _JUDGED)).where(is_given(source_table.c.id, "ids", dialect))
+def _sources_to_judge() -> Any:
+    return select(*(source_table.c[name] for name in _JUDGED)).where(among(source_table.c.id, "ids"))
 
 
 def ready_to_scan(connection: Connection, since: str) -> list[str]:
@@ -268,12 +262,12 @@ def watch(uow: UnitOfWork, before: Row | None, holder: str, ttl_s: float) -> boo
 def claims_by_ids(connection: Connection, ids: Sequence[str]) -> dict[str, Row]:
     """Claims by their ids."""
     return {row["id"]: dict(row) for part in parts(list(ids)) for row in connection.execute(
-        _claims_by_ids(connection.dialect.name), {"ids": part}).mappings()}
+        _claims_by_ids(), {"ids": part}).mappings()}
 
 
 @functools.cache
-def _claims_by_ids(dialect: str) -> Any:
-    return select(claim_table).where(is_given(claim_table.c.id, "ids", dialect))
+def _claims_by_ids() -> Any:
+    return select(claim_table).where(among(claim_table.c.id, "ids"))
 
 
 def claims_of(connection: Connection, holder: str, prefix: str = "") -> list[str]:
