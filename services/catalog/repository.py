@@ -18,7 +18,7 @@ from shared.query.tag_index import iter_tag_rows
 from shared.storage import leases
 from shared.storage.bulk import insert_rows
 from shared.storage.record import Row
-from shared.storage.statements import among
+from shared.storage.statements import among, rows_in
 from shared.storage.unit_of_work import UnitOfWork
 
 sources = Lister(SOURCE)
@@ -57,8 +57,7 @@ def _locked_sources() -> Any:
 
 def sources_by_ids(connection: Connection, ids: Sequence[str]) -> list[Row]:
     """The rows of these sources, destroyed ones too."""
-    return [dict(row) for part in parts(list(ids)) for row in connection.execute(
-        _sources_by_ids(), {"ids": part}).mappings()]
+    return [row for part in parts(list(ids)) for row in rows_in(connection.execute(_sources_by_ids(), {"ids": part}))]
 
 
 @functools.cache
@@ -68,8 +67,7 @@ def _sources_by_ids() -> Any:
 
 def sources_to_judge(connection: Connection, ids: Sequence[str]) -> list[Row]:
     """Of these sources, destroyed ones too, what ``search.plain_source`` shows of them."""
-    return [dict(zip(_JUDGED, row)) for part in parts(list(ids)) for row in connection.execute(
-        _sources_to_judge(), {"ids": part}).all()]
+    return [row for part in parts(list(ids)) for row in rows_in(connection.execute(_sources_to_judge(), {"ids": part}))]
 
 
 @functools.cache
@@ -261,8 +259,7 @@ def watch(uow: UnitOfWork, before: Row | None, holder: str, ttl_s: float) -> boo
 
 def claims_by_ids(connection: Connection, ids: Sequence[str]) -> dict[str, Row]:
     """Claims by their ids."""
-    return {row["id"]: dict(row) for part in parts(list(ids)) for row in connection.execute(
-        _claims_by_ids(), {"ids": part}).mappings()}
+    return {row["id"]: row for part in parts(list(ids)) for row in rows_in(connection.execute(_claims_by_ids(), {"ids": part}))}
 
 
 @functools.cache

@@ -60,6 +60,22 @@ def callee(tag: str) -> type:
     return Callee
 
 
+def held(tag: str, go_on: threading.Event, ran: list[Any]) -> type:
+    """A service whose workers can be held until ``go_on``; ``ran`` gets what it was told to note."""
+    class Held:
+        name = f"held-{tag}"
+
+        @rpc
+        def hold(self):
+            go_on.wait(10)
+
+        @rpc
+        def note(self, value):
+            ran.append(value)
+
+    return Held
+
+
 def caller(tag: str) -> type:
     class Caller:
         name = f"caller-{tag}"
@@ -213,21 +229,11 @@ def test_a_call_without_an_answer_ends_at_its_deadline_and_leaves_nothing_behind
 def test_a_call_whose_deadline_passed_is_not_carried_out(stage):
     tag, ran, began, go_on = stage.tag, [], threading.Event(), threading.Event()
 
-    class Slow:
-        name = f"slow-{tag}"
-
+    class Slow(held(tag, go_on, ran)):
         @on_event("edgemere", f"{tag}.said")
         def said(self, message):
             began.set()
             go_on.wait(10)
-
-        @rpc
-        def hold(self):
-            go_on.wait(10)
-
-        @rpc
-        def note(self, value):
-            ran.append(value)
 
     stage.run(Slow, max_workers=2)
     client = stage.client()

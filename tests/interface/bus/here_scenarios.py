@@ -8,9 +8,8 @@ import pytest
 from kombu import Connection, Exchange, Queue
 
 from shared.bus.topology import RPC
-from shared.hosting.entrypoints import rpc
 from shared.kernel.errors import DeadlineExceeded, Unavailable
-from tests.interface.bus.call_scenarios import callee, caller
+from tests.interface.bus.call_scenarios import callee, caller, held
 
 
 def test_nothing_of_their_calls_passes_through_the_broker(stage):
@@ -41,28 +40,17 @@ def test_what_one_was_given_the_other_cannot_change_afterwards(stage):
 
 def test_a_call_waits_for_a_free_worker_until_its_deadline(stage):
     go_on, ran = threading.Event(), []
-
-    class Busy:
-        name = f"busy-{stage.tag}"
-
-        @rpc
-        def hold(self):
-            go_on.wait(10)
-
-        @rpc
-        def note(self, value):
-            ran.append(value)
-
-    stage.run(Busy, max_workers=1)
+    busy = held(stage.tag, go_on, ran)
+    stage.run(busy, max_workers=1)
     client = stage.client()
-    holding = threading.Thread(target=lambda: client.call(Busy.name, "hold"))
+    holding = threading.Thread(target=lambda: client.call(busy.name, "hold"))
     holding.start()
     time.sleep(0.05)
     began = time.monotonic()
     with pytest.raises(DeadlineExceeded):
-        client.call(Busy.name, "note", value="late", timeout_s=0.2)
+        client.call(busy.name, "note", value="late", timeout_s=0.2)
     assert time.monotonic() - began < 2
-    waiting = threading.Thread(target=lambda: client.call(Busy.name, "note", value="in time"))
+    waiting = threading.Thread(target=lambda: client.call(busy.name, "note", value="in time"))
     waiting.start()
     time.sleep(0.05)
     assert not ran
