@@ -1,7 +1,6 @@
 """The command line as a process: how fast it starts, what it never loads, how it ends when it is cut off."""
 from __future__ import annotations
 
-import resource
 import signal
 import subprocess
 import sys
@@ -14,17 +13,8 @@ from tests.interface.cli.conftest import Told
 from tests.support.servers import ROOT, project_environment, run_edgemere
 
 HEAVY = ("nameko", "kombu", "sqlalchemy", "eventlet", "rich", "requests", "yaml")
-
-
-def test_help_costs_less_than_half_a_second_of_a_processor() -> None:
-    # The clock on the wall depends on what else the machine does; what the process itself uses does not.
-    seconds = []
-    for _ in range(3):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        assert run_edgemere("--help").returncode == 0
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    assert min(seconds) < 0.5
+MOST_MODULES = 280
+"""It is 238 on Python 3.11; the mesh loads more than 2,000."""
 
 
 def test_it_says_its_version_without_a_server() -> None:
@@ -38,6 +28,13 @@ def test_no_command_loads_what_only_the_mesh_needs(words: list[str]) -> None:
                f"print([name for name in {HEAVY!r} if name in sys.modules])")
     done = subprocess.run([sys.executable, "-c", program, *words], env=project_environment(), cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_help_loads_few_modules() -> None:
+    # What its start costs is what it loads; the seconds are in benchmarks/mesh.py, for they are the machine's.
+    program = "import sys; from gateway.__main__ import main; main(['--help']); print(len(sys.modules), file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", program], env=project_environment(), cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert "datarequest" in done.stdout and int(done.stderr) < MOST_MODULES
 
 
 def test_ctrl_c_ends_it_with_130_and_no_traceback(told: Told) -> None:

@@ -1,6 +1,7 @@
 """A foreign program on the bus: whatever its messages and calls say of themselves, they run for whom the settings name."""
 from __future__ import annotations
 
+import hmac
 import time
 import timeit
 
@@ -13,6 +14,7 @@ from shared.kernel.context import WHOSE, Context
 from tests.interface.rights.conftest import ADMINISTRATOR, DEVELOPER, SCIENTIST, Caller, House
 from tests.support.awaiting import until
 
+MOST_MACS = 30
 CLAIM = {"nameko.owner": "ada", "nameko.roles": ["Administrator"], "nameko.mesh": True, "edgemere.owner": "ada"}
 
 
@@ -117,11 +119,16 @@ def test_while_a_secret_is_replaced_both_are_believed_and_the_first_one_seals():
     assert "secret" not in repr(two_steps)
 
 
-def test_a_seal_costs_less_than_a_tenth_of_a_millisecond_a_call():
+def test_a_seal_and_its_look_cost_no_more_than_some_macs_of_the_message():
     seal, body = Seal(b"a secret of the mesh"), b"x" * 2000
     headers = headers_of(Context("ada", ("DataScientist",), deadline=1.5, correlation_id="c", request_id="r"))
 
     def both() -> None:
         assert seal.holds("requests.show", seal.sealed("requests.show", headers, body), body)
-    # Of this process's own time: what else the machine does is no cost of the seal.
-    assert min(timeit.repeat(both, timer=time.process_time, number=200, repeat=5)) / 200 < 0.0001
+    def one_mac() -> None:
+        hmac.digest(b"a secret of the mesh", body, "sha256")
+
+    def cost(work) -> float:
+        # Of this process's own time: what else the machine does is no cost of the seal.
+        return min(timeit.repeat(work, timer=time.process_time, number=200, repeat=5))
+    assert cost(both) < MOST_MACS * cost(one_mac)
