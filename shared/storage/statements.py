@@ -34,6 +34,10 @@ class _Among(FunctionElement[bool]):
     type = Boolean()
     inherit_cache = True
 
+    def self_group(self, against: Any = None) -> Any:
+        # Where a database has no type for truths, SQLAlchemy compares a function that gives one with 1; of what is compared SQLite uses no index.
+        return self
+
 
 @compiles(_Among, "postgresql")
 def _array(element: _Among, compiler: Any, **options: Any) -> str:
