@@ -5,6 +5,7 @@ import os
 import time
 
 from tests.interface.mover.conftest import Bench, item, results_of
+from tests.support.awaiting import until
 
 
 def test_a_source_is_read_no_faster_than_it_allows(bench: Bench) -> None:
