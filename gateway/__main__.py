@@ -17,9 +17,9 @@ def main(arguments: list[str]) -> int:
     warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated")
     words = [word for word in arguments if not word.startswith("-")]
     if words[:1] and words[0] in SERVING and not {"-h", "--help"} & set(arguments):
-        import eventlet
+        from shared.hosting.greening import green
 
-        eventlet.monkey_patch()
+        green()
     if arguments[:1] == ["test"]:
         from gateway import testing
 

@@ -39,6 +39,8 @@ def main(arguments: Sequence[str] = ()) -> int:
     # Settings of this shell must not reach the tests; EDGEMERE_TEST_* is how it may name servers to test with.
     for name in [name for name in os.environ if name.startswith("EDGEMERE_") and not name.startswith("EDGEMERE_TEST_")]:
         del os.environ[name]
+    # The suite starts some hundred processes; where the shell says that Python shall keep nothing compiled, each would compile the whole project.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-m", "pytest", *arguments])
 
