@@ -24,7 +24,7 @@ def page(chromium):
 
 
 FMDM = "/edgemere/diml/dml/fmdm"
-SOON_MS = 5_000
+SOON_MS = 20_000
 
 
 def is_live(page):

@@ -146,7 +146,6 @@ def ended(mesh: Mesh, number: int, dice: random.Random) -> None:
             mesh.call(f"{DO}/datarequest/complete", {"id": request["id"]})
 
 
-@pytest.mark.timeout(300)
 def test_a_few_rounds_of_kill_9_lose_and_double_nothing(tmp_path):
     mesh = Mesh(tmp_path / "mesh")
     try:

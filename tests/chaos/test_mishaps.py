@@ -252,8 +252,8 @@ def test_kill_9_of_the_scan_worker_costs_nothing_but_time(server, tmp_path):
 def refused(*arguments: str) -> str:
     """What ``up`` says when it must not start; it says so at once, and with no traceback."""
     begun = time.monotonic()
-    ended = run_edgemere("up", *arguments, timeout_s=60)
-    assert ended.returncode not in (0, -signal.SIGKILL) and time.monotonic() - begun < 20, ended
+    ended = run_edgemere("up", *arguments, timeout_s=120)
+    assert ended.returncode not in (0, -signal.SIGKILL) and time.monotonic() - begun < 50, ended
     assert "Traceback" not in ended.stdout + ended.stderr, ended.stderr
     return ended.stdout + ended.stderr
 

@@ -55,7 +55,6 @@ def storm(tmp_path_factory: pytest.TempPathFactory):
         made.stop()
 
 
-@pytest.mark.timeout(600)
 def test_a_few_faults_of_each_kind_lose_and_double_nothing(storm):
     seed = int(os.environ.get("EDGEMERE_CHAOS_SEED", "1"))
     named = os.environ.get("EDGEMERE_CHAOS_FAULT")
@@ -63,7 +62,6 @@ def test_a_few_faults_of_each_kind_lose_and_double_nothing(storm):
     run_rounds(storm, seed, wanted, requests=5)
 
 
-@pytest.mark.timeout(300)
 def test_a_handler_that_always_fails_ends_with_the_dead_letters_and_blocks_nobody(storm):
     victims = storm.mesh.of("reservations")
     for victim in victims:
@@ -88,7 +86,6 @@ def test_a_handler_that_always_fails_ends_with_the_dead_letters_and_blocks_nobod
     storm.dead_allowed = False
 
 
-@pytest.mark.timeout(300)
 def test_a_callee_that_never_answers_is_told_of_in_time_and_costs_nothing(storm):
     frozen = storm.mesh.of("catalog")[0]
     frozen.freeze()
@@ -105,7 +102,6 @@ def test_a_callee_that_never_answers_is_told_of_in_time_and_costs_nothing(storm)
     storm.rest()
 
 
-@pytest.mark.timeout(300)
 def test_a_service_that_stood_still_until_the_broker_left_it_comes_back_by_itself(storm):
     stopped = storm.mesh.of("requests")
     before = [member.process.pid for member in stopped]
@@ -126,7 +122,6 @@ def test_a_service_that_stood_still_until_the_broker_left_it_comes_back_by_itsel
     storm.rest()
 
 
-@pytest.mark.timeout(300)
 def test_two_replicas_that_get_one_message_do_its_work_once(storm):
     message_id = f"foreign-both-{time.monotonic_ns()}"
     storm.sent.append(message_id)
@@ -138,7 +133,6 @@ def test_two_replicas_that_get_one_message_do_its_work_once(storm):
     storm.rest()
 
 
-@pytest.mark.timeout(300)
 def test_kill_9_of_the_mover_in_the_middle_of_a_file_costs_nothing_but_time(storm):
     large = storm.lab / "large.raw"
     with open(large, "wb") as file:
@@ -169,7 +163,6 @@ def test_100_rounds_of_faults_lose_and_double_nothing(tmp_path, seed):
 
 
 @pytest.mark.long
-@pytest.mark.timeout(900)
 def test_outages_of_a_minute_are_waited_for_and_recovered_from(tmp_path):
     storm = Storm(tmp_path / "home")
     try:

@@ -347,7 +347,6 @@ def run_examples(server: EdgemereServer, examples: int, steps: int) -> None:
     play(WholeFlow, int(os.environ.get("EDGEMERE_MODEL_SEED", "1")), examples, steps)
 
 
-@pytest.mark.timeout(300)
 def test_any_order_of_commands_keeps_every_promise(server):
     run_examples(server, examples=8, steps=25)
 

@@ -20,7 +20,7 @@ from tests.support.servers import ROOT, EdgemereServer, ServerFailed, project_en
 SERVICES = ("requests", "reservations", "instances", "catalog", "events")
 EVERYBODY = (*SERVICES, "gateway")
 READY_LIMIT_S = 60.0
-STOP_LIMIT_S = 20.0
+STOP_LIMIT_S = 40.0
 
 
 class Member:

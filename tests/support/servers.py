@@ -19,7 +19,7 @@ from tests.support.reaper import end_group, reaper
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_LIMIT_S = 60.0
-STOP_LIMIT_S = 20.0
+STOP_LIMIT_S = 40.0
 LOG_TAIL_CHARS = 20_000
 
 RUNNING: list[EdgemereServer] = []
