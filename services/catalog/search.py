@@ -5,6 +5,7 @@ Data of sources that are Suspended or Shutdown does not match. Reads only.
 """
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -54,7 +55,7 @@ def query(uses: Uses, parameters: Mapping[str, Any]) -> dict[str, Any]:
     with located("/expression"):
         wanted = parse(parameters.get("expression"), DATA_FIELDS)
     with uses.db.reading() as connection:
-        now = _Now(connection, uses.context, totals.basis(connection))
+        now = _Now(connection, uses.context, totals.basis(connection, repository.data.probes(connection, [wanted])))
         found = _looked_up(now, wanted, parameters)
         answer = _page(now, found)
     reading.note(uses, found[0], "fmdm.query")
@@ -67,23 +68,26 @@ def query_all(uses: Uses, expressions: Sequence[Any], limit: int,
 
     ``rights`` has for each the owner and the roles for whom it is asked.
     """
+    wanted = [_parsed(expression) for expression in expressions]
     found: list[tuple[_Now, Page] | None] = []
     of_all: dict[Context, _Now] = {}
     with uses.db.reading() as connection:
-        basis = totals.basis(connection)
+        basis = totals.basis(connection, repository.data.probes(connection, [one for one in wanted if one is not None]))
         contexts = [uses.context] * len(expressions) if rights is None else [Context(owner, tuple(roles)) for owner, roles in rights]
-        for expression, context in zip(expressions, contexts, strict=True):
+        for one, context in zip(wanted, contexts, strict=True):
             now = of_all.get(context) or of_all.setdefault(context, _Now(connection, context, basis))
-            try:
-                wanted = parse(expression, DATA_FIELDS)
-            except EdgemereError:
-                found.append(None)
-                continue
-            found.append((now, _looked_up(now, wanted, {"limit": limit})))
+            found.append(None if one is None else (now, _looked_up(now, one, {"limit": limit})))
         places = {row["source_id"] for one in found if one for row in one[1][0]}
         for now in of_all.values():
             now.sources(places)
         return [one and _page(*one) for one in found]
+
+
+def _parsed(expression: Any) -> Query | None:
+    try:
+        return parse(expression, DATA_FIELDS)
+    except EdgemereError:
+        return None
 
 
 class _Now:
@@ -228,14 +232,19 @@ def plain_source(row: Row) -> dict[str, Any]:
 
 
 def _base(unused: Sequence[Row], seen: Sight) -> ColumnElement[bool]:
-    ids = [row["id"] for row in unused]
-    return and_(_ALIVE, *([data_table.c.source_id.not_in(ids)] if ids else []),
-                *([] if seen.condition is None else [seen.condition]))
+    used = _in_use(*(row["id"] for row in unused))
+    return used if seen.condition is None else and_(used, seen.condition)
+
+
+@functools.lru_cache(1)
+def _in_use(*unused: str) -> ColumnElement[bool]:
+    """Living Data of other sources than these: one object while these are the same."""
+    return and_(_ALIVE, data_table.c.source_id.not_in(unused)) if unused else _ALIVE
 
 
 def _needs_each_tag(query: Query) -> bool:
     """Whether a match proves that every tag of the query exists."""
-    return all(isinstance(node, Clause) and node.op not in ("$ne", "$nin") and node.value not in (None, False)
+    return all(isinstance(node, Clause) and node.op not in ("$ne", "$nin") and node.value is not None and node.value is not False
                and (node.op != "$in" or None not in node.value) for node in query.conjuncts)
 
 

@@ -14,11 +14,14 @@ from sqlalchemy import Connection, Select, delete, exists, func, insert, select,
 
 from services.catalog.models import OUT_OF_USE, rule_table, source_table, tally_table
 from services.catalog.repository import parts
+from shared.query.planning import Probes
 from shared.storage.database import Database
 from shared.storage.record import Row
 from shared.storage.unit_of_work import UnitOfWork
 
 _UNUSED = ("id", "name", "state", "destroyed_at", "data_count")
+# So many statements are kept, one for each set of probes.
+BASES = 100
 # With more rows than this they are made one.
 MOST_ROWS = 100
 
@@ -61,17 +64,22 @@ class Basis:
     any_rule: bool
 
 
-def basis(connection: Connection) -> Basis:
-    """The basis of a query, in one statement."""
-    rows = connection.execute(_basis()).all()
-    return Basis([dict(zip(_UNUSED, row)) for row in rows if row[0] is not None], int(rows[0].count_of_all), bool(rows[0].any_rule))
+def basis(connection: Connection, probes: Probes | None = None) -> Basis:
+    """The basis of queries, in one statement, which asks for their ``probes`` as well."""
+    columns = () if probes is None else probes.columns
+    rows = connection.execute(_basis(*columns), {} if probes is None else probes.values).all()
+    tallied, any_rule, *counted = rows[0][len(_UNUSED):]
+    if probes is not None:
+        probes.told(counted)
+    unused = [dict(zip(_UNUSED, row)) for row in rows if row[0] is not None]
+    return Basis(unused, int(tallied) - sum(row["data_count"] for row in unused), bool(any_rule))
 
 
-@functools.cache
-def _basis() -> Select[Any]:
-    one = select(_of_all().label("count_of_all"), exists(select(rule_table.c.id)).label("any_rule")).subquery()
-    return select(*(source_table.c[name] for name in _UNUSED), one.c.count_of_all, one.c.any_rule).select_from(
-        one.outerjoin(source_table, OUT_OF_USE))
+@functools.lru_cache(BASES)
+def _basis(*more: Any) -> Select[Any]:
+    one = select(_tallied().label("tallied"), exists(select(rule_table.c.id)).label("any_rule"),
+                 *(column.label(f"more_{at}") for at, column in enumerate(more))).subquery()
+    return select(*(source_table.c[name] for name in _UNUSED), *one.c).select_from(one.outerjoin(source_table, OUT_OF_USE))
 
 
 def out_of_use(connection: Connection) -> list[Row]:

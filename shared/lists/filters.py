@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, or_, select
@@ -14,7 +14,7 @@ from shared.lists.columns import Columns
 from shared.lists.naming import not_found
 from shared.query.fields import FieldSet
 from shared.query.parse import parse, plain_name
-from shared.query.sql import plan
+from shared.query.planning import plan
 from shared.query.tree import And, Clause, Node, Or, Query, walk
 from shared.query.values import is_clean
 from shared.storage.record import Record
@@ -25,10 +25,14 @@ DESTROYED = "Destroyed"
 
 @dataclass(frozen=True)
 class Wanted:
-    """Conditions for the database and, for what it cannot decide, a test of the rendered object."""
+    """Conditions for the database, with the parameters that a statement of them runs with, and, for what it cannot decide, a test of the
+    rendered object. ``lasts`` says that the conditions are the same objects whenever this is asked.
+    """
 
     conditions: tuple[ColumnElement[bool], ...] = ()
     test: Test | None = None
+    values: Mapping[str, Any] = field(default_factory=dict)
+    lasts: bool = False
 
     def narrowed(self, *conditions: ColumnElement[bool]) -> Wanted:
         return replace(self, conditions=(*self.conditions, *conditions))
@@ -74,7 +78,7 @@ def wanted(connection: Connection, columns: Columns, fields: FieldSet, parameter
     if hidden is not None and record.net and DESTROYED in record.net.states and _asks_for_destroyed(query.root):
         visible = []
     compiled = plan(connection, query, columns.mapping)
-    return Wanted((*conditions, *visible, compiled.where), compiled.residual)
+    return Wanted((*conditions, *visible, compiled.where), compiled.residual, compiled.values, compiled.lasts and not conditions)
 
 
 def _states(record: Record, parameters: Mapping[str, Any]) -> list[str]:

@@ -5,7 +5,7 @@ import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Dialect, and_, func, select
+from sqlalchemy import ColumnElement, Connection, Dialect, Integer, Select, and_, bindparam, func, select
 
 from shared.contracts.objects import OBJECTS
 from shared.kernel.context import Context
@@ -16,6 +16,7 @@ from shared.lists.filters import Wanted, wanted
 from shared.lists.naming import resolve
 from shared.lists.order import Order, make_order
 from shared.query.mapping import Tags
+from shared.query.planning import Probes
 from shared.query.scan import in_transaction
 from shared.query.tree import Query
 from shared.storage.record import Record, Row
@@ -23,8 +24,9 @@ from shared.storage.record import Record, Row
 Keys = list[Any]
 
 PAGE = 50
-# So many orders are remembered, each with what selects by it.
+# So many orders are remembered, each with what selects by it, and so many statements of whole pages.
 ORDERS = 50
+PAGES = 100
 # What only memory can decide ($regex, and attributes without a column) is looked at in stretches, up to a bound a page.
 STRETCH = 500
 LOOKED_AT = 20_000
@@ -56,6 +58,7 @@ class Lister:
         self.columns = Columns(record, mapping, tags)
         self._names = tuple(column.key for column in record.table.columns)
         self._ordered = functools.lru_cache(ORDERS)(self._made_order)
+        self._kept_rows = functools.lru_cache(PAGES)(_rows)
 
     def page(self, connection: Connection, parameters: Mapping[str, Any], where: ColumnElement[bool] | None = None,
              owner: str | None = None, total: int | None = None, must_exist: bool = True, visible: ColumnElement[bool] | None = None,
@@ -63,7 +66,7 @@ class Lister:
         """The rows of one page, the cursor of the next (None at the end), and how many there are in all.
 
         ``parameters`` are those of ``listing(noun)``, checked. ``attr1`` may be a ``Query`` that was parsed already. ``where`` narrows the
-        list further. At what is not ``owner``'s
+        list further; what is often asked has the same one each time, by which the statement is kept. At what is not ``owner``'s
         (None is everybody's) or does not meet ``visible`` nothing of the answer hints, whatever was asked for. A caller who has
         counted already gives the ``total``. Destroyed objects are left out unless ``state`` asks for them. ``must_exist``: a plain id
         or name that is not there is an error and not an empty page; that is
@@ -88,16 +91,20 @@ class Lister:
             want = want.narrowed(where)
         limit = parameters.get("limit") or PAGE
         if want.test is None:
-            found, more = self._stretch(connection, order, [*want.conditions, *conditions], limit)
+            found, more = self._stretch(connection, order, want, conditions, limit)
             last = found[-1][1] if found else []
             whole = not conditions and not more
             if total is None or whole:
-                total = len(found) if whole else self._count(connection, want.conditions)
+                total = len(found) if whole else self._count(connection, want)
         else:
             found, more, last = self._tested(connection, order, want, conditions, limit)
             total = self._count_tested(connection, want) if total is None else total
         following = cursors.write(self._of(owner, parameters), order.text, last) if more else None
         return [row for row, _ in found], following, total
+
+    def probes(self, connection: Connection, queries: Sequence[Query]) -> Probes:
+        """What a statement before can ask, so that ``page`` asks nothing before the page itself of these queries."""
+        return Probes(connection, queries, self.columns.mapping)
 
     def answer(self, connection: Connection, parameters: Mapping[str, Any], where: ColumnElement[bool] | None = None,
                owner: str | None = None, render: Callable[[Row], Any] | None = None, must_exist: bool = True,
@@ -134,10 +141,11 @@ class Lister:
     def _made_order(self, text: str, dialect: Dialect) -> Order:
         return make_order(text, self.fields, self.columns, dialect)
 
-    def _stretch(self, connection: Connection, order: Order, conditions: Sequence[ColumnElement[bool]], limit: int,
+    def _stretch(self, connection: Connection, order: Order, want: Wanted, conditions: Sequence[ColumnElement[bool]], limit: int,
                  ) -> tuple[list[tuple[Row, Keys]], bool]:
         """At most ``limit`` rows with their sort keys, and whether there are more behind them."""
-        rows = connection.execute(order.rows.where(*conditions).limit(limit + 1)).all()
+        made = self._kept_rows if want.lasts and not conditions else _rows
+        rows = connection.execute(made(order, *want.conditions, *conditions), {**want.values, "at_most": limit + 1}).all()
         count = len(self._names)
         return [(dict(zip(self._names, row)), list(row[count:])) for row in rows[:limit]], len(rows) > limit
 
@@ -151,7 +159,7 @@ class Lister:
         found: list[tuple[Row, Keys]] = []
         last: Keys = []
         for _ in range(LOOKED_AT // STRETCH):
-            stretch, more = self._stretch(connection, order, [*want.conditions, *conditions], STRETCH)
+            stretch, more = self._stretch(connection, order, want, conditions, STRETCH)
             for row, last in stretch:
                 if not want.test(self.columns.document(row)):
                     continue
@@ -163,17 +171,21 @@ class Lister:
             conditions = [order.after(last)]
         return found, True, last
 
-    def _count(self, connection: Connection, conditions: Sequence[ColumnElement[bool]]) -> int:
-        statement = select(func.count()).select_from(self.record.table).where(and_(True, *conditions))
-        return connection.execute(statement).scalar_one()
+    def _count(self, connection: Connection, want: Wanted) -> int:
+        statement = select(func.count()).select_from(self.record.table).where(and_(True, *want.conditions))
+        return connection.execute(statement, want.values).scalar_one()
 
     def _count_tested(self, connection: Connection, want: Wanted) -> int:
         assert want.test is not None
         statement = select(self.record.table).where(and_(True, *want.conditions)).limit(COUNTED + 1)
         seen = hits = 0
-        for row in in_transaction(connection).execution_options(yield_per=STRETCH).execute(statement).mappings():
+        for row in in_transaction(connection).execution_options(yield_per=STRETCH).execute(statement, want.values).mappings():
             seen += 1
             if seen > COUNTED:
                 return Estimate(hits)
             hits += want.test(self.columns.document(row))
         return hits
+
+
+def _rows(order: Order, *conditions: ColumnElement[bool]) -> Select[Any]:
+    return order.rows.where(*conditions).limit(bindparam("at_most", type_=Integer()))

@@ -3,12 +3,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ARRAY, Boolean, ColumnElement, String, Text, and_, case, cast, false, func, literal, or_
+from sqlalchemy import ARRAY, Boolean, ColumnElement, String, Text, and_, bindparam, case, cast, false, func, literal, or_
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.expression import UnaryExpression
 
 from shared.query import tag_index as tags
 from shared.query.globs import glob_prefix, sql_like, sqlite_glob
+from shared.query.shapes import Later
 from shared.query.tag_index import ExactNumber, cut
 from shared.query.values import after_prefix, instant, stamp_of
 
@@ -81,6 +82,10 @@ class Cell:
     def size(self, value: int) -> ColumnElement[bool]:
         raise NotInSql
 
+    def later(self, value: Later) -> ColumnElement[bool]:
+        """Equal to a text that is handed over when the statement runs."""
+        raise NotInSql
+
     def conditions(self, op: str, value: Any) -> list[ColumnElement[bool]]:
         """The alternatives of which one must hold; each is answered by one index where there is one."""
         if op == "$in":
@@ -93,6 +98,8 @@ class Cell:
             return [self.size(value)]
         if op not in SQL_ORDER:
             raise NotInSql
+        if isinstance(value, Later):
+            return [self.later(value)]
         if value is None:
             return [self.null()]
         if isinstance(value, bool):
@@ -198,6 +205,9 @@ class TagCell(Cell):
             return same
         strict = SQL_ORDER["$gt" if op in ("$gt", "$gte") else "$lt"]
         return or_(strict(self._text, at), same)
+
+    def later(self, value: Later) -> ColumnElement[bool]:
+        return self._text == bindparam(value.name)
 
     def texts(self, values: list[str]) -> ColumnElement[bool]:
         short = [value for value in values if cut(value) == value]

@@ -64,9 +64,9 @@ class Tags:
 Place = Plain | Ref | RefVia | Refs | Json
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TableMapping:
-    """One class of objects in one table.
+    """One class of objects in one table. It is itself alone, so that statements can be kept by it.
 
     ``fields``: name to place; a bare column stands for ``Plain``. ``tags``: where open tags are found.
     ``columns`` and ``document`` make a document of a row for what SQL cannot decide: the columns to select, and

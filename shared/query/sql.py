@@ -1,6 +1,6 @@
 """Compiles a query to SQL for SQLite and PostgreSQL, with the meaning that the matcher has.
 
-Entry points: ``compile_sql`` (no database needed), ``plan`` (asks which conjunct is the rarest), ``Compiled``.
+Entry points: ``compile_sql`` (no database needed), ``Compiled``. ``shared.query.planning`` asks which conjunct is the rarest.
 
 What SQL cannot say with the same meaning is left over as ``residual``, a predicate over documents, to be run over
 what the other conjuncts leave; ``scan`` does that within bounds. It is left over conjunct by conjunct: one that
@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import functools
 import itertools
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from sqlalchemy import (
-    ColumnElement, Connection, Engine, Text, and_, any_, cast, exists, false, func, not_, or_, select, true, type_coerce, union_all,
+    ColumnElement, Text, and_, any_, cast, exists, false, func, not_, or_, select, true, type_coerce, union_all,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -25,17 +23,13 @@ from shared.query.cells import ColumnCell, NotInSql, TagCell
 from shared.query.json_values import json_condition, json_cost
 from shared.query.mapping import Json, Place, Plain, Refs, RefVia, TableMapping
 from shared.query.matcher import predicate
+from shared.query.shapes import SHAPES, Shape
 from shared.query.tag_index import index_key
 from shared.query.tree import And, Clause, Node, Not, Or, Query, conjunction, disjunction
 
-PROBE_ROWS = 1000
 # What a statement may hold before the databases' own limits (terms, variables, length) come near.
 MOST_DRIVING_TERMS = 400
 MOST_JSON_COST = 100
-# How many rows the conjuncts of a query select is remembered for so long, of so many queries of a database.
-REMEMBERED_S = 5.0
-REMEMBERED = 500
-_remembered: WeakKeyDictionary[Engine, dict[tuple[str, str], tuple[float, list[int | None]]]] = WeakKeyDictionary()
 _RANK = {"$eq": 0, "$all": 0, "$in": 1, "$prefix": 2, "$like": 3, "$gt": 4, "$gte": 4, "$lt": 4, "$lte": 4, "$size": 5, "$exists": 6}
 
 
@@ -44,12 +38,15 @@ class Compiled:
     """``where`` selects a superset of the matches, exactly the matches when ``residual`` is None.
 
     ``residual`` takes a document as on the wire. ``conditions`` are the conjuncts in the query's order, None for
-    those in ``residual``.
+    those in ``residual``. ``values`` are the parameters that the statement runs with. ``lasts`` says that ``where`` is one object
+    for all queries of this shape, by which statements can be kept.
     """
 
     where: ColumnElement[bool]
     residual: Callable[[Mapping[str, Any]], bool] | None
     conditions: tuple[ColumnElement[bool] | None, ...]
+    values: Mapping[str, Any] = field(default_factory=dict)
+    lasts: bool = False
 
 
 def dialect_name(dialect: Any) -> str:
@@ -67,63 +64,51 @@ def compile_sql(
 
     ``driver``: the conjunct by which rows are found through the tag index, while the others are asked about each
     row found; without one the first of the most selective kind, with -1 none. ``few`` says that it was counted
-    and selects few rows. ``plan`` finds out both.
+    and selects few rows. ``planning.plan`` finds out both.
     """
-    compiler = Compiler(mapping, dialect_name(dialect))
-    nodes = [gathered(node) for node in query.conjuncts]
+    nodes = conjuncts(query)
+    where, conditions = _said(nodes, mapping, dialect_name(dialect), driver, few)
+    return Compiled(where, _left(nodes, conditions), conditions)
+
+
+Conditions = tuple[ColumnElement[bool] | None, ...]
+
+
+def _said(nodes: Sequence[Node], mapping: TableMapping, dialect: str, driver: int | None, few: bool) -> tuple[ColumnElement[bool], Conditions]:
+    """What SQL can say of these conjuncts, and each of them alone."""
+    compiler = Compiler(mapping, dialect)
     if driver is None:
         ranked = [(rank, at) for at, node in enumerate(nodes) if (rank := compiler.rank(node)) is not None]
         driver = min(ranked)[1] if ranked else None
     conditions: list[ColumnElement[bool] | None] = []
-    left: list[Node] = []
     for at, node in enumerate(nodes):
         try:
             conditions.append(compiler.driving(node, few) if at == driver else compiler.condition(node))
         except NotInSql:
             conditions.append(None)
-            left.append(node)
-    there = [condition for condition in conditions if condition is not None]
-    return Compiled(and_(true(), *there), predicate(conjunction(left)) if left else None, tuple(conditions))
+    return and_(true(), *(condition for condition in conditions if condition is not None)), tuple(conditions)
 
 
-def plan(conn: Connection, query: Query, mapping: TableMapping) -> Compiled:
-    """As ``compile_sql``, driven by the conjunct with the fewest index rows. One small statement at most, and none where the same was asked
-    a moment ago, as for the next page: which conjunct drives changes what a query costs, never what it finds."""
-    asked, now = (mapping.table.name, query.text), time.monotonic()
-    remembered = _remembered.setdefault(conn.engine, {})
-    until, counts = remembered.get(asked, (0.0, []))
-    if until < now or len(counts) != len(query.conjuncts):
-        counts = selectivities(conn, query, mapping)
-        while len(remembered) >= REMEMBERED:
-            # Another thread may be as far.
-            remembered.pop(next(iter(remembered)), None)
-        remembered[asked] = (now + REMEMBERED_S, counts)
-    known = [(count, at) for at, count in enumerate(counts) if count is not None]
-    best = min(known)[1] if known and min(known)[0] < PROBE_ROWS else None
-    return compile_sql(query, mapping, conn, driver=best, few=best is not None)
+@functools.lru_cache(SHAPES)
+def _said_of(shape: Shape, mapping: TableMapping, dialect: str, driver: int | None, few: bool) -> tuple[ColumnElement[bool], Conditions]:
+    return _said(shape.nodes, mapping, dialect, driver, few)
 
 
-def selectivities(conn: Connection, query: Query, mapping: TableMapping, bound: int = PROBE_ROWS) -> list[int | None]:
-    """For each conjunct how many index rows it selects, counted up to ``bound``; None where no index drives it.
+def _left(nodes: Sequence[Node], conditions: Conditions) -> Callable[[Mapping[str, Any]], bool] | None:
+    """What SQL could not say."""
+    left = [node for node, condition in zip(nodes, conditions) if condition is None]
+    return predicate(conjunction(left)) if left else None
 
-    A lone candidate drives anyway: where the count decides nothing else (SQLite) it is given as 0.
-    """
-    compiler = Compiler(mapping, dialect_name(conn))
-    probes: dict[int, Any] = {}
-    for at, node in enumerate(map(gathered, query.conjuncts)):
-        if compiler.rank(node) is not None:
-            probes[at] = compiler.owners(node)
-    counts: list[int | None] = [None] * len(query.conjuncts)
-    if not probes or len(probes) == 1 and compiler.dialect == "sqlite":
-        for at in probes:
-            counts[at] = 0
-        return counts
-    columns = [
-        select(func.count()).select_from(probe.limit(bound).subquery()).scalar_subquery() for probe in probes.values()
-    ]
-    for at, count in zip(probes, conn.execute(select(*columns)).one()):
-        counts[at] = count
-    return counts
+
+def conjuncts(query: Query) -> list[Node]:
+    """What must all hold, each ``gathered``."""
+    return [gathered(node) for node in query.conjuncts]
+
+
+def compile_shape(nodes: Sequence[Node], shape: Shape, mapping: TableMapping, dialect: str, driver: int | None, few: bool) -> Compiled:
+    """As ``compile_sql``, of conjuncts (``gathered``) and their shape: ``where`` is one object for all queries of this shape."""
+    where, conditions = _said_of(shape, mapping, dialect, driver, few)
+    return Compiled(where, _left(nodes, conditions), conditions, lasts=True)
 
 
 def conditions_of(query: Query, mapping: TableMapping, dialect: Any) -> list[ColumnElement[bool] | None]:

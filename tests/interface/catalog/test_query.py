@@ -4,7 +4,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
+from services.catalog import search
 from shared.kernel.errors import Invalid, Malformed
 from tests.interface.catalog.world import Catalogue
 
@@ -131,3 +133,25 @@ def test_what_is_typed_is_completed_with_fields_and_values_that_exist(lab: Catal
     for wrong in ({}, {"value": "a"}, {"field": 3}, {"field": "a", "also": "b"}):
         with pytest.raises(Invalid, match="parameter.invalid"):
             lab.call("query", complete=wrong)
+
+
+def test_a_query_is_a_statement_for_its_basis_one_for_its_page_and_one_for_its_sources(lab: Catalogue) -> None:
+    asked: list[str] = []
+    event.listen(lab.engine, "before_cursor_execute", lambda connection, cursor, statement, *more: asked.append(statement))
+    for owner in ("ada", "darren"):
+        del asked[:]
+        assert len(lab.call("query", expression=f"owner:{owner} n>=0", funnel=False)["items"]) == 15
+        assert len(asked) == 3
+    del asked[:]
+    found = search.query_all(lab.uses, ["owner:darren", "n>=20", "owner:", "owner:ada"], 100)
+    assert [one and one["total"] for one in found] == [15, 10, None, 15]
+    assert len(asked) == 1 + 3 + 1
+
+
+def test_a_query_that_was_asked_before_leaves_out_a_source_from_the_moment_when_it_is_suspended(lab: Catalogue) -> None:
+    other = lab.source("other")
+    lab.holding(other, {"path": "x.csv", "size": 1, "tags": {"owner": "ada"}})
+    for _ in range(2):
+        for expected, action in ((16, "datasource_suspend"), (15, "datasource_resume")):
+            assert len(lab.found("owner:ada")) == expected
+            lab.call(action, id=other["id"])

@@ -11,7 +11,8 @@ from sqlalchemy import Engine, and_
 from shared.query.funnel import funnel
 from shared.query.matcher import matches
 from shared.query.parse import parse
-from shared.query.sql import compile_sql, plan
+from shared.query.planning import plan
+from shared.query.sql import compile_sql
 from tests.interface.query.things import MAPPING, THING, fill, ids, make_engine, stored
 from tests.support.query_examples import KINDS, THINGS, documents, queries
 from tests.support.reference_matcher import holds
@@ -57,7 +58,7 @@ def test_sql_and_memory_find_exactly_what_the_reference_matcher_finds(engine: En
             in_memory = matches(query)
             assert {document["id"] for document in there if in_memory(document)} == expected, expression
             for compiled in (compile_sql(query, MAPPING, engine), compile_sql(query, MAPPING, engine, driver=-1), plan(conn, query, MAPPING)):
-                found = ids(conn, compiled.where)
+                found = ids(conn, compiled.where, compiled.values)
                 assert found >= expected, expression
                 if compiled.residual:
                     found = {document["id"] for document in there if document["id"] in found and compiled.residual(document)}

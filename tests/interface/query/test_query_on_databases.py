@@ -5,13 +5,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event, insert, select, text
+from sqlalchemy import Connection, Engine, event, insert, literal, select, text
+from sqlalchemy.exc import StatementError
 
 from shared.query import DATA_FIELDS, parse, parse_sort
 from shared.query.funnel import funnel
 from shared.query.ordering import order_by
+from shared.query.planning import Probes, plan, selectivities
 from shared.query.scan import scan
-from shared.query.sql import compile_sql, plan, selectivities
+from shared.query.sql import compile_sql
 from shared.query.tag_index import tag_rows
 from shared.query.unknown_tags import tag_names, unknown_tags
 from tests.interface.query.things import MAPPING, TAGS, THING, fill, ids, make_engine, stored
@@ -107,7 +109,8 @@ def test_a_rare_tag_is_looked_up_and_not_searched_for(many: Engine) -> None:
     with many.connect() as conn:
         query = parse("kind:x size>=0 batch:b500 n>=0", THINGS)
         assert [count for count in selectivities(conn, query, MAPPING)] == [1000, None, 3, 1000]
-        statement = select(THING.c.id).where(plan(conn, query, MAPPING).where)
+        compiled = plan(conn, query, MAPPING)
+        statement = select(THING.c.id).where(compiled.where).params(compiled.values)
         sql = str(statement.compile(conn, compile_kwargs={"literal_binds": True}))
         explain = "EXPLAIN QUERY PLAN " if many.dialect.name == "sqlite" else "EXPLAIN "
         steps = "\n".join(str(row[-1]) for row in conn.exec_driver_sql(explain + sql.replace("%", "%%")))
@@ -122,19 +125,59 @@ def test_the_way_to_look_is_not_asked_for_again_and_what_came_since_is_found(man
         event.listen(conn, "before_cursor_execute", lambda connection, cursor, statement, *more: asked.append(statement))
         first = plan(conn, query, MAPPING)
         assert len(asked) == 1
-        assert str(plan(conn, query, MAPPING).where) == str(first.where) and len(asked) == 1
-        found = set(conn.scalars(select(THING.c.id).where(first.where)))
-        assert found
+        assert plan(conn, query, MAPPING).where is first.where and len(asked) == 1
+        before = found(conn, "kind:x batch:b400")
+        assert before
         fill(conn, [thing(3000, tags={"kind": "x", "batch": "b400"})])
-        assert set(conn.scalars(select(THING.c.id).where(plan(conn, query, MAPPING).where))) == {"d03000"} != found
+        assert found(conn, "kind:x batch:b400") == {"d03000"} != before
         conn.rollback()
+
+
+def found(conn: Connection, expression: Any) -> set[str]:
+    compiled = plan(conn, parse(expression, THINGS), MAPPING)
+    return ids(conn, compiled.where, compiled.values)
+
+
+def test_queries_of_one_shape_share_their_condition_and_find_each_its_own(many: Engine) -> None:
+    with many.connect() as conn:
+        first, second = (plan(conn, parse(f"batch:{batch}", THINGS), MAPPING) for batch in ("b7", "b8"))
+        assert first.where is second.where and first.lasts and first.values != second.values
+        # A condition without its values finds nothing by mistake.
+        with pytest.raises(StatementError):
+            conn.execute(select(THING.c.id).where(first.where))
+    with many.connect() as conn:
+        for batch in range(7, 12):
+            assert found(conn, f"batch:b{batch}") == {f"d{n:05}" for n in range(batch * 3, batch * 3 + 3)}
+            assert found(conn, f"batch:b{batch} -kind:y") == {f"d{n:05}" for n in (batch * 3, batch * 3 + 2)}
+            either = {"batch": f"b{batch}", "$or": [{"kind": "x"}, {"n": {"$gte": batch * 3 + 2}}]}
+            assert found(conn, either) == {f"d{n:05}" for n in (batch * 3, batch * 3 + 2)}
+            # What is handed over and asked of memory alone does no harm.
+            assert len(found(conn, {"batch": f"b{batch}", "$or": [{"kind": "x"}, {"name": {"$regex": "7$"}}]})) == 3
+
+
+def test_what_would_be_asked_before_a_query_can_be_asked_with_something_else(many: Engine) -> None:
+    asked: list[str] = []
+    with many.connect() as conn:
+        event.listen(conn, "before_cursor_execute", lambda connection, cursor, statement, *more: asked.append(statement))
+        queries = [parse(text, THINGS) for text in ("batch:b500 kind:x", "kind:y batch:b500", "n:7 batch:b3", "batch:b500 kind:x", "name~7$")]
+        probes = Probes(conn, queries, MAPPING)
+        first, *counts = conn.execute(select(literal(1), *probes.columns), probes.values).one()
+        assert first == 1 and counts == [3, 1000, 1000, 3, 1, 3]
+        probes.told(counts)
+        del asked[:]
+        compiled = [plan(conn, query, MAPPING) for query in queries]
+        assert not asked
+        assert ids(conn, compiled[0].where, compiled[0].values) == {"d01500"}
+        assert not Probes(conn, queries, MAPPING).columns
+        # Each was told what is its own: as when it asks for itself.
+        assert compiled[1].where is plan(conn, parse("kind:z batch:b501", THINGS), MAPPING).where and len(asked) == 2
 
 
 def test_a_scan_says_what_it_did_not_look_at(many: Engine) -> None:
     query = parse("kind:x name~7$", THINGS)
     with many.connect() as conn:
         compiled = plan(conn, query, MAPPING)
-        statement = select(*MAPPING.columns).where(compiled.where).order_by(THING.c.id)
+        statement = select(*MAPPING.columns).where(compiled.where).order_by(THING.c.id).params(compiled.values)
         every = scan(conn, statement, MAPPING.document, compiled.residual)
         assert (every.matched, every.examined, every.is_estimate) == (100, 1000, False) == (len(every.rows), 1000, False)
         page = scan(conn, statement, MAPPING.document, compiled.residual, want=5)

@@ -1,6 +1,7 @@
 """A table of things in a real database, with every kind of place that a field can be in."""
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import (
@@ -83,6 +84,6 @@ def fill(conn: Connection, documents: list[dict[str, Any]]) -> None:
         conn.execute(insert(SOURCE), [{"id": key, "name": name} for key, name in sources.items()])
 
 
-def ids(conn: Connection, where: Any) -> set[str]:
-    """The ids of the rows that satisfy ``where``."""
-    return set(conn.scalars(select(THING.c.id).where(where)))
+def ids(conn: Connection, where: Any, values: Mapping[str, Any] | None = None) -> set[str]:
+    """The ids of the rows that satisfy ``where``, with these parameters."""
+    return set(conn.scalars(select(THING.c.id).where(where), values or {}))
