@@ -5,6 +5,7 @@ decoding, and none blocks the others. Nothing here retries in memory, so a crash
 """
 from __future__ import annotations
 
+import functools
 import inspect
 import logging
 import time
@@ -195,9 +196,20 @@ class Rpc(NamekoRpc):
         super().__init__(**{"expected_exceptions": (EdgemereError,), **options})
         self.foreign = foreign
 
+    @functools.cached_property
+    def _signature(self) -> inspect.Signature:
+        return inspect.signature(getattr(self.container.service_cls, self.method_name))
+
+    def check_signature(self, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
+        # Nameko finds the signature out anew at each call; what it does not take is said in Nameko's words.
+        try:
+            self._signature.bind(None, *args, **kwargs)
+        except TypeError:
+            super().check_signature(args, kwargs)
+
     def known(self, kwargs: dict[str, Any]) -> dict[str, Any]:
         """Those of a newer caller's parameters that this method has; an action says itself what it does not know."""
-        taken = inspect.signature(getattr(self.container.service_cls, self.method_name)).parameters
+        taken = self._signature.parameters
         if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in taken.values()):
             return kwargs
         return {name: value for name, value in kwargs.items() if name in taken}

@@ -59,4 +59,4 @@ def among(column: Any, parameter: str) -> _Among:
 def rows_in(result: Result[Any]) -> list[Row]:
     """All rows of an answer, by the names of their columns."""
     names = tuple(result.keys())
-    return [dict(zip(names, row, strict=True)) for row in result]
+    return [dict(zip(names, row, strict=True)) for row in result.all()]
