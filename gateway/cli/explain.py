@@ -24,14 +24,15 @@ def explanation(body: Body, terminal: Terminal) -> str:
     first = clean(said) if said and plain(request) in said else f"{head}: {clean(said)}" if said else head
     why = [[clean(str((body["why_not"] or {}).get("sentence", "")))], ("Clauses", _clauses(body["why_not"], terminal))] if body.get("why_not") else []
     reservations = body.get("reservations") or {}
-    return _sections(terminal, [
+    return sections(terminal, [
         # Who asks about one Data is answered first.
         *why, [first], _blocked(body["blocked_by"], terminal) if body.get("blocked_by") else [],
         ("Funnel", funnel_lines(body["funnel"], terminal) if body.get("funnel") else []), ("What would help", _hints(body.get("hints") or [], terminal)),
         ("Warnings", [f"  {_sentence(warning)}" for warning in body.get("warnings") or []]),
         ("Reservations", _counts(reservations)), ("Costs", _costs(reservations.get("costs") or [], terminal)),
         ("Decisions", _decisions(body.get("items") or [], body.get("next"), terminal)),
-        ("Instances", _counts(body.get("instances") or {})), ("Timeline", _timeline(body.get("timeline") or [], terminal)),
+        ("Instances", _counts(body.get("instances") or {}) + _ready(body.get("ready_in_s"))), ("Budget", _budget(body.get("budget"))),
+        ("Timeline", _timeline(body.get("timeline") or [], terminal)),
         _attempts(body),
     ])
 
@@ -47,9 +48,8 @@ def planned(body: Body, terminal: Terminal) -> str:
         sizes = body.get("bytes") or {}
         summary += [f"  {bytes_text(sizes.get('used'))} to use, {bytes_text(sizes.get('moved'))} of it copied or moved",
                     f"  cost {body.get('cost', 0):g}" + _parts(body.get("cost_parts") or {})]
-        if body.get("ready_in_s") is not None:
-            summary.append(f"  ready in about {seconds_text(body['ready_in_s'])}")
-    return _sections(terminal, [
+        summary += _ready(body.get("ready_in_s"))
+    return sections(terminal, [
         said, ("Funnel", funnel_lines(body["funnel"], terminal) if body.get("funnel") else []),
         ("What would help", _hints(body.get("hints") or [], terminal)),
         ("Warnings", [f"  {_sentence(warning)}" for warning in body.get("warnings") or []]), ("Would be done", summary),
@@ -58,9 +58,14 @@ def planned(body: Body, terminal: Terminal) -> str:
     ])
 
 
-def _sections(terminal: Terminal, sections: Sequence[list[str] | tuple[str, list[str]]]) -> str:
+def _ready(seconds: float | None) -> list[str]:
+    return [] if seconds is None else [f"  ready in about {seconds_text(seconds)}"]
+
+
+def sections(terminal: Terminal, parts: Sequence[list[str] | tuple[str, list[str]]]) -> str:
+    """Lines, and lines under a title, with a blank line between them; what has no lines is left out."""
     shown = []
-    for section in sections:
+    for section in parts:
         title, lines = section if isinstance(section, tuple) else ("", section)
         if lines:
             shown.append("\n".join([terminal.paint(title, BOLD), *lines] if title else lines))
@@ -111,7 +116,8 @@ def _blocked(blocked: Body, terminal: Terminal) -> list[str]:
     lines = [f"{terminal.paint('Waits', 33)} for {plain(blocked.get('code'))}{named}{since}{retry}"]
     if blocked.get("position"):
         estimate = f", about {clean(str(blocked['estimate']))}" if blocked.get("estimate") else ""
-        lines.append(f"  In line at place {blocked['position']}{estimate}")
+        yours = ", ".join(plain(one) for one in (blocked.get("ahead") or {}).get("yours") or [])
+        lines.append(f"  In line at place {blocked['position']}{f', after {yours}' if yours else ''}{estimate}")
     return lines + [f"  What helps: {_sentence(way)}" for way in blocked.get("unstick") or []]
 
 
@@ -150,17 +156,17 @@ def _decisions(items: Sequence[Body], following: Any, terminal: Terminal) -> lis
 
 def _scores(decision: Body, chosen: Any) -> list[str]:
     rows = [(f"{action} ({one['via']})" if one.get("via") else action, f"{one['cost']:g}" if one.get("possible") else "-",
-             ("chosen" if action == chosen else _parts(one.get("parts") or {}).strip()) if one.get("possible") else clean(str(one.get("why_not", ""))))
+             (("chosen" if action == chosen else "") + _parts(one.get("parts") or {})).strip() if one.get("possible") else clean(str(one.get("why_not", ""))))
             for action, one in (decision.get("scores") or {}).items()]
     rows += [("", "", f"{action}: {clean(str(one['via_why']))}") for action, one in (decision.get("scores") or {}).items() if one.get("via_why")]
     if decision.get("margin") is not None:
         rows.append(("margin", f"{decision['margin']:g}", f"before {clean(str(decision.get('runner_up')))}"))
-    return _table(rows, indent="    ")
+    return table(rows, indent="    ")
 
 
 def _costs(costs: Sequence[Body], terminal: Terminal) -> list[str]:
     """What each state and action costs together."""
-    return _table([(clean(str(one.get("state"))), clean(str(one.get("action"))), str(one.get("count")), f"{one.get('cost') or 0:g}") for one in costs],
+    return table([(clean(str(one.get("state"))), clean(str(one.get("action"))), str(one.get("count")), f"{one.get('cost') or 0:g}") for one in costs],
                   head=("STATE", "ACTION", "DATA", "COST"), right=(2, 3), terminal=terminal)
 
 
@@ -168,7 +174,7 @@ def _candidates(body: Body, terminal: Terminal) -> list[str]:
     items = body.get("items") or []
     rows = [(plain(item.get("data")), plain(item.get("source")), clean(str(item.get("status"))), clean(str(item.get("action"))),
              plain(item.get("target") or "-"), f"{item.get('cost') or 0:g}", clean(str(item.get("rule")))) for item in items]
-    lines = _table(rows, head=("DATA", "SOURCE", "STATUS", "ACTION", "TARGET", "COST", "RULE"), right=(5,), terminal=terminal)
+    lines = table(rows, head=("DATA", "SOURCE", "STATUS", "ACTION", "TARGET", "COST", "RULE"), right=(5,), terminal=terminal)
     more = (body.get("total") or 0) - len(items)
     return lines + ([f"  … and {more} more: --cursor {body.get('next')}"] if more > 0 and body.get("next") else [])
 
@@ -178,7 +184,7 @@ def _rooms(rooms: Sequence[Body], terminal: Terminal) -> list[str]:
         return "unlimited" if value is None else bytes_text(value) if kind == "bytes" else str(value)
     rows = [(plain(one.get("source")), clean(kind := str(one.get("kind"))), figure(kind, one.get("wanted")), figure(kind, one.get("free")),
              "fits" if one.get("fits") else f"{figure(kind, one.get('missing'))} missing") for one in rooms]
-    return _table(rows, head=("SOURCE", "KIND", "WANTED", "FREE", ""), right=(2, 3), terminal=terminal)
+    return table(rows, head=("SOURCE", "KIND", "WANTED", "FREE", ""), right=(2, 3), terminal=terminal)
 
 
 def _budget(budget: Any) -> list[str]:
@@ -189,8 +195,9 @@ def _budget(budget: Any) -> list[str]:
     return [f"  {kind}: {show[kind](wanted.get(kind, 0))} of {show[kind](budget[kind]['remains'])} left" for kind in show if budget.get(kind)]
 
 
-def _table(rows: Sequence[Sequence[str]], *, head: Sequence[str] = (), right: Sequence[int] = (), indent: str = "  ",
-           terminal: Terminal | None = None) -> list[str]:
+def table(rows: Sequence[Sequence[str]], *, head: Sequence[str] = (), right: Sequence[int] = (), indent: str = "  ",
+          terminal: Terminal | None = None) -> list[str]:
+    """Rows of texts below their titles, as wide as they need; ``right`` names the columns of figures. Cut where a terminal is narrower."""
     if not rows:
         return []
     every = [head, *rows] if head else list(rows)

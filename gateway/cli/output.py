@@ -8,7 +8,7 @@ from typing import Any
 
 from gateway.cli.columns import is_ref, query_text, Column, columns_of, plain
 from gateway.cli.terminal import BOLD, DIM, Terminal
-from gateway.cli.text import age_text, bytes_text, clean, compact, cut, moment_of, pad, width
+from gateway.cli.text import age_text, bytes_text, clean, cut, moment_of, pad, width
 from shared.contracts.objects import OBJECTS
 
 FORMS = ("table", "wide", "json", "jsonl", "yaml", "name")
@@ -186,7 +186,7 @@ def _entry(entry: Any) -> str:
         return plain(entry)
     where = entry.get("path") or entry.get("uri")
     if where is None:
-        return plain(entry) if is_ref(entry) else compact(entry)
+        return plain(entry)
     parts = [clean(str(entry[name])) for name in ("action", "state", "verified", "media_type") if entry.get(name)]
     size = [bytes_text(entry["size"])] if entry.get("size") is not None else []
     return f"{clean(str(where))}  ({', '.join([*parts, *size])})"

@@ -14,6 +14,7 @@ from gateway.cli.exits import FAILED, OK, USAGE, Failure
 from gateway.cli.explain import explanation, funnel_lines, planned
 from gateway.cli.follow import Waiting, every_item, operation_of, outcome_is_bad, settle
 from gateway.cli.output import rendered
+from gateway.cli.rehearsed import rehearsed
 from gateway.cli.terminal import Terminal
 from shared.contracts import table
 from shared.contracts.action import Action, load_parameters
@@ -21,7 +22,7 @@ from shared.kernel.errors import EdgemereError
 
 TEXT_FORMS = ("table", "wide")
 # Answers that are read like a page, by their noun.
-DOCUMENTS = {"explanation": explanation, "plan": planned}
+DOCUMENTS = {"explanation": explanation, "plan": planned, "policytest": rehearsed}
 
 
 @dataclass(frozen=True)

@@ -142,9 +142,10 @@ def no_room(source: Mapping[str, Any], wanted: Mapping[str, int]) -> NoCapacity 
         if free is not None and amount > free:
             one, several = ("byte", "bytes") if kind == BYTES else ("reader", "readers")
             unit = f"{one} is" if amount == 1 else f"{several} are"
+            there = f"and it never has more than {capacity}" if amount > capacity else f"{max(free, 0)} of {capacity} free"
             return NoCapacity(
                 "source.no_capacity",
-                f"The source '{source['name']}' has no room: {amount} {unit} wanted, {max(free, 0)} of {capacity} free.",
+                f"The source '{source['name']}' has no room: {amount} {unit} wanted, {there}.",
                 next_step="Ask for less: the source could never hold so much." if amount > capacity
                 else "Wait until claims are released, or give the source more capacity.",
                 source={"id": source["id"], "name": source["name"]}, kind=kind, wanted=amount, free=max(free, 0),

@@ -51,7 +51,7 @@ def explain(uses: Uses, parameters: dict[str, Any]) -> dict[str, Any]:
         sentence=sentence(row, found), outcome=row["state"], refusal=refusal_of(row, waiting.WAYS), request=render_request(row),
         permalink=f"{ADDRESS}?id={row['id']}&at={row['version']}", frozen=ended, attempts=_attempts(newest), funnel=found.get("funnel"),
         # Of a group what the query of each member found; `funnel` is that of the one that failed.
-        members=found.get("members"), hints=hints.with_commands(found.get("hints") or [], row), warnings=warnings,
+        members=found.get("members"), hints=hints.with_commands(found, row), warnings=warnings,
         **decided, reservations=reservations, instances=instances,
         timeline=sorted(timeline, key=lambda step: step["time"]), blocked_by=blocked,
         **({"why_not": _why_not(uses, row, parameters["why_not"])} if parameters.get("why_not") else {}))
@@ -108,8 +108,9 @@ def sentence(row: Row, found: Mapping[str, Any]) -> str:
     name, state = f"Request '{row['name']}'", row["state"]
     if row["blocked_by"] or state == "Failed":
         verb = "waits" if row["blocked_by"] else "failed"
-        code = (row["blocked_by"] or row["reason"] or {}).get("code")
-        lost = rules.losing_clause(found.get("funnel")) if code == "no_match" else None
-        why = f"nothing matches: the clause {lost} leaves none" if lost else (row["message"] or "").rstrip(".")
+        reason = row["blocked_by"] or row["reason"] or {}
+        lost = rules.losing_clause(found.get("funnel")) if reason.get("code") == "no_match" else None
+        member = f" for member '{reason['member']}'" if reason.get("member") else ""
+        why = f"nothing matches{member}: the clause {lost} leaves none" if lost else (row["message"] or "").rstrip(".")
         return f"{name} {verb} because {why[:1].lower() + why[1:]}." if why else f"{name} {verb}."
     return f"{name} is {state}. {row['message'] or ''}".strip()

@@ -241,7 +241,7 @@ def _not_cancelled(row: Row) -> Conflict:
 
 
 def fail(uses: Uses, ref: str, reason: Mapping[str, Any], message: str, attempt: int | None = None,
-         found: Mapping[str, Any] | None = None) -> dict[str, Any]:
+         found: Mapping[str, Any] | None = None, can_wait: bool | None = None) -> dict[str, Any]:
     """Lead a request to Failed, and its reference with it; of another attempt than ``attempt`` nothing happens.
 
     Raises:
@@ -254,7 +254,7 @@ def fail(uses: Uses, ref: str, reason: Mapping[str, Any], message: str, attempt:
                 return row
             if not uow.context.correlation_id:
                 belong_to(uow, row)
-            return move_to_failed(uow, row, reason, message, found)
+            return move_to_failed(uow, row, reason, message, found, can_wait)
     return render_request(uses.db.retrying(work))
 
 
@@ -264,20 +264,25 @@ def belong_to(uow: UnitOfWork, row: Row) -> None:
 
 
 def move_to_failed(uow: UnitOfWork, row: Row, reason: Mapping[str, Any], message: str,
-                   found: Mapping[str, Any] | None = None) -> Row:
+                   found: Mapping[str, Any] | None = None, can_wait: bool | None = None) -> Row:
     """Fail a request inside a transaction, and what was made in its name with it."""
-    moved, = move_all_to_failed(uow, [row], reason, {row["id"]: {"message": message, "found": found}})
+    moved, = move_all_to_failed(uow, [row], reason, {row["id"]: {"message": message, "found": found, "can_wait": can_wait}})
     return moved
 
 
 def move_all_to_failed(uow: UnitOfWork, rows: Sequence[Row], reason: Mapping[str, Any], told: Mapping[str, Mapping[str, Any]]) -> list[Row]:
-    """The same of several, for one reason; ``told`` has for each, by id, its ``message`` and what was ``found``, if anything."""
+    """The same of several, for one reason; ``told`` has for each, by id, its ``message``, what was ``found``, if anything, and whether it
+    could have waited (``can_wait``), where that is known.
+
+    What the query found stays where nobody looked again: a request whose data the policies reject keeps its funnel.
+    """
     from services.requests import standing
 
     def changes(row: Row) -> dict[str, Any]:
-        found = told[row["id"]]["found"]
-        return {"reason": dict(reason), "message": told[row["id"]]["message"], "blocked_by": None, "next_retry_at": None,
-                "instances": 0, "instance_refs": None, "found": dict(found) if found else row["found"]}
+        said = told[row["id"]]
+        known = {} if said["can_wait"] is None else {"can_wait": said["can_wait"]}
+        return {"reason": dict(reason), "message": said["message"], "blocked_by": None, "next_retry_at": None,
+                "instances": 0, "instance_refs": None, "found": {**(said["found"] or row["found"] or {}), **known} or None}
     moved = uow.move(REQUEST, rows, "failed", changes=changes, detail=reason)
     for row in moved:
         standing.end_children(uow, row)

@@ -33,7 +33,7 @@ def plan(uses: Uses, parameters: dict[str, Any]) -> dict[str, Any]:
     last = after + len(part["items"])
     return framed(
         sentence=sentence(row, part, outcome), outcome=outcome, request=shown(row, parameters.get("name")), funnel=found.get("funnel"),
-        members=found.get("members"), hints=hints.with_commands(found.get("hints") or [], row),
+        members=found.get("members"), hints=hints.with_commands(found, row),
         warnings=[*(found.get("warnings") or []), *(row["warnings"] or [])],
         next=str(last) if last < part["total"] else None, **part)
 

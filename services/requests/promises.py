@@ -80,7 +80,8 @@ def sweep(uses: Uses) -> int:
 
 def _anew(uses: Uses, row: Mapping[str, Any]) -> str:
     """When a request that is behind will be ready, from how fast its bytes have come so far; as slow again where none did."""
-    began = clock.parse_time(row["announced_at"] or row["updated_at"])
+    waits_since = (row["blocked_by"] or {}).get("since")
+    began = clock.parse_time(waits_since or row["announced_at"] or row["updated_at"])
     past = max(1.0, (clock.utc_now() - began).total_seconds())
     done = total = 0
     if row["state"] == "Evaluated":

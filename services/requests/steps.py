@@ -81,7 +81,7 @@ def evaluated_columns(confirmed: int, rejected: int, cost: float) -> dict[str, A
 def failed(uses: Uses, request: str, attempt: int, reason: Mapping[str, Any], message: str,
            found: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """A step cannot be taken and the request may not wait."""
-    return handlers.fail(uses, request, reason, message or rules.sentence_of(reason), attempt, {**(found or {}), "can_wait": False})
+    return handlers.fail(uses, request, reason, message or rules.sentence_of(reason), attempt, found, can_wait=False)
 
 
 def blocked(uses: Uses, request: str, attempt: int, code: str, message: str, found: Mapping[str, Any] | None = None,
@@ -103,7 +103,7 @@ def blocked(uses: Uses, request: str, attempt: int, code: str, message: str, fou
             if not row["wait"]:
                 member = (waits_for or {}).get("member")
                 return handlers.move_to_failed(uow, row, {"code": code, **({"member": member} if member else {})}, message,
-                                               {**(found or row["found"] or {}), "can_wait": True})
+                                               found, can_wait=True)
             return _wait(uses, uow, row, code, message, found, why)
     row = uses.db.retrying(work)
     return render_request(row) if row else {}
@@ -116,7 +116,8 @@ def _wait(uses: Uses, uow: UnitOfWork, row: Row, code: str, message: str, found:
     retries = before.get("retries", 0) + 1 if again else 0
     # What failed at each of the bus's own attempts is announced again no sooner than what nobody heard.
     due = clock.stamp_in(uses.config.requests.quiet_s if code == FAILING else rules.backoff(retries, uses.config.requests.wait_retry_s))
-    expected, late = promises.judged(row, why.get("estimate"))
+    # What was expected so far holds as long as the line cannot say it better.
+    expected, late = promises.judged(row, why.get("estimate") or row["expected_at"])
     blocked_by = {"code": code, "object": why.get("object"), "since": before["since"] if again else clock.stamp(),
                   "next_retry_at": due, "retries": retries, **why}
     moved, = uow.change(REQUEST, [row], {

@@ -57,7 +57,7 @@ def refused(uses: Uses, told: Sequence[Mapping[str, Any]]) -> None:
     ``told``: for each ``{"request", "attempt", "code", "message", "found", "cause", "can_wait"}``. Of one that ended or began anew meanwhile, or may
     wait after all, nothing happens.
     """
-    by_id = {one["request"]: {**one, "found": {**(one["found"] or {}), "can_wait": one.get("can_wait")}} for one in told}
+    by_id = {one["request"]: {**one, "can_wait": one.get("can_wait")} for one in told}
 
     def work() -> None:
         with uses.db.transaction(uses.context) as uow:

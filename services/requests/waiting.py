@@ -18,14 +18,17 @@ from shared.storage.record import Row
 NAMED = 3
 """So many commands of a kind are given."""
 KEPT_BY = {"no_capacity": "catalog", "over_budget": "reservations"}
+ENDED_BY_REQUESTS = {*KEPT_BY, "over_quota"}
+"""Reasons to wait that the end of other requests ends: which ones those are changes while it waits."""
 
 
 def described(uses: Uses, row: Row, code: str, waits_for: Mapping[str, Any] | None, found: Mapping[str, Any] | None) -> dict[str, Any]:
     """The members of ``blocked_by`` that say what it is: ``object, position, ahead, estimate, unstick``."""
     waits_for = waits_for or {}
     member = {"member": waits_for["member"]} if waits_for.get("member") else {}
-    return {"object": waits_for.get("object"), **member, **in_line(uses, row, waits_for.get("line")),
-            "unstick": ways_out(uses, row, code, waits_for.get("object") or {}, found or {})}
+    place = in_line(uses, row, waits_for.get("line"))
+    return {"object": waits_for.get("object"), **member, **place,
+            "unstick": ways_out(uses, row, code, waits_for.get("object") or {}, found or {}, place)}
 
 
 def is_same(before: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> bool:
@@ -48,9 +51,10 @@ def in_line(uses: Uses, row: Row, line: Mapping[str, Any] | None) -> dict[str, A
 
 
 def as_it_waits(uses: Uses, row: Row) -> Row:
-    """The row of a request with ``blocked_by`` and ``message`` as they are now: its place in line, the service whose turn it is, or a scanner."""
+    """The row of a request with ``blocked_by`` and ``message`` as they are now: its place in line and what would end the wait, the service
+    whose turn it is, or a scanner."""
     if row["blocked_by"]:
-        return {**row, "blocked_by": _in_line_now(uses, row)}
+        return {**row, "blocked_by": _as_it_is_now(uses, row)}
     held_up = turns.held_up(uses, row)
     if held_up is None:
         return _at_the_scanner(uses, row)
@@ -61,19 +65,27 @@ def as_it_waits(uses: Uses, row: Row) -> Row:
         **described(uses, row, turns.AWAY, waits_for, None)}}
 
 
-def _in_line_now(uses: Uses, row: Row) -> dict[str, Any]:
-    """``blocked_by`` of a row with the place in line as it is now; as it was last seen where nobody answers."""
+def _as_it_is_now(uses: Uses, row: Row) -> dict[str, Any]:
+    """``blocked_by`` of a row with its place in line, and the requests whose end would help, as they are now; as it was last seen where
+    nobody answers."""
     blocked: dict[str, Any] = row["blocked_by"]
-    service = KEPT_BY.get(blocked.get("code") or "")
-    if not blocked.get("position") or not service:
+    code = str(blocked.get("code"))
+    place = _place_now(uses, row, blocked, KEPT_BY.get(code)) if blocked.get("position") else {}
+    if place is None or code not in ENDED_BY_REQUESTS:
         return blocked
+    return {**blocked, **place, "unstick": ways_out(uses, row, code, blocked.get("object") or {}, row["found"] or {}, place)}
+
+
+def _place_now(uses: Uses, row: Row, blocked: Mapping[str, Any], service: str | None) -> dict[str, Any] | None:
+    if service is None:
+        return None
     try:
         lines = uses.mesh.call(service, "line", holder=row["id"], **({"owner": row["owner"]} if service == "reservations" else {}))
     except EdgemereError:
-        return blocked
+        return None
     kept = blocked.get("object") or {}
     here = [line for line in lines if line.get("source", {}).get("id") == kept.get("id") and line.get("kind") == kept.get("kind")]
-    return {**blocked, **in_line(uses, row, (here or lines)[0])} if lines else blocked
+    return in_line(uses, row, (here or lines)[0]) if lines else None
 
 
 def _at_the_scanner(uses: Uses, row: Row) -> Row:
@@ -89,14 +101,19 @@ def _at_the_scanner(uses: Uses, row: Row) -> Row:
     return {**row, "message": waits.pop("message"), "blocked_by": {**waits, **described(uses, row, waits["code"], None, None)}}
 
 
-def ways_out(uses: Uses, row: Row, code: str, blocking: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
-    """Commands that can end the wait, those that give the data first; the last one gives it up."""
+def ways_out(uses: Uses, row: Row, code: str, blocking: Mapping[str, Any], found: Mapping[str, Any],
+             place: Mapping[str, Any] | None = None) -> list[str]:
+    """Commands that can end the wait, those that give the data first; the last one gives it up.
+
+    Whoever stands behind requests of their own has to give those up first: what comes free is theirs.
+    """
     make = WAYS.get(code)
     try:
         ways = make(uses, row, blocking, found) if make else []
     except EdgemereError:
         ways = []
-    return [*ways, _command("do datarequest cancel", row["name"])]
+    before = [_command("do datarequest cancel", one["name"]) for one in ((place or {}).get("ahead") or {}).get("yours") or []][:NAMED]
+    return [*before, *(way for way in ways if way not in before), _command("do datarequest cancel", row["name"])]
 
 
 def _command(words: str, name: str) -> str:

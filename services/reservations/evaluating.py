@@ -10,7 +10,7 @@ from services.reservations.arrival import seconds_until_ready
 from services.reservations.asking import asking, sources
 from services.reservations.models import RESERVATION
 from services.reservations.policy.deciding import Asking, Decided, Decider
-from services.reservations.policy.selecting import Refusal, select
+from services.reservations.policy.selecting import Refusal, select, undoable
 from services.reservations.reserving import CHUNK, CannotGoOn, claim, refuse
 from shared.hosting.uses import Uses
 from shared.kernel.errors import Conflict, VersionConflict
@@ -146,11 +146,9 @@ def object_to(evaluation: Evaluation) -> None:
     refusal = evaluation.refusal
     if refusal:
         raise CannotGoOn(refusal.code, refusal.detail, can_wait=refusal.can_wait, member=evaluation.member)
-    chosen = [one for _, one in evaluation.with_status("chosen")]
-    in_place = [one for one in chosen if one.problem and one.action == "leave"]
-    for one in chosen:
-        if one.problem and (one.action != "leave" or len(in_place) == len(chosen)):
-            raise CannotGoOn(one.problem.code, f"'{one.name}' (rule '{one.rule}'): {one.problem.detail}", can_wait=one.problem.can_wait)
+    impossible = undoable([one for _, one in evaluation.with_status("chosen")])
+    if impossible:
+        raise CannotGoOn(impossible.code, impossible.detail, can_wait=impossible.can_wait)
 
 
 def _charge(uses: Uses, request: Mapping[str, Any], evaluation: Evaluation) -> None:

@@ -12,7 +12,7 @@ from services.reservations.policy import rules_file
 from services.reservations.policy.deciding import Asking, Decided, Decider
 from services.reservations.policy.records import asking_of
 from services.reservations.policy.rules_file import Policies
-from services.reservations.policy.selecting import select
+from services.reservations.policy.selecting import select, undoable
 from shared.hosting.uses import Uses
 from shared.kernel import clock
 from shared.kernel.errors import located
@@ -112,6 +112,8 @@ def _attempts(pages: Iterator[list[Row]]) -> Iterator[list[Row]]:
 
 def again(rows: Sequence[Row], parts: Mapping[str, Any], policies: Policies, now: Mapping[str, Any], tally: Tally) -> None:
     """Decide one attempt again and count what differs."""
+    # What an undo reserved once more was decided once.
+    rows = list({row["data_id"]: row for row in rows}.values())
     known = [row for row in rows if (row["decision"] or {}).get("frame")]
     tally.unknown += len(rows) - len(known)
     if not known:
@@ -125,7 +127,7 @@ def again(rows: Sequence[Row], parts: Mapping[str, Any], policies: Policies, now
     asked = Asking(then.request, policies, places, {**now, **then.targets}, then.terms, then.truncated)
     decider = Decider(asked)
     decided = [decider(row["snapshot"]) for row in known]
-    refusal = select(decided, asked).refusal
+    refusal = select(decided, asked).refusal or undoable(decided)
     request = {"id": rows[0]["request_id"], "name": rows[0]["request_name"]}
     tally.requests.add(request["id"])
     if refusal:

@@ -96,7 +96,7 @@ def read(text: str, where: str = "policies") -> Policies:
         placed = read_placed(text)
     except Misplaced as error:
         place = (error.line, error.column) if error.line else None
-        pointer = error.pointer if error.pointer != "/" or not place else f"line {place[0]}, column {place[1]}"
+        pointer = error.pointer if error.pointer != "/" or not place else _told(place)
         raise _invalid(where, [(pointer, error.detail, place)]) from None
     body, root = placed.body, ""
     if isinstance(body, Mapping):
@@ -194,11 +194,16 @@ def _query(when: Any, position: int, root: str, placed: Placed) -> tuple[Query |
     return query, []
 
 
+def _told(place: tuple[int, int]) -> str:
+    return f"line {place[0]}, column {place[1]}"
+
+
 def _invalid(where: str, found: Found) -> Invalid:
     errors: list[dict[str, Any]] = []
     for pointer, detail, place in found[:MAX_ERRORS]:
         line = {"line": place[0], "column": place[1]} if place else {}
-        told = f"line {place[0]}, column {place[1]}: {detail}" if place else detail
+        # What has no place in a document that cannot be read is named by its line alone, once.
+        told = f"{_told(place)}: {detail}" if place and pointer != _told(place) else detail
         errors.append({"pointer": pointer, "detail": told, **line})
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
     return Invalid("policy.invalid", f"{where}: {errors[0]['pointer']}: {errors[0]['detail']}{more}",

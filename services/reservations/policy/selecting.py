@@ -89,6 +89,16 @@ def select(decided: Sequence[Decided], asking: Asking) -> Selection:
     return found
 
 
+def undoable(decided: Sequence[Decided]) -> Refusal | None:
+    """Why what was chosen cannot be done; data that cannot be moved within its source is left there, where there is other data as well."""
+    chosen = [one for one in decided if one.status == "chosen"]
+    in_place = [one for one in chosen if one.problem and one.action == "leave"]
+    for one in chosen:
+        if one.problem and (one.action != "leave" or len(in_place) == len(chosen)):
+            return Refusal(one.problem.code, f"'{one.name}' (rule '{one.rule}'): {one.problem.detail}", one.problem.can_wait)
+    return None
+
+
 def _items(decided: Sequence[Decided], asking: Asking) -> list[_Item]:
     """Candidates that are the same thing as one item; the order of the catalogue stays."""
     by_checksum = not asking.select.get("distinct")

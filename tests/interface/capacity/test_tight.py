@@ -121,6 +121,28 @@ def test_the_commands_that_end_a_wait_do_end_it(server: EdgemereServer, caller: 
     until(lambda: caller.ask("datarequest show", id="out of use")["state"] == "Satisfied")
 
 
+def test_who_stands_behind_requests_of_their_own_is_told_what_ends_the_wait_as_things_are_now(
+        server: EdgemereServer, caller: Caller, tmp_path: Path) -> None:
+    folder_source(caller, tmp_path / "ledge", "ledge", files=1, capacity={"readers": 1})
+    assert caller.call("datarequest create", patience_s=30, name="reads", query="source:ledge")["state"] == "Satisfied"
+    for place, name in enumerate(("before", "between", "last"), start=1):
+        caller.call("datarequest create", name=name, query="source:ledge", wait=True)
+        until(lambda name=name: caller.ask("datarequest show", id=name)["blocked_by"])
+        assert caller.ask("datarequest show", id=name)["blocked_by"]["position"] == place
+
+    def ways(name: str) -> list[str]:
+        return caller.ask("datarequest show", id=name)["blocked_by"]["unstick"]
+
+    assert ways("last") == [f"edgemere do datarequest {what}" for what in (
+        "cancel --id before", "cancel --id between", "complete --id reads", "cancel --id last")]
+    caller.call("datarequest complete", id="reads")
+    until(lambda: caller.ask("datarequest show", id="before")["state"] == "Satisfied")
+    named = until(lambda: (now := ways("last"))[1] == "edgemere do datarequest complete --id before" and now)
+    for command in named[:-1]:
+        run(server, command)
+    until(lambda: caller.ask("datarequest show", id="last")["state"] == "Satisfied")
+
+
 @pytest.mark.parametrize("count", [48, pytest.param(200, marks=pytest.mark.long)])
 def test_mixed_requests_of_eight_clients_never_exceed_a_capacity_or_the_budget(count: int, tmp_path: Path) -> None:
     folder = tmp_path / "server"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
-from services.reservations import evaluating, handlers, keeping, rehearsing, reserving, standing_by, together
+from services.reservations import evaluating, handlers, keeping, rehearsing, reserving, rules, standing_by, together
 from services.reservations.models import METADATA, RESERVATION, part_table, reservation_table
 from services.reservations.policy.live import fixed
 from services.reservations.policy.rules_file import read
@@ -245,6 +245,25 @@ def test_a_request_that_would_fail_by_other_policies_is_named(world: World) -> N
     answer = rehearsing.test(world.uses, {"file": "- {name: none, action: reject}"})
     assert [one["code"] for one in answer["requests_that_would_fail"]] == ["rejected_by_policy"]
     assert rehearsing.test(world.uses, {"file": "- {name: none, action: reject}", "since": "2999-01-01T00:00:00.000000Z"})["decisions"] == 0
+
+
+def test_what_the_other_policies_cannot_do_is_told(world: World) -> None:
+    world.add("near", "a.csv")
+    world.ask()
+    answer = rehearsing.test(world.uses, {"file": "- {name: away, action: copy, target: nowhere}"})
+    told, = answer["requests_that_would_fail"]
+    assert told["code"] == "target_unusable" and "'a.csv' (rule 'away')" in told["detail"] and "nowhere" in told["detail"], told
+
+
+def test_what_an_undo_reserved_once_more_was_decided_once(world: World) -> None:
+    world.add("near", "a.csv")
+    world.ask()
+    decided, = world.rows()
+    with world.uses.db.transaction() as uow:
+        row = uow.get(RESERVATION, decided["id"])
+        uow.connection.execute(reservation_table.insert().values({**row, "id": rules.reservation_id(world.request["id"], 1, row["data_id"], undone=3)}))
+    answer = rehearsing.test(world.uses, {"file": RULES})
+    assert (answer["decisions"], answer["differ"], answer["cost"]["change"]) == (1, 0, 0), answer
 
 
 def test_a_move_within_one_source_is_refused_when_there_is_nothing_else(world: World) -> None:

@@ -1,6 +1,8 @@
 """An explanation answers for any Data, at any time, and stays what it was."""
 from __future__ import annotations
 
+import json
+import shlex
 from typing import Any
 
 import pytest
@@ -69,6 +71,28 @@ def test_why_not_of_what_the_selection_left_out_or_what_came_later(filled: House
     with pytest.raises(NotFound) as nobody:
         why_not(filled, wide, "nobody.csv")
     assert nobody.value.code == "data.not_found"
+
+
+def test_what_the_query_found_is_told_of_a_request_that_the_policies_end(filled: House) -> None:
+    request = asked(filled, query="kind:scan secret:true", name="refused")
+    assert request["reason"]["code"] == "rejected_by_policy"
+    frame = filled.call("requests", "explain", id="refused")
+    assert [(step["clause"], step["remaining"]) for step in frame["funnel"]["steps"]] == [("kind:scan", 4), ("secret:true", 1)]
+    assert frame["refusal"]["can_wait"] is False
+
+
+def test_a_hint_for_a_member_of_a_group_asks_for_the_group_again_with_that_member_loosened(filled: House) -> None:
+    asked(filled, name="both", group={"scans": "kind:scan n<5", "maps": "kind:tabel"}, select={"minimum": 1}, action="leave")
+    frame = filled.call("requests", "explain", id="both")
+    assert frame["sentence"] == "Request 'both' failed because nothing matches for member 'maps': the clause kind:tabel leaves none."
+    first, everything = frame["hints"][0], frame["hints"][-1]
+    assert (first["to"], everything["line"]) == ("kind:table", "")
+    for hint in (first, everything):
+        words = dict(zip(*[iter(shlex.split(hint["command"])[4:])] * 2, strict=True))
+        assert words["--select"] == '{"minimum": 1}' and words["--action"] == "leave"
+        wanted = json.loads(words["--group"])
+        again = filled.call("requests", "plan", group=wanted, select=json.loads(words["--select"]), action="leave")
+        assert wanted["scans"]["query"] and again["members"]["maps"]["total"] == hint["matches"], hint
 
 
 def test_a_frame_stays_what_it_was_whatever_comes_later(filled: House) -> None:

@@ -13,6 +13,7 @@ from gateway.cli.explain import explanation, funnel_lines
 from gateway.cli.follow import progress_text
 from gateway.cli.graph import drawn
 from gateway.cli.output import rendered, table
+from gateway.cli.rehearsed import rehearsed
 from gateway.cli.terminal import Terminal
 from gateway.cli.text import age_text, bytes_text, clean, cut, pad, seconds_text, width
 from shared.contracts.objects import OBJECTS
@@ -220,3 +221,21 @@ def test_a_refused_move_names_actions_and_no_word_that_only_the_mesh_knows():
         NETS["datarequest"].move("Satisfied", "fulfill", "mine")
     said = describe({**refused.value.payload(), **refused.value.extra})
     assert "  legal: complete (to Completed), Needed by itself" in said and "degraded" not in "\n".join(said)
+
+
+def test_a_test_of_policies_says_what_would_differ_before_it_says_which():
+    one = {"request": {"id": "dreq_1", "name": "scans"}, "data": {"id": "data_1", "name": "a.csv"}, "source": {"id": "dsrc_1", "name": "lab"},
+           "before": {"action": "leave", "target": None, "rule": "default", "cost": 1.5},
+           "after": {"action": "copy", "target": "desk", "rule": "near", "because": "", "cost": 2.0}}
+    shown = rehearsed({
+        "revision": "new", "against": "old", "since": "2026-01-01T00:00:00.000000Z", "truncated": False, "decisions": 7, "differ": 31, "requests": 3,
+        "requests_that_differ": 2, "cost": {"before": 3.0, "after": 3.5, "change": 0.5}, "changes": [{"from": "leave", "to": "copy", "count": 31}],
+        "rules": [{"name": "near", "enforce": True, "decides": 31, "notes": 0}, {"name": "later", "enforce": False, "decides": 0, "notes": 4}],
+        "items": [one] * 31, "items_left_out": 0, "requests_that_would_fail": [{"id": "dreq_2", "name": "maps", "code": "x", "detail": "No room."}],
+        "not_reproducible": 2}, narrow(100))
+    lines = shown.split("\n")
+    assert lines[0] == "31 of 7 decisions would differ, in 2 of 3 requests; the cost would be 3.5 instead of 3 (+0.5)."
+    assert "  maps: No room." in lines and "  leave  copy         31" in lines
+    assert any(line.split() == ["scans", "a.csv", "lab", "leave", "copy", "to", "desk", "1.5", "2", "near"] for line in lines), shown
+    assert any(line.startswith("  … and 11 more") for line in lines) and "  later        0      4" in lines and "2 more cannot be decided again" in shown
+    assert all(width(line) <= 100 for line in lines)

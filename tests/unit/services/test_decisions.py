@@ -97,6 +97,7 @@ def test_a_policy_file_is_refused_whole_with_the_place_of_the_mistake(text, plac
     with pytest.raises(Invalid) as refused:
         read(text)
     assert refused.value.code == "policy.invalid"
+    assert refused.value.detail.count(f"line {at[0]}, column {at[1]}") == 1, refused.value.detail
     found = [error for error in refused.value.errors if error["pointer"].startswith(place)]
     assert found and (found[0]["line"], found[0]["column"]) == at, refused.value.errors
     assert f"line {at[0]}, column {at[1]}" in refused.value.detail
