@@ -176,7 +176,8 @@ def _work(work: Mapping[str, Any], terminal: Terminal) -> list[str]:
     problems = [problem for problem in work.get("problems") or [] if isinstance(problem, Mapping)]
     left = max(work.get("problem_count") or 0, len(problems)) - _PROBLEMS
     return [f"{terminal.state(clean(str(work['state'])))}: {clean(str(work['message']))}",
-            *(f"  {clean(str(problem.get('path', '')))}: {clean(str(problem.get('detail', '')))}" for problem in problems[:_PROBLEMS]),
+            # What is wrong with the whole has no place, and is the message.
+            *(f"  {clean(str(problem['path']))}: {clean(str(problem.get('detail', '')))}" for problem in problems[:_PROBLEMS] if problem.get("path")),
             *([f"  … and {left} more (-o json)"] if problems and left > 0 else [])]
 
 

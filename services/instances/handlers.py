@@ -15,6 +15,7 @@ from shared.hosting.uses import Uses
 from shared.kernel.errors import Conflict, Invalid, NotFound
 from shared.kernel.ids import with_noun
 from shared.kernel.rights import visible_to_engineers
+from shared.kernel.typed import typed
 from shared.storage.record import Row
 
 Parameters = dict[str, Any]
@@ -154,7 +155,7 @@ def content(uses: Uses, parameters: Parameters) -> dict[str, Any]:
     found = [item for item in entries if wanted in (None, item["data_id"], item["name"], item["source_path"])]
     if not found:
         raise NotFound("data.not_found", f"Instance '{row['name']}' holds no data '{wanted}'.",
-                       next_step=f"Look at its entries: edgemere do datainstance show --id {row['name']}")
+                       next_step=f"Look at its entries: {typed('do datainstance show', id=row['name'])}")
     item = found[0]
     if row["state"] != "Ready" or item["state"] != "ready":
         raise Conflict("datainstance.not_ready", f"Instance '{row['name']}' is {row['state']}.",

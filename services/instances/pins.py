@@ -10,6 +10,7 @@ from shared.hosting.uses import Uses
 from shared.kernel import clock
 from shared.kernel.errors import Conflict, Invalid, NotFound
 from shared.kernel.rights import check_owner
+from shared.kernel.typed import typed
 from shared.storage.record import Row
 from shared.storage.unit_of_work import UnitOfWork
 
@@ -55,7 +56,7 @@ def _check_kept(uses: Uses, row: Mapping[str, Any]) -> None:
         return
     if request["state"] in ("Failed", "Completed") and request["attempt"] == row["attempt"] and not row["alone"]:
         raise Conflict("datainstance.request_over", f"Request '{request['name']}' is {request['state']}, and the instance goes with it.",
-                       next_step=f"Ask for the data again, or bring it back: edgemere do datainstance undo --id {row['id']}")
+                       next_step=f"Ask for the data again, or bring it back: {typed('do datainstance undo', id=row['id'])}")
 
 
 def unpin(uses: Uses, parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,7 +92,7 @@ def refusal(row: Mapping[str, Any]) -> Conflict:
     until = f" until {said['until']}" if said.get("until") else ""
     why = f": {said['reason']}" if said.get("reason") else ""
     return Conflict("datainstance.pinned", f"Instance '{row['name']}' is pinned by {said['owner']}{until}{why}.",
-                    next_step=f"Take the pin away first: edgemere do datainstance unpin --id {row['name']}", pin=said,
+                    next_step=f"Take the pin away first: {typed('do datainstance unpin', id=row['name'])}", pin=said,
                     instance={"id": row["id"], "name": row["name"]})
 
 

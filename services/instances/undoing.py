@@ -18,6 +18,7 @@ from services.instances.models import INSTANCE, access_table, render, shown, und
 from shared.hosting.uses import Uses
 from shared.kernel import clock
 from shared.kernel.errors import Conflict, DeadlineExceeded, EdgemereError, NotFound, Unavailable
+from shared.kernel.typed import typed
 from shared.storage.record import Row
 from shared.storage.unit_of_work import UnitOfWork
 
@@ -64,7 +65,7 @@ def _check_grace(row: Mapping[str, Any]) -> None:
     if row["undo_until"] is None or row["undo_until"] <= clock.stamp():
         ended = f"its grace time ended at {row['undo_until']}" if row["undo_until"] else "it had no grace time"
         raise Conflict("datainstance.grace_over", f"Instance '{row['name']}' was destroyed at {row['destroyed_at']}, and {ended}.",
-                       next_step=f"Ask for its data again; its request says what that was: edgemere do datarequest show --id {row['request_id']}",
+                       next_step=f"Ask for its data again; its request says what that was: {typed('do datarequest show', id=row['request_id'])}",
                        undo_until=row["undo_until"])
 
 
@@ -74,7 +75,7 @@ def _request_of(uses: Uses, row: Mapping[str, Any]) -> Mapping[str, Any]:
     except NotFound:
         raise _over(row, "was destroyed", f"Ask for its data again. Instance '{row['name']}' cannot come back without its request.") from None
     if request["state"] == "Failed":
-        raise _over(row, "has failed", f"Start a new attempt: edgemere do datarequest retry --id {request['name']}")
+        raise _over(row, "has failed", f"Start a new attempt: {typed('do datarequest retry', id=request['name'])}")
     return request
 
 
@@ -141,8 +142,8 @@ def _check_name(connection: Any, row: Mapping[str, Any]) -> None:
 
 def _name_taken(row: Mapping[str, Any]) -> Conflict:
     return Conflict("datainstance.name_taken", f"Another instance is called '{row['name']}' by now.",
-                    next_step=f"Destroy that one first, if this one should have the name: edgemere do datainstance destroy --attr1 {row['name']}; "
-                    f"then undo this one by its id: edgemere do datainstance undo --id {row['id']}")
+                    next_step=f"Destroy that one first, if this one should have the name: {typed('do datainstance destroy', attr1=row['name'])}; "
+                    f"then undo this one by its id: {typed('do datainstance undo', id=row['id'])}")
 
 
 def _pending(uow: UnitOfWork, instance: str) -> None:

@@ -15,6 +15,7 @@ from shared.kernel import clock
 from shared.kernel.errors import Conflict, Invalid, NotFound, located
 from shared.kernel.ids import is_id, new_id
 from shared.kernel.rights import DEVELOPER, SCIENTIST, visible_to
+from shared.kernel.typed import typed
 from shared.storage.record import Row
 from shared.storage.unit_of_work import UnitOfWork
 
@@ -233,8 +234,8 @@ def cancel(uses: Uses, parameters: Parameters) -> dict[str, Any]:
 
 
 def _not_cancelled(row: Row) -> Conflict:
-    ways = {"Satisfied": f"Complete it instead: edgemere do datarequest complete --id {row['name']}",
-            "Failed": f"Start a new attempt: edgemere do datarequest retry --id {row['name']}"}
+    ways = {"Satisfied": f"Complete it instead: {typed('do datarequest complete', id=row['name'])}",
+            "Failed": f"Start a new attempt: {typed('do datarequest retry', id=row['name'])}"}
     return Conflict("datarequest.illegal_move", f"Request '{row['name']}' is {row['state']}, which cannot be cancelled any more.",
                     next_step=ways.get(row["state"], "Nothing is under way: there is nothing to do."),
                     state=row["state"], legal=REQUEST.net.legal(row["state"]))
@@ -340,7 +341,7 @@ def complete(uses: Uses, parameters: Parameters) -> dict[str, Any]:
         row = named(uses, connection, parameters["id"])
     if row["state"] == "Satisfied" and (pinned := uses.mesh.call("instances", "pinned_of", request=row["id"])):
         raise Conflict("datarequest.pinned", f"Of request '{row['name']}' {rules.pinned_sentence(pinned)}",
-                       next_step=f"Take the pin away first: edgemere do datainstance unpin --id {pinned[0]['name']}", instances=pinned)
+                       next_step=f"Take the pin away first: {typed('do datainstance unpin', id=pinned[0]['name'])}", instances=pinned)
 
     def work() -> Row:
         with uses.db.transaction(uses.context) as uow:
@@ -382,15 +383,15 @@ def destroy(uses: Uses, parameters: Parameters) -> dict[str, Any]:
                 return row
             if row["state"] in repository.OPEN:
                 raise Conflict("datarequest.in_use", f"Request '{row['name']}' is under way ({row['state']}).",
-                               next_step=f"Cancel it first: edgemere do datarequest cancel --id {row['name']}",
+                               next_step=f"Cancel it first: {typed('do datarequest cancel', id=row['name'])}",
                                state=row["state"])
             if row["instances"]:
                 over = row["state"] != "Satisfied"
                 first = (row["instance_refs"] or [{}])[0].get("name", "NAME")
                 raise Conflict("datarequest.in_use",
                                f"Request '{row['name']}' has {rules.live_sentence(row['instances'], row['instance_refs'] or [])}",
-                               next_step=f"Destroy what outlived it: edgemere do datainstance destroy --attr1 {first}" if over else
-                               f"Complete it first: edgemere do datarequest complete --id {row['name']}",
+                               next_step=f"Destroy what outlived it: {typed('do datainstance destroy', attr1=first)}" if over else
+                               f"Complete it first: {typed('do datarequest complete', id=row['name'])}",
                                instances=row["instance_refs"] or [])
             gone, = uow.destroy(REQUEST, [row])
         return gone

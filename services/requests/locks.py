@@ -17,6 +17,7 @@ from shared.hosting.uses import Uses
 from shared.kernel import clock
 from shared.kernel.errors import Conflict, EdgemereError, Invalid
 from shared.kernel.ids import is_id
+from shared.kernel.typed import typed
 from shared.storage.bulk import insert_rows
 from shared.storage.record import Row
 
@@ -44,8 +45,10 @@ def write(uses: Uses, row: Row) -> dict[str, Any]:
         if not after:
             break
     if not items:
+        way = f"Start a new attempt: {typed('do datarequest retry', id=row['name'])}" if row["state"] == "Failed" else \
+            f"Wait until it is Satisfied: {typed('do datarequest show', id=row['name'])}"
         raise Conflict("datarequest.nothing_to_lock", f"Request '{row['name']}' is {row['state']}: nothing is confirmed for it.",
-                       next_step=f"Wait until it is Satisfied: edgemere do datarequest show --id {row['name']}", state=row["state"])
+                       next_step=way, state=row["state"])
     _complete(uses, row["id"], items)
     document = {
         "edgemere_lock": VERSION, "catalogue": uses.mesh.call("catalog", "identity")["id"], "policy": next(reversed(policies), None),

@@ -10,6 +10,7 @@ from shared.contracts.instances import REFUSED_DATA
 from shared.hosting.uses import Uses
 from shared.kernel import clock
 from shared.kernel.errors import Conflict
+from shared.kernel.typed import typed
 from shared.storage.record import Row
 from shared.storage.unit_of_work import UnitOfWork
 
@@ -220,7 +221,7 @@ def on_gone(uses: Uses, message: Any) -> None:
             elif row["state"] == "Evaluated" and fact["live"] == 0 and fact.get("attempt") == row["attempt"]:
                 # None is left that could become ready: nothing would ever say that it is over.
                 handlers.move_to_failed(uow, row, {"code": "cancelled", "why": fact["why"]}, f"{GONE[fact['why']]} None was ready by then; "
-                                        f"ask again: edgemere do datarequest retry --id {row['name']}")
+                                        f"ask again: {typed('do datarequest retry', id=row['name'])}")
             else:
                 _count(uow, row, fact, f"{rules.ready_sentence(fact['ready'], fact['live'] - fact['ready'])} {OTHERS[fact['why']]}")
     uses.db.retrying(work)

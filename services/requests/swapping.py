@@ -13,6 +13,7 @@ from services.requests.models import REFERENCE, REQUEST, ref
 from shared.hosting.uses import Uses
 from shared.kernel import clock
 from shared.kernel.errors import Conflict
+from shared.kernel.typed import typed
 from shared.storage.record import Row
 from shared.storage.unit_of_work import UnitOfWork
 
@@ -28,12 +29,12 @@ def begin(uses: Uses, uow: UnitOfWork, reference: Row) -> Row:
     swap = reference["swap"] or {}
     if swap.get("state") in (UNDER_WAY, DONE):
         raise Conflict("datareference.swap_under_way", f"Reference '{reference['name']}' is changing place already.",
-                       next_step=f"Wait until it is over, or undo it: edgemere do datareference provision --id {reference['name']} --undo",
+                       next_step=f"Wait until it is over, or undo it: {typed('do datareference provision', id=reference['name'])} --undo",
                        swap=swap)
     present = uow.get(REQUEST, reference["request_id"]) if reference["request_id"] else None
     if reference["state"] != "Provisioned" or present is None or present["state"] != "Satisfied":
         raise Conflict("datareference.nothing_to_swap", f"Reference '{reference['name']}' has no Ready data that could change place.",
-                       next_step=f"Provision it: edgemere do datareference provision --id {reference['name']}", state=reference["state"])
+                       next_step=f"Provision it: {typed('do datareference provision', id=reference['name'])}", state=reference["state"])
     row = handlers.request_row(uses, {}, reference, granularity="source")
     handlers.name_request(uow, row, None, reference)
     request, = uow.create(REQUEST, [row], "fulfill")
@@ -69,7 +70,7 @@ def undo(uow: UnitOfWork, reference: Row) -> Row:
     previous = uow.get(REQUEST, swap["previous"]["id"]) if newer else None
     if newer is None or previous is None or previous["state"] != "Satisfied":
         raise Conflict("datareference.nothing_to_undo", f"Reference '{reference['name']}' has nothing to turn back to.",
-                       next_step=f"Look at its swap: edgemere do datareference show --id {reference['name']}", swap=swap or None)
+                       next_step=f"Look at its swap: {typed('do datareference show', id=reference['name'])}", swap=swap or None)
     moved, = uow.change(REFERENCE, [reference], {
         "request_id": previous["id"], "request_name": previous["name"],
         "instances": repository.instances_of_family(uow.connection, previous["id"]),

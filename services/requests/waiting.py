@@ -4,7 +4,6 @@ Asks the services that keep the lines (the catalog for room, reservations for bu
 """
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from shared.hosting.config import is_embedded
 from shared.hosting.uses import Uses
 from shared.kernel import clock
 from shared.kernel.errors import EdgemereError
+from shared.kernel.typed import typed
 from shared.storage.record import Row
 
 NAMED = 3
@@ -112,13 +112,8 @@ def ways_out(uses: Uses, row: Row, code: str, blocking: Mapping[str, Any], found
         ways = make(uses, row, blocking, found) if make else []
     except EdgemereError:
         ways = []
-    before = [_command("do datarequest cancel", one["name"]) for one in ((place or {}).get("ahead") or {}).get("yours") or []][:NAMED]
-    return [*before, *(way for way in ways if way not in before), _command("do datarequest cancel", row["name"])]
-
-
-def _command(words: str, name: str) -> str:
-    """A command as it can be typed into a shell."""
-    return f"edgemere {words} --id {shlex.quote(name)}"
+    before = [typed("do datarequest cancel", id=one["name"]) for one in ((place or {}).get("ahead") or {}).get("yours") or []][:NAMED]
+    return [*before, *(way for way in ways if way not in before), typed("do datarequest cancel", id=row["name"])]
 
 
 def _to_match(uses: Uses, row: Row, blocking: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
@@ -131,9 +126,9 @@ def _to_match(uses: Uses, row: Row, blocking: Mapping[str, Any], found: Mapping[
     # Sources that the query names come first.
     scanned.sort(key=lambda name: name not in meant)
     lost = rules.losing_clause(found.get("funnel"))
-    return [*(_command("fmdm datasource resume", name) for name in unused[:NAMED]),
-            *(_command("fmdm datasource scan", name) for name in scanned[:NAMED]),
-            *([f"edgemere fmdm query --expression {shlex.quote(lost)}"] if lost else [])]
+    return [*(typed("fmdm datasource resume", id=name) for name in unused[:NAMED]),
+            *(typed("fmdm datasource scan", id=name) for name in scanned[:NAMED]),
+            *([typed("fmdm query", expression=lost)] if lost else [])]
 
 
 def _to_free(uses: Uses, row: Row, blocking: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
@@ -141,34 +136,34 @@ def _to_free(uses: Uses, row: Row, blocking: Mapping[str, Any], found: Mapping[s
     holders = uses.mesh.call("catalog", "holders", source=blocking["id"])["items"] if blocking.get("id") else []
     with uses.db.reading() as connection:
         own = repository.own_by_ids(connection, row["owner"], [holder["id"] for holder in holders if holder["id"] != row["id"]], 100)
-    done = [_command("do datarequest complete", one["name"]) for one in own if one["state"] == "Satisfied"]
-    under_way = [_command("do datarequest cancel", one["name"]) for one in own if one["state"] in repository.OPEN]
+    done = [typed("do datarequest complete", id=one["name"]) for one in own if one["state"] == "Satisfied"]
+    under_way = [typed("do datarequest cancel", id=one["name"]) for one in own if one["state"] in repository.OPEN]
     return [*done[:NAMED], *under_way[:NAMED - len(done[:NAMED])]]
 
 
 def _to_resume(uses: Uses, row: Row, blocking: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
     names = [blocking["name"]] if blocking.get("name") else [
         source["name"] for source in uses.mesh.call("catalog", "datasource_list", state="Suspended", limit=NAMED)["items"]]
-    return [_command("fmdm datasource resume", name) for name in names]
+    return [typed("fmdm datasource resume", id=name) for name in names]
 
 
 def _to_save(uses: Uses, row: Row, blocking: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
     """Give up requests of the caller that are under way and have claimed of the budget."""
     with uses.db.reading() as connection:
         own = repository.own_in_state(connection, row["owner"], "Evaluated", row["id"], NAMED)
-    return [_command("do datarequest cancel", one["name"]) for one in own]
+    return [typed("do datarequest cancel", id=one["name"]) for one in own]
 
 
 def _to_end(uses: Uses, row: Row, blocking: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
     """End requests of the caller whose instances count against the quota."""
     with uses.db.reading() as connection:
         own = repository.own_in_state(connection, row["owner"], "Satisfied", row["id"], NAMED)
-    return [_command("do datarequest complete", one["name"]) for one in own] or _to_save(uses, row, blocking, found)
+    return [typed("do datarequest complete", id=one["name"]) for one in own] or _to_save(uses, row, blocking, found)
 
 
 def _to_replay(uses: Uses, row: Row, blocking: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
     """Look at the dead letter, and hand it to its handler again once the cause is mended."""
-    return [f"edgemere do event dead list --attr1 {blocking['id']}", _command("do event dead replay", blocking["id"])]
+    return [typed("do event dead list", attr1=blocking["id"]), typed("do event dead replay", id=blocking["id"])]
 
 
 def _to_start(uses: Uses, row: Row, blocking: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:

@@ -15,6 +15,7 @@ from shared.hosting.uses import Uses
 from shared.kernel.errors import Conflict, NotFound, from_payload, located, nearest
 from shared.kernel.ids import new_id
 from shared.kernel.rights import visible_to
+from shared.kernel.typed import typed
 from shared.lists import envelope
 from shared.nets import DATAREQUEST
 from shared.storage.record import Row
@@ -95,7 +96,7 @@ def _check_open(request: Mapping[str, Any], made: bool) -> None:
     if request["state"] in ("Failed", "Completed") and not made:
         raise Conflict(
             "datarequest.illegal_move", f"Request '{request['name']}' is {request['state']}.",
-            next_step=f"Start a new attempt: edgemere do datarequest retry --id {request['name']}"
+            next_step=f"Start a new attempt: {typed('do datarequest retry', id=request['name'])}"
             if request["state"] == "Failed" else "Make a new request.",
             state=request["state"], legal=DATAREQUEST.legal(request["state"]))
 
@@ -251,7 +252,7 @@ def free(uses: Uses, parameters: Parameters) -> dict[str, Any]:
     request = uses.itself.call("requests", "plain", request=row["request_id"])
     if row["state"] == "Confirmed" and request["state"] in ("Evaluated", "Satisfied"):
         raise Conflict("datareservation.in_use", f"Request '{request['name']}' is {request['state']} and uses this reservation.",
-                       next_step=f"Complete the request: edgemere do datarequest complete --id {request['name']}",
+                       next_step=f"Complete the request: {typed('do datarequest complete', id=request['name'])}",
                        request={"id": request["id"], "name": request["name"]})
 
     def work() -> Row:

@@ -98,7 +98,7 @@ def bad_parameters(name: str, why: str, next_step: str = "") -> Invalid:
     detail = f"The parameter '{name}' {why}" if name else f"What stands as parameters {why}"
     detail += "" if detail.endswith("?") else "."
     return Invalid("source.bad_parameters", detail,
-                   next_step=next_step or "Correct the parameters, for example {\"rootdir\": \"/path/to/folder\"} of the adaptor file.",
+                   next_step=next_step or "Correct it; docs/sources.md says what each kind of source takes.",
                    errors=[{"pointer": f"/parameters/{name}".rstrip("/"), "detail": detail}])
 
 

@@ -132,6 +132,16 @@ def test_reservations_are_paged_or_one_is_picked_each_with_its_decision(filled: 
         filled.call("requests", "explain", id=request["id"], reservation="nobody")
 
 
+def test_the_next_step_of_a_refusal_can_be_typed_whatever_the_name(filled: House) -> None:
+    asked(filled, query="kind:scam", name="two words")
+    with pytest.raises(Conflict) as over:
+        filled.call("requests", "cancel", id="two words")
+    assert over.value.next_step == "Start a new attempt: edgemere do datarequest retry --id 'two words'"
+    with pytest.raises(Conflict) as nothing:
+        filled.call("requests", "lock", id="two words")
+    assert nothing.value.next_step == over.value.next_step
+
+
 def test_a_destroyed_request_is_explained_all_the_same(filled: House) -> None:
     asked(filled, query="kind:scam", name="gone")
     filled.call("requests", "destroy", id="gone")
