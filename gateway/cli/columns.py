@@ -168,7 +168,7 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         _of("USED", "used_at", age_text, right=True), _OWNER, _ID, _of("WHY", "why", wide=True),
     ),
     "policy": (
-        _of("#", "position", right=True), _NAME, _of("ACTION", "action"), _of("TARGET", "target"),
+        _of("#", "position", lambda place: "-" if place is None else str(place + 1), right=True), _NAME, _of("ACTION", "action"), _of("TARGET", "target"),
         _of("WHEN", "when", query_text, cut="end"), _of("BECAUSE", "because", cut="end"), _of("REVISION", "revision", wide=True),
     ),
     "event": (

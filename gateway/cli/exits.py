@@ -80,6 +80,7 @@ def _briefly(value: Any) -> str:
         if "event" in value and "to" in value:
             to = clean(str(value["to"]))
             return f"{clean(str(value['action']))} (to {to})" if value.get("action") else f"{to} by itself"
+        value = {key: item for key, item in value.items() if item is not None}
         if value.get("name") and value.get("id"):
             more = "".join(f", {clean(str(key))} {_briefly(item)}" for key, item in value.items() if key not in ("id", "name"))
             return f"{clean(str(value['name']))} ({clean(str(value['id']))}{more})"

@@ -202,7 +202,7 @@ def _broken(uses: Uses, uow: UnitOfWork, row: Row, fact: Mapping[str, Any]) -> N
         code = FAILED_BY.get(reason.get("code"), "provision_failed")
         handlers.move_to_failed(
             uow, row, {"code": code, "instance": first["instance"], "cause": reason},
-            f"Instance '{first['instance']}' could not be made: {reason.get('detail') or reason.get('code')}")
+            f"Instance '{first['instance']}' could not be made: {reason.get('detail') or reason.get('code')} {reason.get('next_step') or ''}".strip())
 
 
 def on_gone(uses: Uses, message: Any) -> None:

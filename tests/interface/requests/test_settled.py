@@ -61,6 +61,15 @@ def test_what_broke_ends_the_attempt_once(world: World) -> None:
     assert states(world) == [("Evaluated", 2), ("Evaluated", 2)], "they are about the attempt before"
 
 
+def test_a_request_that_broke_says_what_to_do_next(world: World) -> None:
+    one, = evaluated(world, 1)
+    reason = {"code": "target.exists", "detail": "Something else is already at 'x/a'.", "next_step": "Move it away, or name another target."}
+    steps.on_settled(world.uses("", mesh=True), settled(one, {
+        "instance": "one", "id": "dins_1", "data": "data_1", "name": "a", "checksum": None, "reason": reason}))
+    assert world.table("datarequest")[0]["message"] == (
+        "Instance 'one' could not be made: Something else is already at 'x/a'. Move it away, or name another target.")
+
+
 def test_one_look_says_what_a_sweep_would_find(world: World) -> None:
     def due(now: str, quiet_since: str) -> repository.Due:
         with world.db.reading() as connection:

@@ -239,3 +239,13 @@ def test_a_test_of_policies_says_what_would_differ_before_it_says_which():
     assert any(line.split() == ["scans", "a.csv", "lab", "leave", "copy", "to", "desk", "1.5", "2", "near"] for line in lines), shown
     assert any(line.startswith("  … and 11 more") for line in lines) and "  later        0      4" in lines and "2 more cannot be decided again" in shown
     assert all(width(line) <= 100 for line in lines)
+
+
+def test_a_refusal_leaves_out_what_has_no_value():
+    said = describe({"detail": "It is pinned.", "code": "x", "pin": {"owner": "ada", "until": None, "reason": "figures"}})
+    assert "  pin: owner ada, reason figures" in said
+
+
+def test_rules_are_counted_from_one_as_their_mistakes_are():
+    rules = [{"name": name, "position": place, "when": {}, "action": "leave"} for place, name in enumerate(("first", "default"))]
+    assert [line.split()[:2] for line in table(rules, columns_of("policy", False), PIPE).splitlines()[1:]] == [["1", "first"], ["2", "default"]]
