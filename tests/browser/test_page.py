@@ -45,6 +45,15 @@ def test_where_the_count_is_zero_stands_what_would_match_instead(visit):
     page.get_by_role("heading", name="What would match instead").wait_for(state="detached")
 
 
+def test_what_would_help_a_group_asks_for_the_whole_group_again(visit, world):
+    world.request("a group", group={"one": "name:temperatures.csv", "two": "owner:daren"})
+    page = visit("requests/a%20group")
+    page.get_by_role("heading", name="What would match instead").wait_for()
+    said = page.locator(".hints").inner_text()
+    assert "edgemere do datarequest create --group" in said and "temperatures.csv" in said
+    assert page.get_by_role("button", name="Use this").count() == 0, "it would be a question for one member alone"
+
+
 def test_the_page_says_how_to_ask_and_what_it_says_can_be_asked(visit, world):
     page = visit("new")
     page.get_by_text("How to ask").click()

@@ -17,11 +17,12 @@ export function Funnel({ funnel }) {
     ${funnel.estimate ? html`<figcaption>The counts are estimates.</figcaption>` : null}</figure>`;
 }
 
+/** What to change, each with a way to take it: `use` is given the changed question; without it there is the command, as of a group. */
 export function Hints({ hints, use }) {
   if (!hints?.length) return null;
   return html`<h3>What would match instead</h3><ul class="hints plain">${hints.map((hint) => html`<li>
     <strong class="number">${hint.exact === false ? "about " : ""}${number(hint.matches)}</strong> ${hint.sentence}
-    ${use ? html` <button type="button" class="link" onClick=${() => use(hint.line || "")}>Use this</button>` : null}</li>`)}</ul>`;
+    ${use ? html` <button type="button" class="link" onClick=${() => use(hint.line || "")}>Use this</button>` : hint.command ? html`<br /><code>${hint.command}</code>` : null}</li>`)}</ul>`;
 }
 
 const ANSWERS = { used: "good", standby: "busy", later: "busy", not_yet: "busy" };

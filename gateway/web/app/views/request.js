@@ -66,8 +66,8 @@ function Why({ request }) {
   if (!frame) return explained.error && !asked ? html`<${Refusal} error=${explained.error} retry=${explained.reload} />` : html`<${Loading} what="Asking why" />`;
   const decided = frame.items;
   return html`<section><h2>Why</h2><p class="sentence">${frame.sentence}</p><${Warnings} warnings=${frame.warnings} />
-      <h3>What the question left</h3><${Funnel} funnel=${frame.funnel} />
-      <${Hints} hints=${frame.hints} use=${(line) => go(to(["new"], { q: line }))} />
+      ${frame.funnel ? html`<h3>What the question left</h3><${Funnel} funnel=${frame.funnel} />` : null}
+      <${Hints} hints=${frame.hints} use=${frame.request.group ? null : (line) => go(to(["new"], { q: line }))} />
       ${decided.length ? html`<h3>What was decided</h3>${decided.map((item) => html`<details class="reservation" key=${item.reservation.id}>
         <summary><${State} of=${item.reservation.state} /> ${item.reservation.name} <span class="faint">at</span> ${item.source?.name} <span class="faint">→</span> ${item.action || "undecided"}${item.target ? ` to ${item.target.name}` : ""} ${item.reservation.state === "Rejected" ? null : html`<span class="number">${cost(item.cost)}</span>`}${item.status === "standby" ? html` <${State} of="standby" />` : null}</summary>
         <${Decision} decision=${item.decision} action=${item.action} costs=${item.cost_parts} /></details>`)}
