@@ -58,10 +58,11 @@ def explain(uses: Uses, parameters: dict[str, Any]) -> dict[str, Any]:
 
 
 def _ready_in_s(row: Row) -> float | None:
-    """About how long it still takes until a request that is under way is ready, as far as anybody can tell."""
+    """About how long it still takes until a request that is under way is ready; None where nobody can tell, as when that time is over."""
     if row["state"] not in repository.OPEN or not row["expected_at"]:
         return None
-    return max(0.0, round((clock.parse_time(row["expected_at"]) - clock.utc_now()).total_seconds(), 3))
+    left = round((clock.parse_time(row["expected_at"]) - clock.utc_now()).total_seconds(), 3)
+    return left if left > 0 else None
 
 
 def _why_not(uses: Uses, row: Row, data: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from shared.kernel import clock
 from shared.kernel.errors import Conflict, NotFound
 from tests.interface.why.test_plan import RULES
 from tests.support.house import House
@@ -130,6 +131,12 @@ def test_reservations_are_paged_or_one_is_picked_each_with_its_decision(filled: 
     assert [item["reservation"]["name"] for item in one["items"]] == ["m7.csv"] and one["items"][0]["decision"]["tried"]
     with pytest.raises(NotFound):
         filled.call("requests", "explain", id=request["id"], reservation="nobody")
+
+
+def test_what_should_be_ready_by_now_and_is_not_has_no_time_left_that_anybody_knows(filled: House) -> None:
+    asked(filled, query="kind:scan n<5", name="due", action="copy", target="scratch")
+    frame = filled.call("requests", "explain", id="due")
+    assert frame["request"]["state"] == "Evaluated" and frame["request"]["expected_at"] < clock.stamp() and frame["ready_in_s"] is None
 
 
 def test_the_next_step_of_a_refusal_can_be_typed_whatever_the_name(filled: House) -> None:
