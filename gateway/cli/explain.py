@@ -143,7 +143,7 @@ def _decisions(items: Sequence[Body], following: Any, terminal: Terminal) -> lis
     lines = []
     for item in items[:_DECISIONS]:
         decision = item.get("decision") or {}
-        action = item.get("action") or ("stands by" if item.get("status") == "standby" else "undecided")
+        action = ", ".join(word for word in ("stands by" if item.get("status") == "standby" else "", item.get("action") or "") if word) or "undecided"
         target = f" to {plain(item['target'])}" if item.get("target") else ""
         cost = f", cost {item['cost']:g}" if isinstance(item.get("cost"), (int, float)) else ""
         lines.append(f"  {plain(item.get('data'))} at {plain(item.get('source'))}: {clean(action)}{target}{cost} "

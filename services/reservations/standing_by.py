@@ -8,7 +8,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from services.reservations import freeing, repository, rules
+from services.reservations import budget, freeing, repository, rules
 from services.reservations.models import RESERVATION
 from services.reservations.reserving import CannotGoOn, claim
 from shared.hosting.uses import Uses
@@ -23,7 +23,8 @@ def stand_in(uses: Uses, request: str, attempt: int, data: str, reason: Mapping[
 
     ``unlike``: a checksum; what is known to have the same bytes would fail as well, and is left alone.
 
-    The one that failed is Rejected with ``reason`` and its claims are released. Asked again, the answer is the same.
+    The one that failed is Rejected with ``reason`` and its claims are released. The owner's budget is charged for the one in its place; one
+    that it does not allow is left alone. Asked again, the answer is the same.
     """
     with uses.db.reading() as connection:
         failed = repository.of_data(connection, request, attempt, data)
@@ -41,6 +42,10 @@ def stand_in(uses: Uses, request: str, attempt: int, data: str, reason: Mapping[
     for row in waiting:
         if unlike and row["snapshot"].get("checksum") == unlike:
             continue
+        over = _charge(uses, asked, failed, row)
+        if over:
+            log.info("%s cannot stand in for %s: %s", row["data_id"], data, over.detail)
+            continue
         try:
             claim(uses, {"id": request}, _claims(row), uses.config.reservations.claim_ttl_s)
         except CannotGoOn as why:
@@ -48,6 +53,18 @@ def stand_in(uses: Uses, request: str, attempt: int, data: str, reason: Mapping[
             continue
         return _swap(uses, failed["id"], row["id"], reason)
     return None
+
+
+def _charge(uses: Uses, request: Mapping[str, Any], failed: Row, standby: Row) -> budget.Refusal | None:
+    """Charge what the request takes with the one in the place of the other, or say why its owner's budget does not allow that."""
+    if budget.limits_of(uses.config, request["owner"]) is None:
+        return None
+    with uses.db.reading() as connection:
+        rows = repository.confirmed(connection, request["id"], request["attempt"], "", 1_000_000)
+    taken = [*(row for row in rows if row["id"] != failed["id"]), standby]
+    amounts = budget.wanted(((row["action"], row["snapshot"].get("size"), row["cost_parts"] or {}) for row in taken), uses.config.costs.weights)
+    # It does not stand in line: the next that stands by is tried, and without one the request fails.
+    return budget.claim(uses, {**request, "wait": False}, amounts)
 
 
 def _best_first(connection: Any, rows: list[Row], group: str) -> list[Row]:

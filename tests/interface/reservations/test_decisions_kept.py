@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
-from services.reservations import evaluating, handlers, keeping, rehearsing, reserving, rules, standing_by, together
+from services.reservations import budget, evaluating, handlers, keeping, rehearsing, reserving, rules, standing_by, together
 from services.reservations.models import METADATA, RESERVATION, part_table, reservation_table
 from services.reservations.policy.live import fixed
 from services.reservations.policy.rules_file import read
@@ -192,6 +192,19 @@ def test_a_replica_without_room_is_passed_over(world: World) -> None:
     world.full.add(world.sources["far"]["id"])
     assert standing_by.stand_in(world.uses, world.request["id"], 1, near, {"code": "gone"}) is None
     assert {one["data"] for one in world.claimed.values()} == {near}
+
+
+@pytest.mark.parametrize(("money", "stands_in"), [(10, True), (5, False)])
+def test_what_stands_in_is_charged_to_the_budget_and_no_more_than_that_is_spent(database_url: str, money: float, stands_in: bool) -> None:
+    world = World(database_url, budgets={"ada": {"period": "30d", "money": money}})
+    near = world.add("near", "a.csv", "sha256:1")
+    world.add("far", "a.csv", "sha256:1")
+    world.ask(action="leave")
+    assert budget.look(world.uses, "ada")["money"]["spent"] == pytest.approx(1)
+    taken = standing_by.stand_in(world.uses, world.request["id"], 1, near, {"code": "gone"})
+    assert (taken is not None) is stands_in
+    assert budget.look(world.uses, "ada")["money"]["spent"] == pytest.approx(9 if stands_in else 1)
+    world.uses.db.close()
 
 
 def test_what_stands_by_is_freed_when_the_request_is_satisfied(world: World) -> None:
