@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, exists, func, or_, select, text
-from sqlalchemy.dialects import postgresql, sqlite
 
-from services.requests.models import METADATA, REFERENCE, REQUEST, arrival_table, counter_table, reference_table, request_table
+from services.requests.models import METADATA, REFERENCE, REQUEST, arrival_table, reference_table, request_table
 from shared.lists import Lister
 from shared.storage.record import Row
 from shared.storage.statements import among, rows_in
@@ -133,11 +132,11 @@ def next_number(uow: UnitOfWork, owner: str, noun: str) -> int:
 
 def next_numbers(uow: UnitOfWork, wanted: Mapping[str, int], noun: str) -> dict[str, int]:
     """For each owner the first of so many numbers for unnamed objects; in one order everywhere, so that nobody waits in a circle."""
-    dialect = postgresql if uow.connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(counter_table)
-    statement = statement.on_conflict_do_update(
-        index_elements=["name"], set_={"used": counter_table.c.used + statement.excluded.used}).returning(counter_table.c.used)
-    return {owner: uow.connection.execute(statement, {"name": f"{owner}|{noun}", "used": count}).scalar_one() - count + 1
+    # The driver's own statement: what SQLAlchemy makes of it takes longer than counting does.
+    mark = "%s" if uow.connection.dialect.name == "postgresql" else "?"
+    statement = (f"INSERT INTO counter (name, used) VALUES ({mark}, {mark}) "
+                 "ON CONFLICT (name) DO UPDATE SET used = counter.used + excluded.used RETURNING used")
+    return {owner: uow.connection.exec_driver_sql(statement, (f"{owner}|{noun}", count)).scalar_one() - count + 1
             for owner, count in sorted(wanted.items())}
 
 

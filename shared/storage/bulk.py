@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import JSON, Boolean, Connection, Float, Integer, Numeric, String, Table, insert, select, text
+from sqlalchemy import JSON, Boolean, Connection, Float, Integer, Numeric, String, Table, insert
 from sqlalchemy.dialects import postgresql
 
 CHUNK = 5000
@@ -31,10 +31,9 @@ def insert_unless_there(connection: Connection, table: Table, rows: Sequence[Map
 
 
 def _existing(connection: Connection, table: Table, wanted: Sequence[str]) -> set[str]:
-    have: set[str] = set()
-    for start in range(0, len(wanted), CHUNK):
-        have.update(connection.execute(select(table.c.id).where(table.c.id.in_(wanted[start:start + CHUNK]))).scalars())
-    return have
+    # SQLite's words, one text for any number of ids: SQLAlchemy would expand a list of them each time.
+    return set(connection.exec_driver_sql(
+        f'SELECT id FROM "{table.name}" WHERE id IN (SELECT value FROM json_each(?))', (orjson.dumps(list(wanted)).decode(),)).scalars())
 
 
 def insert_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], *, new_only: bool = False) -> None:
@@ -149,7 +148,6 @@ def update_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str
     names = [name for name in rows[0] if name not in ("id", "old_version")]
     constant = [name for name in names if all(row[name] == rows[0][name] for row in rows)]
     varying = [name for name in names if name not in constant]
-    on_sqlite = connection.dialect.name == "sqlite"
     statement = _statement(connection.dialect.name, table, tuple(constant), tuple(varying))
     fixed = {f"c_{name}": _bound(table, name, rows[0][name]) for name in constant}
     count = 0
@@ -157,8 +155,7 @@ def update_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str
         document = [{"id": row["id"], "v": row["old_version"], **{name: row[name] for name in varying}}
                     for row in rows[start:start + CHUNK]]
         given = {"document": orjson.dumps(document).decode(), "now": now, **fixed}
-        done = connection.execute(text(statement), given) if on_sqlite else connection.exec_driver_sql(statement, given)
-        count += done.rowcount
+        count += connection.exec_driver_sql(statement, given).rowcount
     return count
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from shared.contracts.event import EVENTS, INTERNAL
@@ -276,14 +276,7 @@ class UnitOfWork:
                 _, _, names = self._updated.pop(row["id"], (None, None, {}))
                 names.update(dict.fromkeys(key for key, value in new.items() if row.get(key) != value))
                 self._updated[row["id"]] = (record, moved[-1], names)
-        if len(rows) == 1:
-            values = {key: value for key, value in written[0].items() if key not in ("id", "old_version")}
-            count = self.connection.execute(
-                update(record.table)
-                .where(record.table.c.id == rows[0]["id"], record.table.c.version == rows[0]["version"])
-                .values(**values, version=rows[0]["version"] + 1, updated_at=now)).rowcount
-        else:
-            count = update_rows(self.connection, record.table, written, now)
+        count = update_rows(self.connection, record.table, written, now)
         if count != len(rows):
             raise VersionConflict(
                 f"{record.noun}.version_conflict",
