@@ -4,3 +4,8 @@
 log to the clients, ``transport`` the frames. Only the WebSocket transport is spoken: long polling would bind a client to
 one of several gateways.
 """
+from shared.kernel.importing import without
+
+# Its clients for asyncio and its server for Tornado are a fifth of what the start of a server loads.
+with without("aiohttp", "tornado"):
+    import socketio  # noqa: F401

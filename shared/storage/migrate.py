@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, Engine, inspect, text
 
 from shared.kernel.errors import Invalid
+from shared.kernel.importing import without
 from shared.storage.patience import at_most
 
 if TYPE_CHECKING:
@@ -90,7 +91,9 @@ def migrate(service: str, engine: Engine, folder: Path | None = None, to: str | 
 
 def script_directory(folder: Path) -> ScriptDirectory:
     """Alembic's view of one service's migrations."""
-    from alembic.script import ScriptDirectory
+    # Its templates, of which nobody here makes one, would bring a highlighter of programs along.
+    with without("pygments"):
+        from alembic.script import ScriptDirectory
 
     return ScriptDirectory(str(folder), version_locations=[str(folder)])
 
