@@ -97,8 +97,8 @@ def health(uses: Uses) -> dict[str, Any]:
     """What there is to tell of a log that is well: how many messages are still to be logged, and how many are dead."""
     with uses.db.reading() as connection:
         last, dead = repository.head(connection), repository.dead_count(connection)
-    waiting = uses.parts["broker"].depths()
-    lag = waiting.get(QUEUE, 0)
+    queue = uses.parts["broker"].seen([QUEUE]).get(QUEUE)
+    lag = queue.messages if queue else 0
     return {"lag": lag, "last_sequence": last, "dead_letters": dead,
             "detail": f"{lag} {'message' if lag == 1 else 'messages'} to log, {dead} {'dead letter' if dead == 1 else 'dead letters'}"}
 

@@ -9,7 +9,7 @@ from kombu import Connection
 from shared.bus.embedded import engine_at
 from shared.bus.engine import Engine
 from shared.bus.message import Delivery, Message
-from shared.bus.port import confirmed_ids, unavailable, unroutable
+from shared.bus.port import Seen, confirmed_ids, unavailable, unroutable
 from shared.bus.topology import Topology, declare
 from shared.kernel.errors import EdgemereError
 
@@ -52,22 +52,12 @@ class EmbeddedBroker:
         with Connection(self.uri) as connection, connection.channel() as channel:
             declare(channel, topology)
 
-    def depths(self) -> dict[str, int]:
+    def seen(self, queues: Sequence[str] | None = None) -> dict[str, Seen]:
         try:
-            return self._engine.depths()
+            there = self._engine.seen()
         except AMQPError as error:
             raise unavailable(error) from error
-
-    def readers(self, queues: Sequence[str]) -> dict[str, int]:
-        found = dict.fromkeys(queues, 0)
-        for name in queues:
-            try:
-                found[name] = len(self._engine.queue(name).consumers)
-            except NotFound:
-                continue
-            except AMQPError as error:
-                raise unavailable(error) from error
-        return found
+        return there if queues is None else {name: there[name] for name in queues if name in there}
 
     def peek(self, queue: str, limit: int) -> list[Delivery]:
         try:

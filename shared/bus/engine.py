@@ -21,6 +21,7 @@ from shared.bus.directory import Directory
 from shared.bus.journal import Journal, Row, pack
 from shared.bus.ledger import DISK_RETRY_S, Ledger
 from shared.bus.message import Delivery
+from shared.bus.port import Seen
 from shared.bus.queues import Consumer, Entry, Queue, death_headers, only_circles
 from shared.kernel.errors import EdgemereError
 
@@ -121,10 +122,10 @@ class Engine:
             self._delete(queue)
             return count
 
-    def depths(self) -> dict[str, int]:
-        """Messages in each queue that is for everybody, waiting or being read."""
+    def seen(self) -> dict[str, Seen]:
+        """Each queue that is for everybody."""
         with self._asked():
-            return {queue.name: len(queue) + queue.unacked for queue in self._directory.queues.values() if queue.owner is None}
+            return {queue.name: Seen(len(queue) + queue.unacked, len(queue.consumers)) for queue in self._directory.queues.values() if queue.owner is None}
 
     def peek(self, name: str, limit: int) -> list[Delivery]:
         """The first messages that wait in a queue; they stay there, unread."""

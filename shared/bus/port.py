@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from amqp.exceptions import AccessRefused
 
@@ -36,6 +36,13 @@ MISSING = "bus.missing"
 
 
 ACCOUNTS = "Import the accounts of this release into the broker: edgemere broker-accounts makes them."
+
+
+class Seen(NamedTuple):
+    """A queue at one moment: its messages, waiting or being worked on, and its consumers."""
+
+    messages: int
+    readers: int
 
 
 class Broker(Protocol):
@@ -59,11 +66,11 @@ class Broker(Protocol):
     def declare(self, topology: Topology) -> None:
         """Make the exchanges, queues and bindings that are missing."""
 
-    def depths(self) -> dict[str, int]:
-        """Messages in each queue that was declared here, waiting or being worked on."""
+    def seen(self, queues: Sequence[str] | None = None) -> dict[str, Seen]:
+        """What each of these queues holds and who reads it, or each that was declared here; of one that is not there, nothing.
 
-    def readers(self, queues: Sequence[str]) -> dict[str, int]:
-        """How many consumers each of these queues has; 0 when there is no such queue."""
+        Each queue is a question to the broker: ask once, and for those alone that are wanted.
+        """
 
     def peek(self, queue: str, limit: int) -> list[Delivery]:
         """The first messages of a queue, which stay there."""

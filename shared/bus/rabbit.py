@@ -22,7 +22,7 @@ from shared.bus.accounts import account_of
 from shared.bus.event import delivery_of
 from shared.bus.frames import published
 from shared.bus.message import Delivery, Message
-from shared.bus.port import KEEPALIVE, missing, unavailable, unroutable
+from shared.bus.port import KEEPALIVE, Seen, missing, unavailable, unroutable
 from shared.bus.topology import Topology, declare
 
 T = TypeVar("T")
@@ -197,11 +197,18 @@ class RabbitBroker:
             raise missing(error) from error
         self._topology = everything
 
-    def depths(self) -> dict[str, int]:
-        return {name: queue.message_count for name, queue in self._looked_at([spec.name for spec in self._topology.queues]).items()}
-
-    def readers(self, queues: Sequence[str]) -> dict[str, int]:
-        return {**dict.fromkeys(queues, 0), **{name: queue.consumer_count for name, queue in self._looked_at(queues).items()}}
+    def seen(self, queues: Sequence[str] | None = None) -> dict[str, Seen]:
+        found = {}
+        with self._asking() as channel:
+            for name in [spec.name for spec in self._topology.queues] if queues is None else queues:
+                try:
+                    said = channel.queue_declare(queue=name, passive=True)
+                except NotFound:
+                    # The broker answers so by closing the channel.
+                    channel = channel.connection.channel()
+                else:
+                    found[name] = Seen(said.message_count, said.consumer_count)
+        return found
 
     def peek(self, queue: str, limit: int) -> list[Delivery]:
         found: list[Delivery] = []
@@ -291,18 +298,6 @@ class RabbitBroker:
             raise
         except AWAY as error:
             raise unavailable(error) from error
-
-    def _looked_at(self, queues: Sequence[str]) -> dict[str, Any]:
-        """What the broker says of each of these queues, over one connection; those that are not there are left out."""
-        found = {}
-        with self._asking() as channel:
-            for name in queues:
-                try:
-                    found[name] = channel.queue_declare(queue=name, passive=True)
-                except NotFound:
-                    # The broker answers so by closing the channel.
-                    channel = channel.connection.channel()
-        return found
 
 
 def _amqp(message: Message) -> amqp.Message:

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import func, select, text
 
-from shared.bus.port import Broker
+from shared.bus.port import Broker, Seen
 from shared.bus.relay import born
 from shared.bus.topology import DEAD_QUEUE, RETRY, rpc_queue
 from shared.contracts.table import SERVICES
@@ -79,11 +79,11 @@ def queues(broker: Broker) -> Sample:
     rpc = [rpc_queue(service) for service in SERVICES]
 
     def read() -> Mapping[str, Values]:
-        depths = broker.depths()
-        # Retry queues have none on purpose: their messages leave by their age.
-        consumers = broker.readers([name for name in (*depths, *rpc) if not name.startswith(RETRY)])
-        return {"edgemere_queue_messages": {(name,): float(depth) for name, depth in depths.items()},
-                "edgemere_queue_consumers": {(name,): float(count) for name, count in consumers.items()}}
+        declared = broker.seen()
+        called = dict.fromkeys(rpc, Seen(0, 0)) | broker.seen(rpc)
+        # Retry queues have no consumers on purpose: their messages leave by their age.
+        return {"edgemere_queue_messages": {(name,): float(queue.messages) for name, queue in declared.items()},
+                "edgemere_queue_consumers": {(name,): float(queue.readers) for name, queue in (declared | called).items() if not name.startswith(RETRY)}}
 
     return Sample({
         "edgemere_queue_messages": (f"Messages that wait in each queue; those in {DEAD_QUEUE} are about to be put aside.", ("queue",)),

@@ -202,7 +202,7 @@ class MeshClient:
             # A service that is gone leaves its queue behind; whoever waits for it should know early.
             if not asked and not self._is_there(service):
                 asked = True
-                if not any(self._broker.readers([rpc_queue(service)]).values()):
+                if not any(queue.readers for queue in self._broker.seen([rpc_queue(service)]).values()):
                     raise not_running(service)
         answer = call.taken()
         self._heard[service] = time.monotonic()

@@ -107,7 +107,7 @@ def answer(mesh, client, order):
         return True
     if "burst" in order:
         return burst(mesh, order["burst"])
-    return mesh.broker.depths()
+    return {name: queue.messages for name, queue in mesh.broker.seen().items()}
 
 
 def main():

@@ -13,6 +13,7 @@ from amqp.exceptions import NotFound, PreconditionFailed, ResourceLocked
 from kombu import Producer
 
 from shared.bus.message import Message
+from shared.bus.port import Seen
 from shared.bus.topology import PUBLIC, event_queue
 from tests.support.awaiting import until
 from tests.support.laws.broker_bench import BrokerTrial, Reader
@@ -121,11 +122,11 @@ class QueueLaws(BrokerTrial):
     def test_the_broker_says_how_much_waits_and_who_reads(self, connect, broker, name):
         topology = event_queue(name, [(PUBLIC, name)], delays_s=())
         broker.declare(topology)
-        assert broker.is_reachable() and broker.readers([name, f"{name}.none"]) == {name: 0, f"{name}.none": 0}
+        assert broker.is_reachable() and broker.seen([name, f"{name}.none"]) == {name: Seen(0, 0)}
         broker.publish_many([Message(PUBLIC, name, b"1", id="1"), Message(PUBLIC, name, b"2", id="2")])
-        until(lambda: broker.depths().get(name) == 2)
+        until(lambda: broker.seen().get(name) == Seen(2, 0))
         Reader(connect(), name)
-        until(lambda: broker.readers([f"{name}.none", name])[name] == 1)
+        until(lambda: broker.seen([f"{name}.none", name])[name].readers == 1)
 
     # --- cost --------------------------------------------------------------------------------------------------
 
