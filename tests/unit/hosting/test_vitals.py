@@ -9,10 +9,12 @@ import pytest
 from shared.hosting.vitals import Vitals
 from shared.kernel.errors import Unavailable
 
+STUCK_S = 0.5
+
 
 def begun(**parts: Any) -> Vitals:
     """Looked after by the test, at once, and by no thread."""
-    vitals = Vitals("requests", stuck_s=0.05)
+    vitals = Vitals("requests", stuck_s=STUCK_S)
     for name, (look, apart) in parts.items():
         vitals.use(name, look, apart=apart, every_s=0)
     vitals.begin()
@@ -40,7 +42,7 @@ def test_what_is_wrong_is_said_with_its_part():
 def test_a_database_that_is_away_for_everybody_is_no_reason_to_start_again(for_others, alive):
     vitals = begun(database=(away, lambda: for_others))
     assert vitals.alive()[0], "not at once"
-    time.sleep(0.06)
+    time.sleep(STUCK_S)
     look_again(vitals)
     assert vitals.alive()[0] is alive
 
@@ -51,7 +53,7 @@ def test_a_consumer_that_does_not_find_a_broker_that_is_there_is_a_fault_of_its_
     vitals.consumer("calls", lambda: False)
     look_again(vitals)
     assert not vitals.ready()[0] and vitals.alive()[0]
-    time.sleep(0.06)
+    time.sleep(STUCK_S)
     look_again(vitals)
     assert vitals.alive()[0] is alive
 
