@@ -10,8 +10,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 TAKES_A_WORD = ("-k", "-m", "-p", "-o", "-c", "-W", "-r")
 """Options of pytest whose next word is no path, whatever it is called."""
-SIDE_BY_SIDE = ("-n", "3", "--dist", "loadfile", "--no-loadscope-reorder")
-"""How the whole suite runs: tests wait for servers of their own for about half of their time, so three processes keep two cores busy.
+SIDE_BY_SIDE = ("-n", "4", "--dist", "loadfile", "--no-loadscope-reorder")
+"""How the whole suite runs: tests wait for servers of their own for about half of their time, so four processes keep two cores busy.
 A file stays in one process, for what its tests share; files start in their order, the longest first (``tests/conftest.py``)."""
 NO_CHOICE_LEFT = ("-n", "--numprocesses", "--dist", "--pdb", "--trace", "--co", "--version", "-V", "-h", "--fixtures", "--markers")
 """Beginnings of the options with which pytest's user decides about processes, or needs none."""
@@ -20,7 +20,7 @@ NO_CHOICE_LEFT = ("-n", "--numprocesses", "--dist", "--pdb", "--trace", "--co", 
 def main(arguments: Sequence[str] = ()) -> int:
     """Replace this process by pytest over ``tests/``, or over the paths named in ``arguments``.
 
-    Every argument is pytest's own; ``--long`` adds the tests of many seeded rounds. The whole suite runs in three processes
+    Every argument is pytest's own; ``--long`` adds the tests of many seeded rounds. The whole suite runs in four processes
     beside each other, unless an argument says otherwise (``-n 0``). Returns (2) only where the test
     group is not installed, which the launcher sees to.
     """
