@@ -222,12 +222,13 @@ def _in_words(value: Any) -> str:
 
 
 def plain_source(row: Row) -> dict[str, Any]:
-    """A source as those who decide need it, without its parameters."""
+    """A source as those who decide need it, of its parameters what says how it may be used."""
     return {
         "id": row["id"], "name": row["name"], "state": "Destroyed" if row["destroyed_at"] else row["state"],
         "adaptor": row["adaptor"], "location": row["location"], "tags": row["tags"] or {}, "cost": row["cost"] or {},
         "capacity": row["capacity"], "used": row["used"], "writable": row["writable"],
         "local": row["adaptor"] == "file", "deletable": (row["parameters"] or {}).get("deletable") is True,
+        "limits": (row["parameters"] or {}).get("limits") or {},
     }
 
 

@@ -14,7 +14,8 @@ def seconds_until_ready(decided: Iterable[tuple[str, int | None, str, str | None
     """Seconds for decisions ``(action, size, source id, target id)``; ``sources`` are facts of sources and targets by id.
 
     The slower of source and target counts; what goes through one place goes one after the other, different places work
-    side by side. A place that names no speed has the assumed one. What is left or mounted costs its latency alone.
+    side by side. A place that names no speed has the assumed one, and none is faster than the mover may be there. What is left or
+    mounted costs its latency alone.
     """
     busy: dict[str, float] = {}
     latency = 0.0
@@ -23,7 +24,12 @@ def seconds_until_ready(decided: Iterable[tuple[str, int | None, str, str | None
         prices = [(sources.get(one) or {}).get("cost") or {} for one in ends]
         latency = max(latency, sum(float(price.get("latency_ms") or 0) for price in prices) / 1000)
         if action in ("copy", "move"):
-            speed = min(float(price.get("mib_per_s") or assumed_mib_per_s) for price in prices)
+            speed = min(_mib_per_s(sources.get(one) or {}, assumed_mib_per_s) for one in ends)
             for one in ends:
                 busy[one] = busy.get(one, 0.0) + (size or 0) / MIB / speed
     return round((max(busy.values(), default=0.0) + latency) * MARGIN, 3)
+
+
+def _mib_per_s(place: Mapping[str, Any], assumed: float) -> float:
+    named, allowed = (place.get("cost") or {}).get("mib_per_s"), (place.get("limits") or {}).get("mib_per_s")
+    return min(float(named or assumed), float(allowed or "inf"))
