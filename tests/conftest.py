@@ -130,10 +130,13 @@ def rabbitmq_node() -> Iterator[RabbitNode]:
     node.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def shared_production_mesh(rabbitmq_node: RabbitNode, postgres_server: PostgresServer,
                            tmp_path_factory: pytest.TempPathFactory) -> Iterator[SupervisedMesh]:
-    """One supervised mesh on RabbitMQ and PostgreSQL for all tests that leave it as it is but for objects of their own."""
+    """One supervised mesh on RabbitMQ and PostgreSQL for all tests of a file that leave it as it is but for objects of their own.
+
+    Not for all of a run: one that stands idle takes a seventh of a processor from the others, and is started in a few seconds of one.
+    """
     folder = tmp_path_factory.mktemp("production")
     # Who needs rules writes them there.
     policies = folder / "policies.yaml"

@@ -1,6 +1,7 @@
 """Every command line that a document or a sentence of the product names can be typed: its words and options are there."""
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 from collections.abc import Iterator
@@ -29,6 +30,15 @@ def named_in(file: Path) -> Iterator[str]:
     else:
         # What is put into a sentence where it is said stands for any value.
         yield from IN_CODE.findall(re.sub(r"\{[^{}\n]*\}", "…", text))
+        if file.suffix == ".py":
+            yield from made_in(text)
+
+
+def made_in(text: str) -> Iterator[str]:
+    """The commands that a module makes with ``shared.kernel.typed``."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "typed" and isinstance(node.args[0], ast.Constant):
+            yield " ".join([node.args[0].value, *(f"--{option.arg} …" for option in node.keywords)])
 
 
 def fault_of(line: str) -> str:
