@@ -22,7 +22,7 @@ from shared.kernel.ids import new_id
 from shared.query import DATA_FIELDS, matches, parse
 from shared.query.funnel import funnel
 from shared.query.mapping import TableMapping, Tags
-from shared.query.sql import plan
+from shared.query.planning import plan
 from shared.query.tag_index import tag_index_table, tag_rows
 
 METADATA = MetaData()

@@ -30,7 +30,7 @@ from shared.kernel.ids import new_id
 from shared.query import DATA_FIELDS, parse
 from shared.query.funnel import funnel
 from shared.query.hints import hints
-from shared.query.sql import plan
+from shared.query.planning import plan
 from shared.query.tag_index import iter_tag_rows
 from shared.storage.database import Database, make_engine
 from shared.storage.migrate import migrate
