@@ -95,7 +95,7 @@ def driver_sql(engine: Engine, conn: Any, query: Any) -> tuple[str, Any]:
     compiled = plan(conn, query, MAPPING)
     event.listen(engine, "before_cursor_execute", remember)
     try:
-        conn.execute(select(DATA.c.id, DATA.c.path, DATA.c.size).where(compiled.where)).all()
+        conn.execute(select(DATA.c.id, DATA.c.path, DATA.c.size).where(compiled.where), compiled.values).all()
     finally:
         event.remove(engine, "before_cursor_execute", remember)
     return seen[-1]
@@ -114,7 +114,8 @@ def selective(engine: Engine, line: str, hand: str, values: list[Any]) -> dict[s
 
         def whole() -> None:
             asked = parse(line, DATA_FIELDS)
-            conn.execute(select(DATA.c.id, DATA.c.path, DATA.c.size).where(plan(conn, asked, MAPPING).where)).all()
+            planned = plan(conn, asked, MAPPING)
+            conn.execute(select(DATA.c.id, DATA.c.path, DATA.c.size).where(planned.where), planned.values).all()
 
         return {"query": line, "rows": rows, "ours ms": p50(ours), "floor ms": p50(floor), "with parse and plan ms": p50(whole)}
 

@@ -127,7 +127,8 @@ def measure(engine: Engine, line: str) -> dict[str, Any]:
     with engine.connect() as connection:
         base = totals.base_count(connection)
         def count() -> int:
-            return len(connection.execute(select(data_table.c.id).where(alive, plan(connection, query, models.PLACES).where)).all())
+            planned = plan(connection, query, models.PLACES)
+            return len(connection.execute(select(data_table.c.id).where(alive, planned.where), planned.values).all())
 
         known = {"base_rows": base, "index_is_base": True}
         both = p50_ms(lambda: (funnel(connection, query, models.PLACES, alive, **known), hints(connection, query, models.PLACES, alive, **known)))
