@@ -125,7 +125,7 @@ def measure(engine: Engine, line: str) -> dict[str, Any]:
     query = parse(line, DATA_FIELDS)
     alive = data_table.c.destroyed_at.is_(None)
     with engine.connect() as connection:
-        base = totals.base_count(connection)
+        base = totals.basis(connection).count
         def count() -> int:
             planned = plan(connection, query, models.PLACES)
             return len(connection.execute(select(data_table.c.id).where(alive, planned.where), planned.values).all())
@@ -188,7 +188,7 @@ def main(arguments: list[str]) -> int:
     try:
         migrate("catalog", engine)
         with engine.connect() as connection:
-            there = totals.base_count(connection)
+            there = totals.basis(connection).count
         loaded = load(engine, given.data) if there != given.data else 0.0
         figures = {name: measure(engine, line) for name, line in QUERIES.items()}
     finally:

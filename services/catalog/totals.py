@@ -77,6 +77,7 @@ def basis(connection: Connection, probes: Probes | None = None) -> Basis:
 
 @functools.lru_cache(BASES)
 def _basis(*more: Any) -> Select[Any]:
+    # One statement is one moment: what goes out of use meanwhile is in both sums or in neither.
     one = select(_tallied().label("tallied"), exists(select(rule_table.c.id)).label("any_rule"),
                  *(column.label(f"more_{at}") for at, column in enumerate(more))).subquery()
     return select(*(source_table.c[name] for name in _UNUSED), *one.c).select_from(one.outerjoin(source_table, OUT_OF_USE))
@@ -90,21 +91,6 @@ def out_of_use(connection: Connection) -> list[Row]:
 @functools.cache
 def _out_of_use() -> Select[Any]:
     return select(*(source_table.c[name] for name in _UNUSED)).where(OUT_OF_USE)
-
-
-def base_count(connection: Connection) -> int:
-    """How many Data can match at all."""
-    return int(connection.execute(_base_count()).scalar_one())
-
-
-@functools.cache
-def _base_count() -> Select[Any]:
-    return select(_of_all())
-
-
-def _of_all() -> Any:
-    # One statement is one moment: what goes out of use meanwhile is in both sums or in neither.
-    return _tallied() - _sum(source_table.c.data_count, OUT_OF_USE)
 
 
 def settle(db: Database) -> None:
@@ -138,5 +124,5 @@ def _tallied() -> Any:
     return _sum(tally_table.c.added)
 
 
-def _sum(column: Any, *where: Any) -> Any:
-    return func.coalesce(select(func.sum(column)).where(*where).scalar_subquery(), 0)
+def _sum(column: Any) -> Any:
+    return func.coalesce(select(func.sum(column)).scalar_subquery(), 0)

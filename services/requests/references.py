@@ -14,6 +14,7 @@ from shared.kernel.errors import Conflict, Invalid, did_you_mean, located
 from shared.kernel.ids import new_id
 from shared.kernel.secrets import written_out
 from shared.kernel.rights import visible_to
+from shared.kernel.typed import typed
 from shared.storage.record import Row
 from shared.storage.unit_of_work import UnitOfWork
 
@@ -229,10 +230,11 @@ def destroy(uses: Uses, parameters: Parameters) -> dict[str, Any]:
             live = repository.live_instances_of_reference(uow.connection, row["id"])
             if live or row["state"] == "Provisioning":
                 what = f"has {rules.live_sentence(live, instances)}" if live else "is being provisioned."
-                end = "Complete" if live else "Cancel"
+                name = row["request_name"]
+                way = f"Complete its request first: {typed('do datarequest complete', id=name)}" if live else \
+                    f"Cancel its request first: {typed('do datarequest cancel', id=name)}"
                 raise Conflict("datareference.in_use", f"Reference '{row['name']}' {what}",
-                               next_step=f"{end} its request first: edgemere do datarequest {end.lower()} --id {row['request_name']}",
-                               request={"id": row["request_id"], "name": row["request_name"]}, instances=instances)
+                               next_step=way, request={"id": row["request_id"], "name": name}, instances=instances)
             gone, = uow.destroy(REFERENCE, [row])
         return gone
     return shown(uses, uses.db.retrying(work))

@@ -10,6 +10,7 @@ from services.reservations.policy.deciding import Decided, Decider
 from services.reservations.policy.records import Composer
 from shared.hosting.uses import Uses
 from shared.kernel.errors import NotFound
+from shared.kernel.typed import typed
 from shared.storage.record import Row
 
 COMPARED = 2000
@@ -31,7 +32,7 @@ def explain_part(uses: Uses, request: str, attempt: int, reservation: str | None
         rows = repository.of_attempt(connection, request, attempt, after, limit + 1, reservation)
     if reservation and not rows:
         raise NotFound("datareservation.not_found", f"'{reservation}' is no reservation of this request in attempt {attempt}.",
-                       next_step=f"List them: edgemere do datareservation list --request {request}",
+                       next_step=f"List them: {typed('do datareservation list', request=request)}",
                        errors=[{"pointer": "/reservation", "detail": "There is no such reservation."}])
     page, total = rows[:limit], sum(row.n for row in sums)
     shown = list(zip(page, keeping.completed(uses, page), strict=True))

@@ -231,7 +231,7 @@ def test_a_catalogue_of_the_release_before_begins_with_what_its_sources_have(dat
                                                   for state, count in (("Ready", 30), ("Suspended", 4))])
     migrate("catalog", engine)
     with engine.connect() as connection:
-        assert totals.base_count(connection) == 30
+        assert totals.basis(connection).count == 30
     engine.dispose()
 
 
