@@ -9,17 +9,16 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 
-from tests.support.debian import Missing, libraries, unpacked
+from tests.support.debian import libraries, unpacked
 from tests.support.ports import free_port
 from tests.support.reaper import end_group, reaper
 from tests.support.servers import ROOT
+from tests.support.starting import until_it_answers
 
 EICAR = b"X5O!P%@AP[4\\PZX54(P^)7CC)7}$" + b"EICAR-STANDARD-" + b"ANTIVIRUS-TEST-FILE!$H+H*"
 FINDING = "Eicar-Test.UNOFFICIAL"
-START_LIMIT_S = 60.0
 
 
 class Clamd:
@@ -46,25 +45,18 @@ class Clamd:
         """Start it (again), and wait until it answers.
 
         Raises:
-            Missing: it did not come up; the text carries its log.
+            ServerFailed: it did not come up; the text carries its log.
         """
         with open(self.folder / "output", "ab") as output:
             self._process = subprocess.Popen([self._program, "-c", self.folder / "clamd.conf"], stdout=output, stderr=output, stdin=subprocess.DEVNULL,
                                              env={**os.environ, "LD_LIBRARY_PATH": self._libraries}, start_new_session=True)
         reaper.watch_group(self._process.pid)
-        until = time.monotonic() + START_LIMIT_S
-        while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > until:
-                raise Missing(f"clamd did not come up: {(self.folder / 'output').read_text()[-2000:]}")
-            time.sleep(0.05)
+        until_it_answers("clamd", self._answers, self._process, lambda: (self.folder / "output").read_text(errors="replace")[-2000:])
 
     def _answers(self) -> bool:
-        try:
-            with socket.create_connection(("127.0.0.1", self.port), 1) as asked:
-                asked.sendall(b"zPING\0")
-                return asked.recv(16).startswith(b"PONG")
-        except OSError:
-            return False
+        with socket.create_connection(("127.0.0.1", self.port), 20) as asked:
+            asked.sendall(b"zPING\0")
+            return asked.recv(16).startswith(b"PONG")
 
     def kill(self) -> None:
         """``kill -9``."""

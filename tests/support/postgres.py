@@ -17,7 +17,6 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,8 +26,8 @@ from sqlalchemy import make_url
 
 from tests.support.ports import free_port
 from tests.support.reaper import end_group, reaper
+from tests.support.starting import until_it_answers
 
-START_LIMIT_S = 60.0
 _SETTINGS = {
     # A crash of the machine may cost a test run its data; a crash of the server may not.
     "fsync": "off",
@@ -44,7 +43,7 @@ _counter = itertools.count(1)
 
 
 class PostgresMissing(RuntimeError):
-    """No PostgreSQL could be found or started; the text says what was tried."""
+    """No PostgreSQL could be found or made ready; the text says what was tried."""
 
 
 def sqlalchemy_url(url: str) -> str:
@@ -77,12 +76,13 @@ class PostgresServer:
         One with a ``certificate`` (and its key) is one's own in any case.
 
         Raises:
-            PostgresMissing: there is none, or it did not come up; the text carries its log.
+            PostgresMissing: there is none.
+            ServerFailed: it did not come up; the text carries its log.
         """
         foreign = os.environ.get("EDGEMERE_TEST_DATABASE_URL")
         if foreign and certificate is None:
             server = cls(foreign)
-            server._wait_until_it_answers(START_LIMIT_S)
+            server._wait_until_it_answers()
             return server
         user = _unprivileged_user()
         folder = _folder_for(user)
@@ -109,18 +109,11 @@ class PostgresServer:
                 os.chown(own, user.pw_uid, user.pw_gid)
             tls |= {"ssl": "on", name: str(own)}
         settings = [part for key, value in {**_SETTINGS, **more, **tls}.items() for part in ("-c", f"{key}={value}")]
-        for _ in range(5):  # a free port may be taken by somebody else before the server has it
-            port = free_port()
-            server = cls(f"postgresql://postgres@127.0.0.1:{port}/postgres", folder=folder)
-            server._command, server._run_as = [binaries / "postgres", "-D", data, "-p", str(port), *settings], run_as
-            try:
-                server.run()
-                return server
-            except PostgresMissing:
-                server._end_process()
-                if "already in use" not in server.log():
-                    raise
-        raise PostgresMissing("No free port could be had in five attempts.")
+        port = free_port()
+        server = cls(f"postgresql://postgres@127.0.0.1:{port}/postgres", folder=folder)
+        server._command, server._run_as = [binaries / "postgres", "-D", data, "-p", str(port), *settings], run_as
+        server.run()
+        return server
 
     def run(self) -> None:
         """Start it (again) on its data, and wait until it answers."""
@@ -128,7 +121,7 @@ class PostgresServer:
             self.process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
                                             start_new_session=True, **self._run_as)
         reaper.watch_group(self.process.pid)
-        self._wait_until_it_answers(START_LIMIT_S)
+        self._wait_until_it_answers()
 
     def kill9(self) -> None:
         """``kill -9`` of the server and all its backends; its data stays."""
@@ -153,17 +146,12 @@ class PostgresServer:
         own = psutil.Process(self.process.pid)
         return [own, *own.children(recursive=True)]
 
-    def _wait_until_it_answers(self, limit_s: float) -> None:
-        deadline = time.monotonic() + limit_s
-        while True:
-            try:
-                psycopg2.connect(plain_url(self.url), connect_timeout=5).close()
-                return
-            except psycopg2.OperationalError as error:
-                ended = self.process is not None and self.process.poll() is not None
-                if ended or time.monotonic() > deadline:
-                    raise PostgresMissing(f"PostgreSQL does not answer: {error}\n{self.log()}") from None
-            time.sleep(0.05)
+    def _wait_until_it_answers(self) -> None:
+        until_it_answers("PostgreSQL", self._answers, self.process, self.log, not_yet=(psycopg2.OperationalError,))
+
+    def _answers(self) -> bool:
+        psycopg2.connect(plain_url(self.url), connect_timeout=20).close()
+        return True
 
     def log(self) -> str:
         """What the server wrote so far; empty for a foreign one."""

@@ -15,12 +15,11 @@ from pathlib import Path
 from tests.support import servers
 from tests.support.ports import free_port
 from tests.support.reaper import end_group, reaper
-from tests.support.servers import ROOT, EdgemereServer, ServerFailed, project_environment
+from tests.support.servers import ROOT, STOP_LIMIT_S, EdgemereServer, project_environment
+from tests.support.starting import LIMIT_S, ServerFailed
 
 SERVICES = ("requests", "reservations", "instances", "catalog", "events")
 EVERYBODY = (*SERVICES, "gateway")
-READY_LIMIT_S = 60.0
-STOP_LIMIT_S = 40.0
 
 
 class Member:
@@ -120,7 +119,7 @@ class ProductionMesh:
     def start(self, wait: bool = True) -> ProductionMesh:
         """Bring the databases to the current schema and start every process that does not run."""
         subprocess.run([sys.executable, "-m", "gateway", "migrate"], env=project_environment(**self.environment), cwd=ROOT,
-                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True, timeout=120)
+                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True, timeout=300)
         if self not in servers.RUNNING:
             servers.RUNNING.append(self)
         self.revive()
@@ -135,7 +134,7 @@ class ProductionMesh:
             member.start()
         return ended
 
-    def wait_until_ready(self, limit_s: float = READY_LIMIT_S, reviving: bool = False) -> float:
+    def wait_until_ready(self, limit_s: float = LIMIT_S, reviving: bool = False) -> float:
         """Return when ``/health/ready`` answers 200; how long that took.
 
         Raises:

@@ -16,6 +16,7 @@ import yaml
 from tests.support.debian import unpacked
 from tests.support.ports import free_port
 from tests.support.reaper import end_group, reaper
+from tests.support.starting import until_it_answers
 
 
 def program(name: str) -> str:
@@ -49,7 +50,7 @@ class Prometheus:
                  f"--web.listen-address={self.url.removeprefix('http://')}"], cwd=self._folder, stdin=subprocess.DEVNULL, stdout=log,
                 stderr=subprocess.STDOUT, start_new_session=True)
         reaper.watch_group(self.process.pid)
-        self.until(lambda: bool(self._get("/-/ready")), 30, "it is ready")
+        until_it_answers("Prometheus", lambda: self._get("/-/ready"), self.process, self._said)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -80,9 +81,12 @@ class Prometheus:
             except OSError:
                 pass
             if time.monotonic() - began > limit_s:
-                raise AssertionError(f"not within {limit_s:g} s: {what}\n{(self._folder / 'log').read_text()[-1500:]}")
+                raise AssertionError(f"not within {limit_s:g} s: {what}\n{self._said()}")
             time.sleep(0.3)
 
+    def _said(self) -> str:
+        return (self._folder / "log").read_text(errors="replace")[-1500:]
+
     def _get(self, path: str) -> bytes:
-        with urllib.request.urlopen(self.url + path, timeout=5) as answer:
+        with urllib.request.urlopen(self.url + path, timeout=20) as answer:
             return answer.read()

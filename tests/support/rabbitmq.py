@@ -11,15 +11,14 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 
 from kombu import Connection
 
 from tests.support.ports import free_port
 from tests.support.reaper import end_group, reaper
+from tests.support.starting import until_it_answers
 
-START_LIMIT_S = 90.0
 PACKAGES = ("rabbitmq-server", *(f"erlang-{part}" for part in (
     "base", "asn1", "crypto", "public-key", "mnesia", "runtime-tools", "ssl", "eldap", "ftp", "tftp", "inets", "snmp",
     "os-mon", "parsetools", "syntax-tools", "tools", "xmerl")))
@@ -27,7 +26,7 @@ _counter = itertools.count(1)
 
 
 class RabbitMissing(RuntimeError):
-    """No RabbitMQ could be found or started; the text says what was tried."""
+    """No RabbitMQ could be found; the text says what was tried."""
 
 
 class RabbitNode:
@@ -46,7 +45,8 @@ class RabbitNode:
         """Use the node of the environment, or start one; ``more`` lines of its configuration make it one of one's own in any case.
 
         Raises:
-            RabbitMissing: there is none, or it did not come up; the text carries its log.
+            RabbitMissing: there is none.
+            ServerFailed: it did not come up; the text carries its log.
         """
         foreign = os.environ.get("EDGEMERE_TEST_AMQP_URI")
         if foreign and not more:
@@ -134,17 +134,13 @@ class RabbitNode:
             shutil.rmtree(self._folder, ignore_errors=True)
             reaper.forget_folder(self._folder)
 
-    def wait_until_it_answers(self, limit_s: float = START_LIMIT_S) -> None:
-        deadline = time.monotonic() + limit_s
-        while True:
-            try:
-                with Connection(self.uri, connect_timeout=2) as connection:
-                    connection.connect()
-                return
-            except Exception as error:
-                if time.monotonic() > deadline or self._groups and self._groups[-1].poll() is not None:
-                    raise RabbitMissing(f"RabbitMQ did not come up: {error!r}\n{self._log()}") from error
-                time.sleep(0.1)
+    def wait_until_it_answers(self) -> None:
+        until_it_answers("RabbitMQ", self._answers, self._groups[-1] if self._groups else None, self._log, not_yet=(Exception,))
+
+    def _answers(self) -> bool:
+        with Connection(self.uri, connect_timeout=20) as connection:
+            connection.connect()
+        return True
 
     def _spawn(self, *command: str) -> None:
         with open(self._folder / "output", "ab") as output:

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
@@ -16,18 +15,14 @@ from pathlib import Path
 
 from tests.support.ports import free_port
 from tests.support.reaper import end_group, reaper
+from tests.support.starting import LIMIT_S, ServerFailed, until_it_answers
 
 ROOT = Path(__file__).resolve().parents[2]
-READY_LIMIT_S = 60.0
-STOP_LIMIT_S = 40.0
+STOP_LIMIT_S = 120.0
 LOG_TAIL_CHARS = 20_000
 
 RUNNING: list[EdgemereServer] = []
 """Servers whose logs belong into the report of a failing test, in the order of their start."""
-
-
-class ServerFailed(AssertionError):
-    """The server ended or did not become ready; the text carries the end of its log."""
 
 
 def project_environment(**more: str) -> dict[str, str]:
@@ -39,7 +34,7 @@ def project_environment(**more: str) -> dict[str, str]:
     return kept | {"PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1"} | more
 
 
-def run_edgemere(*arguments: str, timeout_s: float = 120, **more: str) -> subprocess.CompletedProcess:
+def run_edgemere(*arguments: str, timeout_s: float = 300, **more: str) -> subprocess.CompletedProcess:
     """Run the command line once, as a user would, and give its exit code, stdout and stderr (as text)."""
     return subprocess.run(
         [sys.executable, "-m", "gateway", *arguments], env=project_environment(**more), cwd=ROOT,
@@ -74,7 +69,7 @@ class EdgemereServer:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def start(self, wait: bool = True, limit_s: float = READY_LIMIT_S) -> EdgemereServer:
+    def start(self, wait: bool = True, limit_s: float = LIMIT_S) -> EdgemereServer:
         """Start the server and, unless told otherwise, wait until it is ready.
 
         Raises:
@@ -93,25 +88,18 @@ class EdgemereServer:
             self.wait_until_ready(limit_s)
         return self
 
-    def wait_until_ready(self, limit_s: float = READY_LIMIT_S) -> None:
+    def wait_until_ready(self, limit_s: float = LIMIT_S) -> None:
         """Return when ``/health/ready`` answers 200.
 
         Raises:
             ServerFailed: it ended, or was not ready in time.
         """
-        deadline = time.monotonic() + limit_s
-        while not self.is_ready():
-            if self.process is None or self.process.poll() is not None:
-                code = self.process.returncode if self.process else None
-                raise ServerFailed(f"The server ended with {code} before it was ready.\n{self.log_tail()}")
-            if time.monotonic() > deadline:
-                raise ServerFailed(f"The server was not ready after {limit_s} s.\n{self.log_tail()}")
-            time.sleep(0.03)
+        until_it_answers("The server", self.is_ready, self._started(), self.log_tail, limit_s=limit_s)
 
     def is_ready(self) -> bool:
         """Whether ``/health/ready`` answers 200 now."""
         try:
-            with urllib.request.urlopen(f"{self.url}/health/ready", timeout=5) as answer:
+            with urllib.request.urlopen(f"{self.url}/health/ready", timeout=20) as answer:
                 return answer.status == 200
         except (OSError, urllib.error.URLError):
             return False
@@ -138,7 +126,7 @@ class EdgemereServer:
             self.kill9(everything=True)
             raise ServerFailed(f"The server did not stop within {limit_s} s.\n{self.log_tail()}") from None
 
-    def restart(self, limit_s: float = READY_LIMIT_S) -> EdgemereServer:
+    def restart(self, limit_s: float = LIMIT_S) -> EdgemereServer:
         """Start it again on the same data and port, ending it first where it still runs."""
         if self._started().poll() is None:
             self.terminate()

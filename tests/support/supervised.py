@@ -14,9 +14,6 @@ from tests.support.postgres import PostgresServer
 from tests.support.rabbitmq import RabbitNode
 from tests.support.servers import EdgemereServer
 
-# Seven processes start on whatever cores there are.
-START_LIMIT_S = 180.0
-
 
 class SupervisedMesh(EdgemereServer):
     """An ``EdgemereServer`` whose ``process`` is the supervisor.
@@ -39,13 +36,6 @@ class SupervisedMesh(EdgemereServer):
             options += ["--config", str(folder / "settings.yaml")]
         super().__init__(folder, options=options, environment={
             "EDGEMERE_AMQP_URI": self.amqp_uri, "EDGEMERE_DATABASE_URL": self.database_url, **(environment or {})})
-
-    def start(self, wait: bool = True, limit_s: float = START_LIMIT_S) -> SupervisedMesh:
-        super().start(wait, limit_s)
-        return self
-
-    def wait_until_ready(self, limit_s: float = START_LIMIT_S) -> None:
-        super().wait_until_ready(limit_s)
 
     def stop(self) -> None:
         super().stop()
