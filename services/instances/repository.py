@@ -68,18 +68,17 @@ def _due(connection: Connection, ids: Sequence[str] | None, limit: int, *conditi
     return _rows(connection, select(table).where(living(), *conditions).limit(limit))
 
 
-def _free(now: str) -> Any:
-    return or_(table.c.pinned.is_(False), table.c.pinned_until <= now)
-
-
 def expired(connection: Connection, now: str, limit: int, ids: Sequence[str] | None = None) -> list[Row]:
-    """The instances whose time is over and whom nobody keeps (those among ``ids``, when given)."""
-    return _due(connection, ids, limit, table.c.expires_at <= now, _free(now))
+    """The instances whose time is over and whom nobody keeps (those among ``ids``, when given).
+
+    One whose pin is over is none of them as long as the pin is there: who takes that away gives it the time of a warning.
+    """
+    return _due(connection, ids, limit, table.c.expires_at <= now, table.c.pinned.is_(False))
 
 
 def to_warn(connection: Connection, now: str, limit: int, ids: Sequence[str] | None = None) -> list[Row]:
     """The instances of whose end it is time to warn."""
-    return _due(connection, ids, limit, table.c.warn_at <= now, table.c.expires_at > now, _free(now))
+    return _due(connection, ids, limit, table.c.warn_at <= now, table.c.expires_at > now, table.c.pinned.is_(False))
 
 
 def pins_over(connection: Connection, now: str, limit: int, ids: Sequence[str] | None = None) -> list[Row]:

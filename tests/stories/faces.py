@@ -17,7 +17,7 @@ from marshmallow import fields
 from shared.contracts.action import Action, schema_of
 from tests.support.commands import Commands
 
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 EXIT_OF_STATUS = {
     200: 0, 201: 0, 202: 0, 400: 2, 405: 2, 413: 2, 422: 2, 401: 5, 403: 5, 404: 3, 409: 4, 412: 4, 501: 1, 503: 6, 504: 1,
 }
@@ -131,7 +131,7 @@ class Cli:
         self._commands.close()
 
     def _run(self, words: list[str]) -> subprocess.CompletedProcess[bytes]:
-        return self._commands.run(words, PATIENCE_S * 2, EDGEMERE_URL=self._url)
+        return self._commands.run(words, PATIENCE_S, EDGEMERE_URL=self._url)
 
 
 def _options(row: Action, parameters: Mapping[str, Any]) -> list[str]:

@@ -48,7 +48,7 @@ class Page:
         self._url = url
         self._open = ExitStack()
         self._page = self._open.enter_context(browser()).new_page()
-        self._page.set_default_timeout(PATIENCE_S / 2 * 1000)
+        self._page.set_default_timeout(PATIENCE_S * 1000)
         self._page.goto(f"{url}/web/actions")
         self._page.get_by_role("heading", name="All actions").wait_for()
 

@@ -8,8 +8,8 @@ A story: ``title``, ``files`` (made in a folder of its own before the first step
 ``make``     files to write, ``remove`` files to delete, ``corrupt`` files of which a byte is changed, ``same`` two paths whose bytes are equal,
 ``exists`` / ``missing``  a path, or a list of them
 
-and may have ``only`` (faces that it is for), ``expect``, ``eventually`` (seconds: the call is repeated until the
-expectations hold) and ``save`` (variable: member of the answer). ``{name}`` in any text is a variable; ``{folder}``
+and may have ``only`` (faces that it is for), ``expect``, ``eventually`` (the call is repeated until the expectations
+hold, which nobody hurries) and ``save`` (variable: member of the answer). ``{name}`` in any text is a variable; ``{folder}``
 is the story's folder, ``{run}`` a word that no other run has, ``{policies}`` the path of the server's policy file.
 
 ``expect``: ``status`` (HTTP; on the other faces what it stands for), ``exit`` (the command line's code where it is not
@@ -25,6 +25,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from shared.kernel import clock
 
 FOLDER = Path(__file__).parent
 _VARIABLE = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
@@ -141,6 +143,7 @@ _MATCHERS: dict[str, Callable[[Any, Any], str]] = {
     "rising": _tells(_rising, "rising"),
     "matches": _tells(lambda wanted, value: re.search(wanted, str(value)) is not None, "a text that matches"),
     "begins": _tells(lambda wanted, value: str(value).startswith(wanted), "a text that begins with"),
+    "past": _tells(lambda wanted, value: (value < clock.stamp()) is wanted, "a time that is over to be"),
     "sha256_of": _tells(_sum_of, "the sha256 of"),
     "each_is": _tells(lambda wanted, value: bool(value) and all(item == wanted for item in value), "each to be"),
     "empty": _tells(lambda wanted, value: (not value) is wanted, "empty to be"),

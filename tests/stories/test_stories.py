@@ -21,6 +21,8 @@ from tests.support.servers import EdgemereServer
 FACES = {face.name: face for face in (Rest, Cli, Page)} | PROGRAM_FACES
 STORIES = dict(stories())
 _PAUSE_S = 0.15
+# What is only a matter of time comes about within this; only a failure takes as long.
+_EVENTUALLY_S = 120.0
 _numbers = itertools.count(1)
 
 
@@ -65,7 +67,7 @@ def _corrupt(path: Path) -> None:
 
 
 def take(step: Mapping[str, Any], face: Any, folder: Path, variables: dict[str, Any], where: str) -> None:
-    """Do one step and check what it expects; with ``eventually`` until it holds or the time is over."""
+    """Do one step and check what it expects; with ``eventually`` again and again until it holds."""
     done = filled({key: value for key, value in step.items() if key != "save"}, variables)
     if files := done.get("make"):
         write_files(folder, files)
@@ -74,7 +76,7 @@ def take(step: Mapping[str, Any], face: Any, folder: Path, variables: dict[str, 
     for path in _paths(done.get("corrupt")):
         _corrupt(folder / path)
     if not {"call", "command", "request"} & set(done):
-        _settled(lambda: _faults_of_files(done, face), done.get("eventually", 0), where)
+        _settled(lambda: _faults_of_files(done, face), _EVENTUALLY_S if done.get("eventually") else 0, where)
         return
 
     replies: list[Reply] = []
@@ -83,7 +85,7 @@ def take(step: Mapping[str, Any], face: Any, folder: Path, variables: dict[str, 
         replies.append(_ask(done, face))
         return _faults_of(done.get("expect", {}), face, replies[-1])
 
-    _settled(attempt, done.get("eventually", 0), where, lambda: replies[-1].text)
+    _settled(attempt, _EVENTUALLY_S if done.get("eventually") else 0, where, lambda: replies[-1].text)
     for variable, path in step.get("save", {}).items():
         found = member(replies[-1].body, filled(path, variables))
         assert found is not MISSING, f"{where}: nothing at {path} in {replies[-1].text}"

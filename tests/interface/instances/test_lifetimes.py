@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from services.instances import handlers, inventory, lifetime, pins, reaper, undoing
+from services.instances import handlers, inventory, lifetime, pins, reaper, repository, undoing
 from services.instances.models import INSTANCE, METADATA, access_table, instance_table
 from services.instances.moving import Movers
 from shared.hosting.config import load_config
@@ -133,7 +133,10 @@ def test_what_is_pinned_neither_ends_nor_is_destroyed_nor_reaped_until_it_is_fre
     item, = reaper.candidates(world.uses, TARGET)["items"]
     assert item["pin"]["reason"] == "paper"
     assert reaper.reap(world.uses, {kept["id"]: item["version"]}, "room")["reaped"] == []
-    world.set("a", pinned_until=clock.stamp_in(-1))
+    world.set("a", pinned_until=clock.stamp_in(-100), warn_at=clock.stamp_in(-100), expires_at=clock.stamp_in(-50))
+    with world.uses.db.reading() as connection:
+        # As the next steps of a sweep see it, when the pin came to its end after the step that frees.
+        assert not repository.expired(connection, clock.stamp(), 10) and not repository.to_warn(connection, clock.stamp_in(-75), 10)
     assert lifetime.sweep(world.uses)["unpinned"] == 1
     with world.uses.db.reading() as connection:
         left = connection.execute(select(instance_table.c.expires_at)).scalar_one()
