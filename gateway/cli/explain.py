@@ -192,7 +192,8 @@ def _budget(budget: Any) -> list[str]:
         return []
     wanted = budget.get("wanted") or {}
     show: dict[str, Callable[[Any], str]] = {"bytes": bytes_text, "money": lambda value: f"{value:g}"}
-    return [f"  {kind}: {show[kind](wanted.get(kind, 0))} of {show[kind](budget[kind]['remains'])} left" for kind in show if budget.get(kind)]
+    return [f"  {kind}: {show[kind](budget[kind]['remains'])} of {show[kind](budget[kind]['limit'])} left"
+            + (f"; this takes {show[kind](wanted[kind])}" if wanted.get(kind) else "") for kind in show if budget.get(kind)]
 
 
 def table(rows: Sequence[Sequence[str]], *, head: Sequence[str] = (), right: Sequence[int] = (), indent: str = "  ",

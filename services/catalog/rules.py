@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from services.catalog.models import BYTES, KINDS, READERS
+from shared.kernel.amounts import bytes_said
 from shared.kernel.errors import Invalid, NoCapacity, did_you_mean
 from shared.kernel.secrets import is_reference, is_secret_name
 from shared.query.values import is_clean, storable
@@ -140,12 +141,11 @@ def no_room(source: Mapping[str, Any], wanted: Mapping[str, int]) -> NoCapacity 
         capacity = (source["capacity"] or {}).get(kind)
         free = None if capacity is None else capacity - source["used"][kind]
         if free is not None and amount > free:
-            one, several = ("byte", "bytes") if kind == BYTES else ("reader", "readers")
-            unit = f"{one} is" if amount == 1 else f"{several} are"
-            there = f"and it never has more than {capacity}" if amount > capacity else f"{max(free, 0)} of {capacity} free"
+            there = f"and it never has more than {_figure(kind, capacity)}" if amount > capacity else \
+                f"{_figure(kind, max(free, 0))} of {_figure(kind, capacity)} free"
             return NoCapacity(
                 "source.no_capacity",
-                f"The source '{source['name']}' has no room: {amount} {unit} wanted, {there}.",
+                f"The source '{source['name']}' has no room: {_amount(kind, amount)} {'is' if amount == 1 else 'are'} wanted, {there}.",
                 next_step="Ask for less: the source could never hold so much." if amount > capacity
                 else "Wait until claims are released, or give the source more capacity.",
                 source={"id": source["id"], "name": source["name"]}, kind=kind, wanted=amount, free=max(free, 0),
@@ -153,12 +153,20 @@ def no_room(source: Mapping[str, Any], wanted: Mapping[str, int]) -> NoCapacity 
     return None
 
 
+def _amount(kind: str, amount: int) -> str:
+    return bytes_said(amount) if kind == BYTES else f"{amount} reader{'' if amount == 1 else 's'}"
+
+
+def _figure(kind: str, amount: int) -> str:
+    return bytes_said(amount) if kind == BYTES else str(amount)
+
+
 def kept_for_others(source: Mapping[str, Any], kind: str, amount: int) -> NoCapacity:
     """The refusal where there is room, and it is kept for those who asked before."""
     free = source["capacity"][kind] - source["used"][kind]
     return NoCapacity(
         "source.no_capacity",
-        f"The source '{source['name']}' keeps its room for others who came before: {amount} {kind} wanted, {free} free.",
+        f"The source '{source['name']}' keeps its room for others who came before: {_amount(kind, amount)} wanted, {_figure(kind, free)} free.",
         next_step="Wait in line with wait: true, or ask again later.",
         source={"id": source["id"], "name": source["name"]}, kind=kind, wanted=amount, free=free)
 

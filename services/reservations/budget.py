@@ -7,7 +7,7 @@ is older than the period. Whoever waits stands in a line, see ``shared.storage.w
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,12 +17,14 @@ from sqlalchemy.dialects import postgresql, sqlite
 from services.reservations.models import budget_table, charge_table, waiting_table
 from shared.hosting.uses import Uses
 from shared.kernel import clock
+from shared.kernel.amounts import bytes_said
 from shared.storage import waiting_line
 from shared.storage.unit_of_work import UnitOfWork
 
 KINDS = ("bytes", "money")
 MONEY = ("requests", "transfer", "storage")
 NAMED = 20
+FIGURES: Mapping[str, Callable[[float], str]] = {"bytes": bytes_said, "money": lambda amount: f"{round(amount, 6):g}"}
 SIGNIFICANT = 1e-9
 """Less money than this is nothing: figures are sums of rounded parts."""
 
@@ -119,7 +121,7 @@ def spent_refusal(uses: Uses, request: Mapping[str, Any]) -> Refusal | None:
     free = _free(limits, rows)
     if free["bytes"] is None or free["bytes"] > 0:
         return None
-    return Refusal(_sentence(request["owner"], limits, free, {"bytes": 1}, rows), limits["bytes"] > 0, {
+    return Refusal(_sentence(request["owner"], limits, free, {"bytes": 1}, rows, known=False), limits["bytes"] > 0, {
         "object": {"class": "budget", "id": _key(request["owner"]), "name": request["owner"], "kind": "bytes"}, "line": place})
 
 
@@ -271,23 +273,20 @@ def _more_at(rows: Sequence[Any], period_s: float) -> str | None:
 
 
 def _sentence(owner: str, limits: Mapping[str, Any], free: Mapping[str, float | None], asked: Mapping[str, float],
-              rows: Sequence[Any]) -> str:
-    """What is wanted, what remains, and when there is more."""
+              rows: Sequence[Any], known: bool = True) -> str:
+    """What is wanted (where that is known), what remains, and when there is more."""
     short = [kind for kind in asked if asked[kind] > (free[kind] or 0) + SIGNIFICANT] or list(asked)
-    what = " and ".join(f"{_figure(kind, asked[kind])} wanted, {_figure(kind, max(0, free[kind] or 0))} of {_figure(kind, limits[kind])} left"
-                        for kind in short)
+    what = " and ".join(
+        (f"{said(asked[kind])}{' of money' if kind == 'money' else ''} wanted, " if known else "")
+        + f"{said(max(0, free[kind] or 0))} of {said(limits[kind])} left" for kind in short for said in (FIGURES[kind],))
     more = _more_at(rows, limits["period_s"])
     if any(asked[kind] > limits[kind] for kind in asked):
-        then = " It is more than the whole budget."
+        then = " It is more than the whole budget: ask for less, or an Administrator for more."
     elif all(asked[kind] <= (free[kind] or 0) + SIGNIFICANT for kind in asked):
         then = " Others who asked before come first."
     else:
         then = f" The next part of it is free again at {more}." if more else ""
     return f"The budget of {owner} for {_days(limits['period_s'])} does not allow it: {what}.{then}"
-
-
-def _figure(kind: str, amount: float) -> str:
-    return f"{int(amount)} bytes" if kind == "bytes" else f"{round(amount, 6):g} money"
 
 
 def _days(seconds: float) -> str:

@@ -12,9 +12,16 @@ from services.reservations.models import RESERVATION
 from services.reservations.policy.deciding import Asking, Decided, Decider
 from services.reservations.policy.selecting import Refusal, select, undoable
 from services.reservations.reserving import CHUNK, CannotGoOn, claim, refuse
+from shared.hosting import quotas
 from shared.hosting.uses import Uses
 from shared.kernel.errors import Conflict, VersionConflict
+from shared.kernel.typed import typed
 from shared.storage.record import Row
+
+
+# What a decision is, apart from what becomes of the reservation; and by what of it one is told from another.
+DECIDED = ("action", "target_id", "target_name", "cost", "cost_parts", "rule", "decision", "replicas")
+TOLD_BY = ("action", "target_id", "rule", "cost")
 
 
 class Evaluation:
@@ -40,6 +47,7 @@ class Evaluation:
 
 def evaluate(uses: Uses, request: Mapping[str, Any]) -> None:
     """Take a Selected request to Evaluated; or say why it waits or fails."""
+    evaluation = None
     try:
         evaluation = _decide(uses, request)
         _check(uses, request, evaluation)
@@ -50,6 +58,8 @@ def evaluate(uses: Uses, request: Mapping[str, Any]) -> None:
             # Nothing is charged while it waits for something else.
             budget.release(uses, request["id"], request["owner"], attempt=request["attempt"])
         promises.release(uses, request["id"], request["owner"], attempt=request["attempt"])
+        if evaluation is not None:
+            _keep(uses, request, evaluation)
         refuse(uses, request, why)
         return
     _write(uses, request, evaluation)
@@ -133,8 +143,24 @@ def _check(uses: Uses, request: Mapping[str, Any], evaluation: Evaluation) -> No
         CannotGoOn: with the reason; what the policies reject keeps its decision.
     """
     if evaluation.refusal:
+        _object_to_freed(uses, request, evaluation.refusal)
         _write(uses, request, evaluation, ("rejected",))
     object_to(evaluation)
+
+
+def _object_to_freed(uses: Uses, request: Mapping[str, Any], refusal: Refusal) -> None:
+    """Refuse to go on where too few are left because some were given back by hand; nothing brings those back to this attempt.
+
+    Raises:
+        CannotGoOn: ``cancelled``.
+    """
+    if refusal.code != "no_match":
+        return
+    with uses.db.reading() as connection:
+        freed = repository.freed_by_hand(connection, request["id"], request["attempt"])
+    if freed:
+        raise CannotGoOn("cancelled", f"{freed} of its reservations {'was' if freed == 1 else 'were'} given back by hand, and too few are left. "
+                                      f"Start a new attempt: {typed('do datarequest retry', id=request['name'])}", can_wait=False)
 
 
 def object_to(evaluation: Evaluation) -> None:
@@ -159,7 +185,7 @@ def _charge(uses: Uses, request: Mapping[str, Any], evaluation: Evaluation) -> N
     """
     over = promises.claim(uses, request, evaluation.makes)
     if over:
-        raise CannotGoOn("over_quota", over, can_wait=True)
+        raise CannotGoOn("over_quota", f"{over} {quotas.WAY_OUT}", can_wait=True)
     refusal = budget.claim(uses, request, evaluation.spends)
     if refusal:
         raise CannotGoOn("over_budget", refusal.detail, can_wait=refusal.can_wait, waits_for=refusal.waits_for)
@@ -199,6 +225,28 @@ def _write(uses: Uses, request: Mapping[str, Any], evaluation: Evaluation,
             # The same step, asked for twice, runs elsewhere; what it writes is the same.
             continue
         freeing.release(uses, [*freed, *(row for row in waiting if row["expires_at"])])
+
+
+def _keep(uses: Uses, request: Mapping[str, Any], evaluation: Evaluation) -> None:
+    """Write down what was decided about reservations of a request that cannot have them now; each stays as it is, with what it claims.
+
+    One that waits is decided anew at each attempt: what comes out the same is not written again.
+    """
+    by_id = evaluation.by_id
+
+    def columns(row: Row) -> dict[str, Any]:
+        decided = decided_columns(evaluation, row["id"])
+        return {name: decided[name] for name in DECIDED}
+
+    for rows in _pages(uses, request):
+        fresh = [row for row in rows if row["id"] in by_id and not row["standby"] and any(
+            row[name] != value for name, value in columns(row).items() if name in TOLD_BY)]
+        try:
+            with uses.db.transaction(uses.context) as uow:
+                uow.change(RESERVATION, fresh, columns)
+        except VersionConflict:
+            # The same step, asked for twice, runs elsewhere; what it writes is the same.
+            continue
 
 
 def decided_columns(evaluation: Evaluation, row_id: str) -> dict[str, Any]:

@@ -111,7 +111,7 @@ def _of_reservation(uses: Uses, row: Row, name: str) -> dict[str, Any]:
     found = {"decision": decision, "reservation": {"id": row["id"], "name": row["name"], "state": row["state"]}}
     code = reason.get("code")
     if row["state"] == "Confirmed" or row["state"] == "Created" and not row["standby"]:
-        return {**found, "answer": "used", "sentence": f"{name} is used: {row['action'] or 'it is reserved'}."}
+        return {**found, "answer": "used", "sentence": f"{name} is used: {row['action'] if row['state'] == 'Confirmed' else 'it is reserved'}."}
     if code == "rejected_by_policy":
         because = f": {reason['because']}" if reason.get("because") else "."
         return {**found, "answer": "rule", "sentence": f"{name} is rejected by the rule '{reason.get('rule')}'{because}"}

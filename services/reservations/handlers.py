@@ -223,7 +223,7 @@ def show(uses: Uses, parameters: Parameters) -> dict[str, Any]:
 
 
 def confirm(uses: Uses, parameters: Parameters) -> dict[str, Any]:
-    """Confirm a reservation by hand; what was decided, or leaving it in place, stands."""
+    """Confirm a reservation by hand: one that stands by as it was decided, any other is left in place."""
     with uses.db.reading() as connection:
         row = repository.reservations.named(connection, parameters["id"], uses.context)
     standing_by.claim_before(uses, row)
@@ -233,8 +233,9 @@ def confirm(uses: Uses, parameters: Parameters) -> dict[str, Any]:
             row = repository.reservations.named(uow.connection, parameters["id"], uses.context)
             if row["state"] == "Confirmed":
                 return row
-            moved, = uow.move(RESERVATION, [row], "confirm", changes={
-                "action": row["action"] or "leave", "rule": row["rule"] or "by hand", "standby": False})
+            # What was decided for a request that cannot have it now was not paid for, and nothing is claimed for it at a target.
+            decided = {} if row["standby"] else {"action": "leave", "rule": "by hand", "target_id": None, "target_name": None}
+            moved, = uow.move(RESERVATION, [row], "confirm", changes={**decided, "standby": False})
         return moved
     return render(uses.db.retrying(work))
 

@@ -12,6 +12,7 @@ from services.reservations.policy.cost import PARTS
 from services.reservations.policy.deciding import Decided
 from services.reservations.policy.records import Composer, group
 from services.reservations.reserving import CannotGoOn, Intention
+from shared.hosting import quotas
 from shared.hosting.uses import Uses
 from shared.kernel.errors import EdgemereError
 
@@ -33,7 +34,7 @@ def plan_part(uses: Uses, request: Mapping[str, Any], after: int = 0, limit: int
         evaluating.object_to(evaluation)
         beyond = promises.would_refuse(uses, request, evaluation.makes)
         if beyond:
-            raise CannotGoOn("over_quota", beyond, can_wait=True)
+            raise CannotGoOn("over_quota", f"{beyond} {quotas.WAY_OUT}", can_wait=True)
         over = budget.would_refuse(uses, request, evaluation.spends)
         if over:
             raise CannotGoOn("over_budget", over.detail, can_wait=over.can_wait, waits_for=over.waits_for)
@@ -44,7 +45,8 @@ def plan_part(uses: Uses, request: Mapping[str, Any], after: int = 0, limit: int
     decided = _decided(request, intention, evaluation)
     return {
         "refusal": refusal, "found": intention.found, **_summed(decided), "capacity": _capacity(rooms),
-        "budget": _budget(uses, request, evaluation), "policy": intention.asked.policies.revision if intention.asked else None,
+        "budget": _budget(uses, request, evaluation.spends if evaluation else _would_spend(intention, decided)),
+        "policy": intention.asked.policies.revision if intention.asked else None,
         "ready_in_s": evaluation.ready_in_s if evaluation and not refusal else None,
         "items": _items(intention, decided, groups, after, limit), "total": len(decided)}
 
@@ -110,9 +112,16 @@ def _capacity(rooms: Mapping[Any, Mapping[str, Any]]) -> dict[str, Any]:
         rooms.values(), key=lambda room: (room["fits"], room["source"]["name"], room["kind"]))}
 
 
-def _budget(uses: Uses, request: Mapping[str, Any], evaluation: evaluating.Evaluation | None) -> dict[str, Any] | None:
+def _budget(uses: Uses, request: Mapping[str, Any], spends: Mapping[str, float] | None) -> dict[str, Any] | None:
     left = budget.look(uses, request["owner"])
-    return None if left is None else {**left, "wanted": evaluation.spends if evaluation else None}
+    return None if left is None else {**left, "wanted": spends}
+
+
+def _would_spend(intention: Intention, decided: Iterable[tuple[Any, Decided]]) -> dict[str, float] | None:
+    """What those would spend that reserve chose; None where it found nothing to decide about."""
+    if intention.asked is None:
+        return None
+    return budget.wanted(((one.action, one.size, one.parts) for _, one in decided if one.status == "chosen"), intention.asked.terms.weights)
 
 
 def _items(intention: Intention, decided: Sequence[tuple[Mapping[str, Any], Decided]], groups: Sequence[Sequence[Decided]],

@@ -75,7 +75,7 @@ def claim_undo(uses: Uses, instance: str, version: int, owner: str, size: int) -
     """
     over = claim(uses, {"id": instance, "attempt": version, "owner": owner}, {"instances": 1, "bytes": size})
     if over:
-        raise TooMany("quota.exceeded", over, next_step="End or destroy others first, or ask an Administrator for more.")
+        raise TooMany("quota.exceeded", over, next_step=quotas.WAY_OUT)
 
 
 def release(uses: Uses, request: str, owner: str | None = None, *, attempt: int | None = None, up_to: int | None = None) -> None:

@@ -269,6 +269,13 @@ def by_state(connection: Connection, request: str, attempt: int) -> list[Any]:
         .where(table.c.request_id == request, table.c.attempt == attempt).group_by(table.c.state)))
 
 
+def freed_by_hand(connection: Connection, request: str, attempt: int) -> int:
+    """How many reservations of an attempt were given back by hand."""
+    return connection.execute(select(func.count()).select_from(table).where(
+        table.c.request_id == request, table.c.attempt == attempt, table.c.state == "Rejected",
+        table.c.reason["code"].as_string() == "freed")).scalar_one()
+
+
 def sums(connection: Connection, request: str, attempt: int) -> list[Any]:
     """How many reservations an attempt has by state, action, rule, standby and the code of their reason; what they cost, by part, and weigh."""
     code = table.c.reason["code"].as_string()

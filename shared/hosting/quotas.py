@@ -4,9 +4,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from shared.kernel.amounts import bytes_said
 from shared.kernel.errors import TooMany
 
-KINDS = {"requests": "requests that have not ended", "instances": "instances", "bytes": "bytes in copies"}
+KINDS = {"requests": "requests that have not ended", "instances": "instances", "bytes": "in copies"}
+WAY_OUT = "End or destroy some (edgemere do datarequest list), or ask an Administrator for more."
 
 
 def quota_of(config: Any, owner: str) -> Mapping[str, int]:
@@ -24,8 +26,9 @@ def lacking(quota: Mapping[str, int], used: Mapping[str, int], more: Mapping[str
     """The sentence on the first bound that ``more`` would break, or None."""
     for kind, limit in quota.items():
         if more.get(kind) and used.get(kind, 0) + more[kind] > limit:
-            return (f"It would be {used.get(kind, 0) + more[kind]} {KINDS[kind]}, of {limit} that its owner may have; "
-                    f"there are {used.get(kind, 0)}.")
+            would, most, there = (bytes_said(number) if kind == "bytes" else str(number)
+                                  for number in (used.get(kind, 0) + more[kind], limit, used.get(kind, 0)))
+            return f"It would be {would} {KINDS[kind]}, of {most} that its owner may have; there are {there}."
     return None
 
 
@@ -37,5 +40,5 @@ def check(quota: Mapping[str, int], used: Mapping[str, int], more: Mapping[str, 
     """
     sentence = lacking(quota, used, more)
     if sentence:
-        raise TooMany("quota.exceeded", sentence, next_step="End or destroy some, or ask an Administrator for more.",
+        raise TooMany("quota.exceeded", sentence, next_step=WAY_OUT,
                       quota=standing(quota, used))

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from shared.kernel.amounts import bytes_said
 from shared.sources.mounted import UNKNOWN, via
 
 Facts = Mapping[str, Any]
@@ -64,7 +65,7 @@ def why_not_this(action: str, data: Mapping[str, Any], free_bytes: int | None) -
     if action == "mount":
         return "A table is not a file that could be mounted." if kind == "table" else None
     if free_bytes is not None and (data.get("size") or 0) > free_bytes:
-        return f"The target has {free_bytes} bytes free; {data.get('size')} are needed."
+        return f"The target has {bytes_said(free_bytes)} free; {bytes_said(data['size'])} {'is' if data['size'] == 1 else 'are'} needed."
     return None
 
 

@@ -62,7 +62,7 @@ def test_an_owner_has_no_more_instances_and_bytes_than_his_quota(bounded, keys):
     assert bounded.ask(WHO, keys["ben"]).json()["quota"]["instances"] == {"limit": 3, "used": 1, "remaining": 2}
     made = asked(bounded, keys["cat"], query="name:*.dat", action="copy", target="target", name="copies").json()
     failed = eventually(lambda: state(keys["cat"], made), lambda found: found["state"] == "Failed")
-    assert failed["reason"]["code"] == "over_quota" and "4000 bytes in copies, of 2500" in failed["message"]
+    assert failed["reason"]["code"] == "over_quota" and "3.9 KiB (4000 bytes) in copies, of 2.4 KiB (2500 bytes) that" in failed["message"]
 
 
 def test_a_plan_says_what_the_quotas_then_do(bounded, keys):

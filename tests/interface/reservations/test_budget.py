@@ -98,7 +98,7 @@ def test_a_spent_budget_refuses_copies_before_anything_is_looked_for_and_lets_ot
 
 def test_everybody_else_has_the_budget_for_all_and_none_without_one(uses: Uses) -> None:
     assert spend(uses, request(owner="bob"), 1024) is None
-    assert "1024 bytes" in spend(uses, request(owner="bob"), 1).detail
+    assert "1 byte wanted, 0 bytes of 1 KiB left" in spend(uses, request(owner="bob"), 1).detail
     assert spend(uses, request(owner="eve"), 1000) is None
 
 
