@@ -163,9 +163,9 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         _of("REFERENCE", "reference", wide=True), _of("SOURCE", "source", wide=True),
         Column("VERIFIED", each("verified"), wide=True), Column("PATH", place, cut="middle"),
     ),
-    "reaping": (
-        _NAME, _of("REQUEST", "request", cut="end"), _of("SIZE", "bytes", bytes_text, right=True),
-        _of("USED", "used_at", age_text, right=True), _OWNER, _ID, _of("WHY", "why", wide=True),
+    "lock": (
+        _NAME, _of("SOURCE", "source", cut="end"), _of("SIZE", "size", bytes_text, right=True), _of("ACTION", "action"),
+        _of("ID", "data", wide=True), _of("PATH", "path", wide=True), _of("MEMBER", "member", wide=True), _of("CHECKSUM", "checksum", cut="end"),
     ),
     "policy": (
         _of("#", "position", lambda place: "-" if place is None else str(place + 1), right=True), _NAME, _of("ACTION", "action"), _of("TARGET", "target"),

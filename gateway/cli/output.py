@@ -8,7 +8,7 @@ from typing import Any
 
 from gateway.cli.columns import is_ref, query_text, Column, columns_of, plain
 from gateway.cli.terminal import BOLD, DIM, Terminal
-from gateway.cli.text import age_text, bytes_text, clean, cut, moment_of, pad, width
+from gateway.cli.text import age_text, bytes_text, clean, cut, moment_of, pad, seconds_text, width
 from shared.contracts.objects import OBJECTS
 
 FORMS = ("table", "wide", "json", "jsonl", "yaml", "name")
@@ -157,6 +157,8 @@ def _lines(name: str, value: Any, kind: str, terminal: Terminal) -> list[str]:
     if name in _BYTES and isinstance(value, (int, float)):
         exact = bytes_text(value)
         return [exact if value < 1024 else f"{exact} ({value} bytes)"]
+    if name == "lifetime" and isinstance(value, (int, float)):
+        return [seconds_text(value)]
     if (kind == "time" or name.endswith("_at")) and moment_of(value):
         age = age_text(value)
         return [f"{clean(value)} ({age})" if age.startswith("in ") else f"{clean(value)} ({age} ago)"]

@@ -14,6 +14,7 @@ from gateway.cli.exits import FAILED, OK, USAGE, Failure
 from gateway.cli.explain import explanation, funnel_lines, planned
 from gateway.cli.follow import Waiting, every_item, operation_of, outcome_is_bad, settle
 from gateway.cli.output import rendered
+from gateway.cli.reaped import reaped
 from gateway.cli.rehearsed import rehearsed
 from gateway.cli.terminal import Terminal
 from shared.contracts import table
@@ -22,7 +23,7 @@ from shared.kernel.errors import EdgemereError
 
 TEXT_FORMS = ("table", "wide")
 # Answers that are read like a page, by their noun.
-DOCUMENTS = {"explanation": explanation, "plan": planned, "policytest": rehearsed}
+DOCUMENTS = {"explanation": explanation, "plan": planned, "policytest": rehearsed, "reaping": reaped}
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,8 @@ def _hint(row: Action, answer: Answer, options: Options, waiting: Waiting) -> No
         print(f"{count} of {about}{body.get('total', 'more')} are shown. All of them: --all. The next page: --cursor {body['next']}",
               file=sys.stderr)
     if ends := answer.headers.get("Edgemere-Key-Ends"):
-        print(f"This key ends {ends}. Make another one in time: edgemere apikey create; or, of a rotated one, use the new secret.", file=sys.stderr)
+        print(f"The key that you log in with ends {ends}. Make another one in time: edgemere apikey create; or, of a rotated one, use the new secret.",
+              file=sys.stderr)
     if (notices := answer.headers.get("Edgemere-Notices")) and options.terminal.talks and row.path[0] != "identity":
         print(f"Something was done with your keys ({notices}): edgemere whoami says what and by whom; then edgemere do identity seen.", file=sys.stderr)
     operation = operation_of(answer)

@@ -15,6 +15,7 @@ from services.catalog.models import ref
 from shared.hosting.uses import Uses
 from shared.kernel.errors import Conflict, EdgemereError, Invalid
 from shared.kernel.ids import new_id
+from shared.kernel.typed import typed
 from shared.storage import leases
 from shared.storage.record import Row
 
@@ -55,7 +56,8 @@ def _reaped(uses: Uses, source: Row, asked: int | None, apply: bool) -> dict[str
     capacity, used = (source["capacity"] or {}).get("bytes"), (source["used"] or {}).get("bytes") or 0
     if asked is None and capacity is None:
         raise Invalid("datasource.unbounded", f"The source '{source['name']}' has no capacity.bytes, so no mark says how much must go.",
-                      next_step="Say how much: bytes=1000000000", errors=[{"pointer": "/bytes", "detail": "This is required for a source without a bound."}])
+                      next_step=f"Say how much: {typed('fmdm datasource reap', id=source['name'], bytes='1000000000')}",
+                      errors=[{"pointer": "/bytes", "detail": "This is required for a source without a bound."}])
     wanted = max(0, used - int(low * capacity)) if asked is None else asked
     found = _chosen(uses, source, wanted)
     reaped = _destroyed(uses, source, found.going) if apply else set()

@@ -132,6 +132,13 @@ def at_path(connection: Connection, path: str, limit: int = 20, seen: ColumnElem
         select(table).where(named, where, table.c.destroyed_at.is_(None), *([] if seen is None else [seen])).order_by(table.c.id).limit(limit)).mappings()]
 
 
+def named_so(connection: Connection, name: str, limit: int = 20, seen: ColumnElement[bool] | None = None) -> list[Row]:
+    """The living data of a name (that meets ``seen``), in any source."""
+    table = data_table
+    wanted = [table.c.name == name, table.c.destroyed_at.is_(None), *([] if seen is None else [seen])]
+    return [dict(row) for row in connection.execute(select(table).where(*wanted).order_by(table.c.id).limit(limit)).mappings()]
+
+
 def data_rows(connection: Connection, ids: Sequence[str], seen: ColumnElement[bool] | None = None) -> list[Row]:
     """Living data by id; only what meets the condition ``seen``, where one is given."""
     more = [] if seen is None else [seen]

@@ -206,17 +206,25 @@ def why_not(uses: Uses, expression: Any, data: str, owner: str | None = None, ro
 def _meant(connection: Connection, data: str, seen: ColumnElement[bool] | None) -> Row:
     """The Data of this id, name or path among what is ``seen``; a path may begin with the name of its source and a slash."""
     found = repository.at_path(connection, data, seen=seen)
-    if len(found) == 1:
-        return found[0]
     if not found:
         return repository.data.resolve(connection, data, destroyed=True, visible=seen)
-    raise Conflict("data.ambiguous", f"{len(found)} Data have the path '{data}'.", next_step="Name one by its id, or as SOURCE/PATH.",
-                   candidates=[{"id": row["id"], "name": row["name"], "source": row["source_name"]} for row in found])
+    if "/" not in data:
+        # What lies at the top of a source has its name for a path; whoever writes that may mean another one of the name.
+        found = repository.named_so(connection, data, seen=seen)
+    if len(found) == 1:
+        return found[0]
+    raise Conflict("data.ambiguous", f"{len(found)} Data have the {'path' if '/' in data else 'name'} '{data}'.",
+                   next_step="Name one by its id, or as SOURCE/PATH.",
+                   candidates=[{"id": row["id"], "name": row["name"], "source": row["source_name"], "path": row["path"]} for row in found])
 
 
 def _in_words(value: Any) -> str:
     if value is None:
         return "not there"
+    if isinstance(value, Mapping) and set(value) == {"id", "name"}:
+        value = value["name"]
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+        value = ", ".join(value)
     text = value if isinstance(value, str) else orjson.dumps(value).decode()
     return text if len(text) <= 80 else f"{text[:79]}…"
 

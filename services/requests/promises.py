@@ -48,7 +48,8 @@ def at_the_end(row: Row) -> dict[str, Any]:
     late = [warning for warning in changes.get("warnings", row["warnings"]) or [] if warning["code"] == LATE]
     if late:
         late_s = (clock.utc_now() - clock.parse_time(row["needed_by"])).total_seconds()
-        late[0] = {**late[0], "expected_at": now, "detail": f"It was needed by {row['needed_by']} and was ready {late_s:.0f} seconds later."}
+        span = f"{late_s:.0f} second{'' if round(late_s) == 1 else 's'}"
+        late[0] = {**late[0], "expected_at": now, "detail": f"It was needed by {row['needed_by']} and was ready {span} later."}
         changes["warnings"] = [*(warning for warning in row["warnings"] or [] if warning["code"] != LATE), late[0]]
     return changes
 

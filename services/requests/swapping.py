@@ -28,8 +28,9 @@ def begin(uses: Uses, uow: UnitOfWork, reference: Row) -> Row:
     """
     swap = reference["swap"] or {}
     if swap.get("state") in (UNDER_WAY, DONE):
-        raise Conflict("datareference.swap_under_way", f"Reference '{reference['name']}' is changing place already.",
-                       next_step=f"Wait until it is over, or undo it: {typed('do datareference provision', id=reference['name'])} --undo",
+        how = "is changing place already" if swap["state"] == UNDER_WAY else f"has changed place, and can be turned back until {swap['until']}"
+        raise Conflict("datareference.swap_under_way", f"Reference '{reference['name']}' {how}.",
+                       next_step=f"Wait until that is over, or undo it: {typed('do datareference provision', id=reference['name'])} --undo",
                        swap=swap)
     present = uow.get(REQUEST, reference["request_id"]) if reference["request_id"] else None
     if reference["state"] != "Provisioned" or present is None or present["state"] != "Satisfied":

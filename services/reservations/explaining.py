@@ -101,7 +101,9 @@ def why_not(uses: Uses, request: str, data: str, query: Any, attempt: int) -> di
     if shown["source"]["state"] != "Ready":
         return {**answer, "answer": "source", "sentence": f"{name} matches, but its source '{place}' is {shown['source']['state']}."}
     if first is None:
-        return {**answer, "answer": "not_yet", "sentence": f"{name} matches; nothing is reserved for the request yet."}
+        ended = asked_by.get("state") in ("Failed", "Completed")
+        return {**answer, "answer": "not_yet", "sentence": f"{name} matches; " + (
+            "the request ended before anything was reserved for it." if ended else "nothing is reserved for the request yet.")}
     return {**answer, **_left_out(uses, request, attempt, first, document, name)}
 
 

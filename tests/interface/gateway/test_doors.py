@@ -215,7 +215,7 @@ def test_the_command_line_logs_in_by_a_pipe_and_keeps_the_key_for_this_server_al
     # Whoever uses a key that ends is told while there is time.
     soon = server.make_key("ends-in-days", owner="ann", roles=["DataScientist"], lifetime="3d")
     told = run("do", "datarequest", "list", EDGEMERE_KEY=soon["key"])
-    assert told.returncode == 0 and f"This key ends {soon['expires_at']}." in told.stderr and "apikey create" in told.stderr
+    assert told.returncode == 0 and f"The key that you log in with ends {soon['expires_at']}." in told.stderr and "apikey create" in told.stderr
     later = server.make_key("ends-in-months", owner="ann", roles=["DataScientist"], lifetime="90d")
     assert server.ask(LIST, soon["key"]).headers["Edgemere-Key-Ends"] == soon["expires_at"]
     assert not [key for key in (made, later) if "Edgemere-Key-Ends" in server.ask(LIST, key["key"]).headers]

@@ -74,6 +74,24 @@ def test_why_not_of_what_the_selection_left_out_or_what_came_later(filled: House
     assert nobody.value.code == "data.not_found"
 
 
+def test_why_not_asks_which_one_is_meant_where_a_path_is_the_name_of_another_too(filled: House) -> None:
+    filled.source("deep", {"below/b.csv": {"size": 2, "tags": {"kind": "scan"}}})
+    request = asked(filled, query="kind:scan n<5 source:lab", action="leave")
+    with pytest.raises(Conflict) as ambiguous:
+        why_not(filled, request, "b.csv")
+    assert ambiguous.value.code == "data.ambiguous" and {one["path"] for one in ambiguous.value.extra["candidates"]} == {"b.csv", "below/b.csv"}
+    assert why_not(filled, request, "lab/b.csv")["answer"] == "used"
+    other = why_not(filled, request, "below/b.csv")
+    assert other["sentence"].endswith("source:lab does not hold, source is deep."), other["sentence"]
+
+
+def test_why_not_of_a_request_that_ended_before_it_reserved_anything_says_so(filled: House) -> None:
+    filled.source("one", {"x.bin": {"tags": {"kind": "x"}}, "y.bin": {"tags": {"kind": "x"}}}, capacity={"readers": 1})
+    request = asked(filled, query="kind:x", action="leave")
+    assert request["state"] == "Failed"
+    assert why_not(filled, request, "x.bin")["sentence"] == "'x.bin' matches; the request ended before anything was reserved for it."
+
+
 def test_what_the_query_found_is_told_of_a_request_that_the_policies_end(filled: House) -> None:
     request = asked(filled, query="kind:scan secret:true", name="refused")
     assert request["reason"]["code"] == "rejected_by_policy"

@@ -13,6 +13,7 @@ from gateway.cli.explain import explanation, funnel_lines
 from gateway.cli.follow import progress_text
 from gateway.cli.graph import drawn
 from gateway.cli.output import rendered, table
+from gateway.cli.reaped import reaped
 from gateway.cli.rehearsed import rehearsed
 from gateway.cli.terminal import Terminal
 from gateway.cli.text import age_text, bytes_text, clean, cut, pad, seconds_text, width
@@ -249,3 +250,30 @@ def test_a_refusal_leaves_out_what_has_no_value():
 def test_rules_are_counted_from_one_as_their_mistakes_are():
     rules = [{"name": name, "position": place, "when": {}, "action": "leave"} for place, name in enumerate(("first", "default"))]
     assert [line.split()[:2] for line in table(rules, columns_of("policy", False), PIPE).splitlines()[1:]] == [["1", "first"], ["2", "default"]]
+
+
+def test_what_a_reaping_would_free_is_said_with_the_command_that_does_it():
+    body = {"source": {"id": "dsrc_1", "name": "my disk"}, "applied": False, "capacity": 10000, "used": 6000, "wanted": 1000, "freed": 2048, "more": False,
+            "items": [{"name": "late-0", "request": {"id": "dreq_1", "name": "late"}, "bytes": 2048, "used_at": None}],
+            "kept": [{"name": "x-0", "bytes": 5, "why": "last_copy"}], "kept_count": 1}
+    shown = reaped(body, PIPE)
+    assert shown.startswith("1 instance with 2.0 KiB would go from 'my disk', where 5.9 KiB of 9.8 KiB are used.\n"
+                            "Nothing was done yet. To do it: edgemere fmdm datasource reap --id 'my disk' --bytes 1000 --apply\n")
+    assert "late-0" in shown and "x-0" in shown and "last copy" in shown
+    assert reaped({**body, "applied": True, "wanted": 4096}, PIPE).startswith(
+        "1 instance with 2.0 KiB went from 'my disk', where 5.9 KiB of 9.8 KiB are used.\n"
+        "That is less than the 4.0 KiB wanted: nothing else there is a copy that may go.\n\nGone")
+    assert reaped({**body, "wanted": 0, "items": [], "kept": []}, PIPE) == "Nothing has to go from 'my disk': 5.9 KiB of 9.8 KiB are used."
+
+
+def test_a_lock_shows_what_it_holds():
+    shown = rendered({"edgemere_lock": 1, "items": [{"name": "a.csv", "source": {"id": "dsrc_1", "name": "lab"}, "size": 1000, "action": "copy",
+                                                     "checksum": "sha256:0"}]}, "", "lock", "table", PIPE)
+    assert re.search(r"a\.csv +lab +1000 B +copy +sha256:0", shown)
+
+
+def test_a_lifetime_is_a_span_and_a_budget_says_what_is_left_and_what_is_taken():
+    assert re.search(r"lifetime +60 min", rendered({"name": "r", "lifetime": 3600.0}, "", "datarequest", "table", PIPE))
+    budget = {"bytes": {"limit": 3072, "spent": 1024, "remains": 2048}, "money": {"limit": 5, "spent": 1, "remains": 4}, "wanted": {"bytes": 1024, "money": 0}}
+    shown = explanation({"request": {"id": "dreq_1", "name": "r", "state": "Satisfied"}, "blocked_by": None, "budget": budget}, PIPE)
+    assert "  bytes: 2.0 KiB of 3.0 KiB left; this takes 1.0 KiB\n  money: 4 of 5 left" in shown
