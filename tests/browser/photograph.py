@@ -71,7 +71,7 @@ class Lab:
     def call(self, path: str, body: Any = None, wait_s: int = 20) -> Any:
         request = urllib.request.Request(self.server.url + path, json.dumps(body or {}).encode(), {
             "Content-Type": "application/json", "Prefer": f"wait={wait_s}"})
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=120) as answer:
             return json.load(answer)
 
     def source(self, name: str, adaptor: str, parameters: Any, **more: Any) -> None:

@@ -97,7 +97,7 @@ def sent(server: Any, case: Any, credential: str | None) -> schemathesis.Respons
     headers |= {"Prefer": "wait=0"} | ({"Authorization": f"Bearer {credential}"} if credential else {})
     # The checks look at what was sent.
     case.headers, case.cookies = headers, {}
-    return case.call(base_url=server.url, timeout=30)
+    return case.call(base_url=server.url, timeout=120)
 
 
 def all_of(answer: Any) -> str:

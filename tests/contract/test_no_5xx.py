@@ -35,7 +35,7 @@ def server(tmp_path_factory):
           suppress_health_check=list(HealthCheck))
 def test_nothing_that_is_sent_makes_a_500(case, server):
     headers = {**(case.headers or {}), "Prefer": "wait=0"}
-    answer = case.call(base_url=server.url, headers=headers, timeout=30)
+    answer = case.call(base_url=server.url, headers=headers, timeout=120)
     if answer.status_code in (501, 503):
         problem = answer.json()
         assert problem.get("code") == "not_yet" or case.path == "/health/ready", problem

@@ -146,7 +146,7 @@ class Container:
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """A command inside, as the container's user."""
-        return subprocess.run([*self._runc(), "exec", self.name, *words], capture_output=True, text=True, timeout=60)
+        return subprocess.run([*self._runc(), "exec", self.name, *words], capture_output=True, text=True, timeout=120)
 
     def is_well(self) -> bool:
         """What the image's own health check says; on a network with others each has a port of its own."""
@@ -163,11 +163,11 @@ class Container:
     def stop(self) -> int:
         """End it as an engine does, by SIGTERM; its exit code."""
         assert self.process is not None
-        subprocess.run([*self._runc(), "kill", self.name, "TERM"], capture_output=True, timeout=30)
+        subprocess.run([*self._runc(), "kill", self.name, "TERM"], capture_output=True, timeout=120)
         try:
-            return self.process.wait(40)
+            return self.process.wait(120)
         finally:
-            subprocess.run([*self._runc(), "delete", "--force", self.name], capture_output=True, timeout=30)
+            subprocess.run([*self._runc(), "delete", "--force", self.name], capture_output=True, timeout=120)
 
     def _runc(self) -> list[str]:
         return ["runc", "--root", str(self._state)]

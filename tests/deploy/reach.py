@@ -56,7 +56,7 @@ def compose_pairs(project: Mapping[str, Any]) -> Pairs:
 def rendered(overlay: str) -> list[dict[str, Any]]:
     """The manifests of a Kubernetes overlay, as kustomize makes them."""
     made = subprocess.run([kubectl(), "kustomize", str(ROOT / "deploy" / "kubernetes" / "overlays" / overlay)],
-                          capture_output=True, text=True, timeout=60)
+                          capture_output=True, text=True, timeout=120)
     assert made.returncode == 0, made.stderr
     return list(yaml.safe_load_all(made.stdout))
 

@@ -101,7 +101,7 @@ def test_the_mesh_of_the_compose_file_runs_from_the_images_and_can_write_nowhere
             asked = urllib.request.Request(f"http://127.0.0.1:{web_port}{path}", None if body is None else json.dumps(body).encode(), {
                 "Content-Type": "application/json", "Prefer": "wait=30", **({"Authorization": f"Bearer {credential}"} if credential else {})})
             try:
-                with urllib.request.urlopen(asked, timeout=60) as answer:
+                with urllib.request.urlopen(asked, timeout=120) as answer:
                     return answer.status, json.load(answer)
             except urllib.error.HTTPError as error:
                 return error.code, json.load(error)

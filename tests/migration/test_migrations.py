@@ -130,7 +130,7 @@ def test_two_processes_that_migrate_one_postgresql_at_once_do_it_once(service, f
                          stdout=subprocess.PIPE, text=True)
         for _ in range(3)
     ]
-    assert sorted(process.communicate(timeout=60)[0].strip() for process in running) == ["False", "False", "True"]
+    assert sorted(process.communicate(timeout=120)[0].strip() for process in running) == ["False", "False", "True"]
 
 
 def _write(folder, name, down, body):

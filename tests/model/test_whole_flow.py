@@ -24,7 +24,7 @@ from tests.support.servers import EdgemereServer
 
 LETTERS = "abcd"
 READERS, ROOM = 6, 4000
-LONG_S = 20
+LONG_S = 60
 OPEN = ("Init", "Needed", "Selected", "Evaluated")
 EVENT_OF = {"fulfill": "fulfill", "cancel": "failed", "retry": "retry", "complete": "complete", "provision": "provision",
             "suspend": "suspend", "resume": "resume"}

@@ -76,7 +76,7 @@ class Ward:
             f"{self.mesh.url}/edgemere/diml/dml/{path}", None if body is None else json.dumps(body).encode(),
             {"Content-Type": "application/json", "Prefer": prefer})
         try:
-            with urllib.request.urlopen(request, timeout=40) as answer:
+            with urllib.request.urlopen(request, timeout=120) as answer:
                 return answer.status, json.load(answer)
         except urllib.error.HTTPError as error:
             return error.code, json.loads(error.read())
@@ -115,7 +115,7 @@ class Ward:
         finally:
             over.set()
             for client in clients:
-                client.join(60)
+                client.join(120)
 
 
 @pytest.fixture
@@ -273,7 +273,7 @@ def an_audit_log_that_takes_nothing(ward: Ward) -> None:
             asked = urllib.request.Request(f"http://127.0.0.1:{port}/edgemere/diml/dml/do/identity/show", headers={
                 "Authorization": "Bearer edk_wrong", "X-Forwarded-For": f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"})
             with suppress(OSError):
-                urllib.request.urlopen(asked, timeout=10).close()
+                urllib.request.urlopen(asked, timeout=120).close()
 
     def mend() -> None:
         over.set()

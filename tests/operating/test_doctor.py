@@ -45,8 +45,8 @@ def test_doctor_finds_dead_letters_and_a_full_disk_in_a_running_mesh_and_nothing
     assert {finding["verdict"] for what in found.values() for finding in what if finding["what"] != "packages"} == {"ok"}, found
     request = urllib.request.Request(f"{full.url}/edgemere/diml/dml/do/event/send", json.dumps(
         {"event": "datareference.provisioning", "obj": "not-there"}).encode(), {"Content-Type": "application/json"})
-    urllib.request.urlopen(request, timeout=20).read()
-    end = time.monotonic() + 15
+    urllib.request.urlopen(request, timeout=120).read()
+    end = time.monotonic() + 120
     while time.monotonic() < end:
         code, found = _doctor(full)
         if found["dead letters"][0]["verdict"] == "warn":
@@ -191,7 +191,7 @@ def test_doctor_says_that_a_server_is_there_whose_certificate_is_not_trusted(sou
 def test_doctor_says_which_part_of_a_mesh_is_not_ready(production_mesh):
     mesh = production_mesh()
     mesh_is = {"EDGEMERE_AMQP_URI": mesh.amqp_uri, "EDGEMERE_DATABASE_URL": mesh.database_url}
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while (told := _doctor(mesh, **mesh_is))[0]:
         # What it reads of queues is some seconds old.
         assert time.monotonic() < end, [finding for what in told[1].values() for finding in what if finding["verdict"] != "ok"]
@@ -199,7 +199,7 @@ def test_doctor_says_which_part_of_a_mesh_is_not_ready(production_mesh):
     pid, = mesh.pids("catalog")
     os.kill(pid, signal.SIGSTOP)
     try:
-        end = time.monotonic() + 30
+        end = time.monotonic() + 120
         # A readiness that was asked for a moment ago holds for a second.
         while not (told := _doctor(mesh, **mesh_is))[0]:
             assert time.monotonic() < end
@@ -219,7 +219,7 @@ def test_doctor_names_the_packages_that_are_missing(tmp_path):
         if not path.name.lower().replace("_", "-").startswith(("alembic", "google-re2")):
             (packages / path.name).symlink_to(path)
     done = subprocess.run([str(tmp_path / "env/bin/python"), "-m", "gateway", "doctor", "--url", f"http://127.0.0.1:{free_port()}", "--data",
-                           str(tmp_path / "data")], cwd=ROOT, env=project_environment(), capture_output=True, text=True, timeout=60)
+                           str(tmp_path / "data")], cwd=ROOT, env=project_environment(), capture_output=True, text=True, timeout=120)
     line = next(line for line in done.stdout.splitlines() if line[6:14] == "packages")
     assert done.returncode == 1 and line.split()[:2] == ["fail", "packages"] and line.endswith("Missing: alembic, google-re2."), done.stdout + done.stderr
     assert "Next: Remove the folder .venv of the project and call ./edgemere again." in done.stdout
@@ -230,7 +230,7 @@ def test_doctor_warns_where_the_data_folder_has_little_room(tmp_path):
     done = subprocess.run(
         ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", 'mount -t tmpfs -o size=64m small "$0" && exec "$@"', str(tmp_path),
          sys.executable, "-m", "gateway", "doctor", "-o", "json", "--url", f"http://127.0.0.1:{free_port()}", "--data", str(tmp_path / "data")],
-        cwd=ROOT, env=project_environment(), capture_output=True, text=True, timeout=60)
+        cwd=ROOT, env=project_environment(), capture_output=True, text=True, timeout=120)
     finding, = (one for one in json.loads(done.stdout) if one["what"] == "data folder")
     assert finding["verdict"] == "warn" and "data (made at the first start) has only 64.0 MiB left." in finding["said"], finding
     assert finding["next_step"] == "Make room, or name another with --data."

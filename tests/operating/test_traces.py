@@ -25,7 +25,7 @@ HOPS = {
 
 def _post(url: str, body: dict[str, Any], **headers: str) -> Any:
     request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json", "Prefer": "wait=30", **headers})
-    with urllib.request.urlopen(request, timeout=60) as answer:
+    with urllib.request.urlopen(request, timeout=120) as answer:
         return json.load(answer)
 
 
@@ -122,9 +122,9 @@ def _lines(server: Any, about: str) -> list[dict[str, Any]]:
 
 
 def _headers_of_dead(base: str) -> list[str]:
-    end = time.monotonic() + 10
+    end = time.monotonic() + 120
     while time.monotonic() < end:
-        with urllib.request.urlopen(f"{base}/event/dead/list", timeout=10) as answer:
+        with urllib.request.urlopen(f"{base}/event/dead/list", timeout=120) as answer:
             found = [item["headers"].get("traceparent") for item in json.load(answer)["items"]]
         if found:
             return found

@@ -131,7 +131,7 @@ class Js(_Program):
 
     def close(self) -> None:
         self._process.stdin.close()
-        self._process.wait(10)
+        self._process.wait(120)
         self._process.stdout.close()
         reaper.forget_group(self._process.pid)
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-LIMIT_S = 60.0
+LIMIT_S = 120.0
 
 
 def until(condition: Callable[[], Any], limit_s: float = LIMIT_S, pause_s: float = 0.02, what: str = "it did not come about in time") -> Any:

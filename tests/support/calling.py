@@ -29,7 +29,7 @@ class Caller:
 
     def __init__(self, port: int) -> None:
         self._port = port
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
 
     def close(self) -> None:
         self._connection.close()
@@ -74,7 +74,7 @@ class Caller:
         return Answer(status, json.loads(said))
 
 
-def at_rest(caller: Caller, data: Path, limit_s: float = 15.0, **lenient: Any) -> list[str]:
+def at_rest(caller: Caller, data: Path, limit_s: float = 120, **lenient: Any) -> list[str]:
     """Wait until nothing is under way and every promise is kept; else, after ``limit_s``, what is still broken.
 
     ``lenient`` goes to ``Evidence``.

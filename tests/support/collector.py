@@ -61,7 +61,7 @@ class Collector:
         self._server.shutdown()
         self._server.server_close()
 
-    def trace(self, trace_id: str, until: Callable[[list[Seen]], bool], limit_s: float = 20) -> list[Seen]:
+    def trace(self, trace_id: str, until: Callable[[list[Seen]], bool], limit_s: float = 120) -> list[Seen]:
         """The spans of a trace, as soon as ``until`` holds of them, or what there is at the end of the time."""
         end = time.monotonic() + limit_s
         while True:

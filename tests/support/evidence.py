@@ -30,7 +30,7 @@ class SqliteFolder:
     data: Path
 
     def rows(self, service: str, statement: str) -> list[Row]:
-        with closing(sqlite3.connect(f"file:{self.data / (service + '.db')}?mode=ro", uri=True, timeout=10)) as connection:
+        with closing(sqlite3.connect(f"file:{self.data / (service + '.db')}?mode=ro", uri=True, timeout=120)) as connection:
             connection.row_factory = sqlite3.Row
             return connection.execute(statement).fetchall()
 
@@ -45,7 +45,7 @@ class PostgresSchemas:
         import psycopg2
         from psycopg2.extras import RealDictCursor
 
-        with closing(psycopg2.connect(self.url.replace("+psycopg2", ""), connect_timeout=10,
+        with closing(psycopg2.connect(self.url.replace("+psycopg2", ""), connect_timeout=60,
                                       options=f"-csearch_path={service} -cstatement_timeout=30000")) as connection:
             connection.set_session(readonly=True)
             with connection.cursor(cursor_factory=RealDictCursor) as cursor:

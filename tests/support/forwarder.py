@@ -47,7 +47,7 @@ class Forwarder:
             except OSError:
                 return
             try:
-                theirs = socket.create_connection(("127.0.0.1", self._to), timeout=5)
+                theirs = socket.create_connection(("127.0.0.1", self._to), timeout=120)
             except OSError:
                 ours.close()
                 continue

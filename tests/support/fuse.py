@@ -53,7 +53,7 @@ def mounts_here() -> bool:
     place = tempfile.mkdtemp(prefix="edgemere-fuse-trial-")
     trial = subprocess.Popen([sys.executable, "-c", _TRIAL, place], env={**os.environ, **environment()}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        until = time.monotonic() + 10
+        until = time.monotonic() + 120
         while time.monotonic() < until and trial.poll() is None:
             if os.path.realpath(place) in mounted():
                 return True
@@ -76,7 +76,7 @@ def mounted(below: str | os.PathLike = "/") -> list[str]:
 def take_down(place: str) -> None:
     """Take one mount away, whatever still reads from it."""
     if ctypes.CDLL(None).umount2(os.fsencode(place), 2) != 0:
-        subprocess.run(["fusermount3", "-u", "-z", place], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=5, check=False)
+        subprocess.run(["fusermount3", "-u", "-z", place], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=30, check=False)
 
 
 def take_down_all(below: Path) -> list[str]:

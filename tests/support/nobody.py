@@ -60,7 +60,7 @@ class Nobody:
 
     def run(self, pid: int, *words: str, user: bool = True) -> subprocess.CompletedProcess[bytes]:
         """A command among the mounts of a process, as nobody or as root."""
-        return subprocess.run(["nsenter", f"--mount=/proc/{pid}/ns/mnt", *(_AS if user else ()), *words], capture_output=True, timeout=60)
+        return subprocess.run(["nsenter", f"--mount=/proc/{pid}/ns/mnt", *(_AS if user else ()), *words], capture_output=True, timeout=120)
 
     def close(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -48,14 +48,14 @@ def own_websocket() -> dict[str, str]:
 def version(command: list[str]) -> int:
     """The major version, or 0 where it does not run."""
     try:
-        said = subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=30).stdout
+        said = subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=120).stdout
     except (OSError, subprocess.TimeoutExpired):
         return 0
     number = said.strip().removeprefix("v").split(".")[0]
     return int(number) if number.isdigit() else 0
 
 
-def run_module(code: str, folder: Path, limit_s: float = 60, **environment: str) -> str:
+def run_module(code: str, folder: Path, limit_s: float = 120, **environment: str) -> str:
     """Run the text of an ES module in a file of ``folder`` and give what it printed; a failure of it is one of the test."""
     path = folder / "program.mjs"
     path.write_text(code, encoding="utf-8")

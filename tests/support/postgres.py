@@ -160,7 +160,7 @@ class PostgresServer:
 
     def execute(self, statement: str) -> None:
         """Run one administrative statement outside any transaction."""
-        connection = psycopg2.connect(plain_url(self.url), connect_timeout=20)
+        connection = psycopg2.connect(plain_url(self.url), connect_timeout=60)
         try:
             connection.autocommit = True
             connection.cursor().execute(statement)
@@ -199,7 +199,7 @@ class PostgresServer:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGQUIT)
             try:
-                self.process.wait(10)
+                self.process.wait(120)
             except subprocess.TimeoutExpired:
                 pass
         end_group(self.process.pid)

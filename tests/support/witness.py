@@ -23,7 +23,7 @@ class Witness:
 
     def bind(self) -> None:
         """Make the queue; what is said from here on is heard."""
-        with Connection(self._uri, connect_timeout=10) as connection:
+        with Connection(self._uri, connect_timeout=60) as connection:
             channel = connection.channel()
             channel.exchange_declare(EXCHANGE, "topic", durable=True, auto_delete=False)
             channel.queue_declare(QUEUE, durable=True, auto_delete=False, arguments={"x-queue-type": "quorum"})
@@ -31,7 +31,7 @@ class Witness:
 
     def collect(self) -> Witness:
         """Take what waits, until nothing does."""
-        with Connection(self._uri, connect_timeout=10) as connection:
+        with Connection(self._uri, connect_timeout=60) as connection:
             channel = connection.channel()
             while (message := channel.basic_get(QUEUE)) is not None:
                 self._note(message)
@@ -50,13 +50,13 @@ class Witness:
 
     def publish(self, key: str, body: bytes, **properties: Any) -> None:
         """Publish bytes as they are, with no header of anybody's, and wait until the broker has them."""
-        with Connection(self._uri, connect_timeout=10, transport_options={"confirm_publish": True}) as connection:
+        with Connection(self._uri, connect_timeout=60, transport_options={"confirm_publish": True}) as connection:
             connection.channel().basic_publish(amqp.Message(body, **properties), exchange=EXCHANGE, routing_key=key)
 
     def depths(self, names: Iterable[str]) -> dict[str, int]:
         """How many messages wait in queues; one that is not there holds none."""
         found: dict[str, int] = {}
-        with Connection(self._uri, connect_timeout=10) as connection:
+        with Connection(self._uri, connect_timeout=60) as connection:
             for name in names:
                 channel = connection.channel()
                 try:
@@ -68,7 +68,7 @@ class Witness:
 
     def readers(self, name: str) -> int:
         """How many consumers a queue has."""
-        with Connection(self._uri, connect_timeout=10) as connection:
+        with Connection(self._uri, connect_timeout=60) as connection:
             return connection.channel().queue_declare(queue=name, passive=True).consumer_count
 
 

@@ -39,7 +39,7 @@ def test_those_who_were_answered_one_after_another_meet_in_one_group(monkeypatch
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(120)
     assert answers == {number: [number * 10] * 2 for number in range(4)}
     assert [len(one) for one in work.groups] == [1, 4, 3], "the first came back while the others were waited for"
 
@@ -60,11 +60,11 @@ def test_who_comes_after_one_that_was_alone_waits_for_nobody() -> None:
 
 
 def test_a_group_is_never_larger_than_it_may_be() -> None:
-    work = Work(takes_s=0.1)
+    work = Work(takes_s=0.3)
     group: GroupCommit[int, int] = GroupCommit(work, most=3)
     threads = [threading.Thread(target=group.do, args=(number,)) for number in range(10)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(120)
     assert max(map(len, work.groups)) == 3 and sorted(sum(work.groups, [])) == list(range(10))

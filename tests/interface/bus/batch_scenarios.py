@@ -24,7 +24,7 @@ def test_batches_come_in_order_with_all_that_is_there(stage):
         @batch_event("edgemere", [f"{tag}.#"], batch=50, prefetch=100)
         def keep(self, messages):
             got.append([message.obj for message in messages])
-            hold.wait(10)
+            hold.wait(120)
 
     stage.run(Log)
     stage.tell(f"{tag}.first", -1)
@@ -46,7 +46,7 @@ def test_a_batch_is_as_large_as_the_settings_say(stage):
         @batch_event("edgemere", [f"{tag}.#"])
         def keep(self, messages):
             got.append(len(messages))
-            hold.wait(10)
+            hold.wait(120)
 
     stage.run(Log, event_batch=7)
     stage.tell(f"{tag}.first", -1)
@@ -204,4 +204,4 @@ def test_a_container_stops_at_once_when_nothing_is_under_way(stage):
     assert stage.client().call(Log.name, "ping") == "pong"
     began = time.monotonic()
     runner.stop()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30

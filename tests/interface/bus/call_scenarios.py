@@ -26,6 +26,7 @@ def callee(tag: str) -> type:
         name = f"callee-{tag}"
         context = CurrentContext()
         ran: list[Any] = []
+        began: list[float] = []
 
         @rpc
         def echo(self, value):
@@ -54,6 +55,7 @@ def callee(tag: str) -> type:
 
         @rpc
         def slow(self, seconds):
+            self.began.append(seconds)
             time.sleep(seconds)
             return "done"
 
@@ -68,7 +70,7 @@ def held(tag: str, holds: threading.Event, go_on: threading.Event, ran: list[Any
         @rpc
         def hold(self):
             holds.set()
-            go_on.wait(60)
+            go_on.wait(200)
 
         @rpc
         def note(self, value):
@@ -84,7 +86,7 @@ def caller(tag: str) -> type:
 
         @rpc
         def pass_on(self):
-            return self.mesh.call(f"callee-{tag}", "whoami", timeout_s=30)
+            return self.mesh.call(f"callee-{tag}", "whoami", timeout_s=300)
 
         @rpc
         def pass_on_with_key(self):
@@ -104,8 +106,8 @@ def test_the_context_travels_with_the_call(stage):
     stage.run(callee(stage.tag))
     context = Context(owner="darren", roles=("DataEngineer",), request_id="r1", correlation_id="c1",
                       idempotency_key="k1", if_match=7)
-    seen = stage.client().call(f"callee-{stage.tag}", "whoami", context=context, timeout_s=5)
-    assert 4 < seen.pop("left") <= 5
+    seen = stage.client().call(f"callee-{stage.tag}", "whoami", context=context, timeout_s=100)
+    assert 10 < seen.pop("left") <= 100
     assert seen == {"owner": "darren", "roles": ["DataEngineer"], "request": "r1", "correlation": "c1", "key": "k1",
                     "if_match": 7}
 
@@ -114,8 +116,8 @@ def test_a_nested_call_inherits_the_deadline_but_not_the_key_of_its_caller(stage
     stage.run(callee(stage.tag), caller(stage.tag))
     client = stage.client()
     context = Context(owner="darren", idempotency_key="k1", if_match=3)
-    seen = client.call(f"caller-{stage.tag}", "pass_on", context=context, timeout_s=4)
-    assert seen["left"] <= 4 and seen["owner"] == "darren" and seen["key"] == "" and seen["if_match"] is None
+    seen = client.call(f"caller-{stage.tag}", "pass_on", context=context, timeout_s=100)
+    assert seen["left"] <= 100 and seen["owner"] == "darren" and seen["key"] == "" and seen["if_match"] is None
     assert client.call(f"caller-{stage.tag}", "pass_on_with_key", context=context)["key"] == "own"
 
 
@@ -148,7 +150,7 @@ def test_wrong_parameters_and_a_wrong_method_are_the_callers_errors(stage):
 
 def test_a_foreign_nameko_program_can_call_and_reads_the_code_first(stage):
     stage.run(callee(stage.tag))
-    with ClusterRpcProxy({"AMQP_URI": stage.uri}, timeout=10) as cluster:
+    with ClusterRpcProxy({"AMQP_URI": stage.uri}, timeout=120) as cluster:
         service = cluster[f"callee-{stage.tag}"]
         assert service.echo(value=[1]) == [1] and service.echo("by place") == "by place"
         with pytest.raises(RemoteError) as caught:
@@ -210,7 +212,7 @@ def test_a_malformed_call_that_can_be_answered_is(stage):
         got: list[Any] = []
         with Consumer(channel, [queue], callbacks=[lambda body, message: got.append(body)], no_ack=True):
             stage.broker.publish(Message("nameko-rpc", f"{service.name}.echo", b"[1]", reply_to=reply_to))
-            connection.drain_events(timeout=5)
+            connection.drain_events(timeout=120)
     assert got[0]["error"]["exc_args"][0]["code"] == "message.malformed" and got[0]["result"] is None
 
 
@@ -220,8 +222,8 @@ def test_a_call_without_an_answer_ends_at_its_deadline_and_leaves_nothing_behind
     client.call(f"callee-{stage.tag}", "echo", value=1)
     began = time.monotonic()
     with pytest.raises(DeadlineExceeded):
-        client.call(f"callee-{stage.tag}", "slow", seconds=2, timeout_s=0.3)
-    assert 0.25 < time.monotonic() - began < 1.9
+        client.call(f"callee-{stage.tag}", "slow", seconds=100, timeout_s=0.3)
+    assert 0.25 < time.monotonic() - began < 60
     with pytest.raises(DeadlineExceeded):
         client.call(f"callee-{stage.tag}", "echo", value=1, context=Context(deadline=time.time() - 1))
     assert not client._calls
@@ -234,16 +236,16 @@ def test_a_call_whose_deadline_passed_is_not_carried_out(stage):
         @on_event("edgemere", f"{tag}.said")
         def said(self, message):
             began.set()
-            go_on.wait(60)
+            go_on.wait(200)
 
     stage.run(Slow, max_workers=2)
     client = stage.client()
     # One worker for the event, one for the call: the next one has been handed over and waits for a worker.
     stage.tell(f"{tag}.said", 1)
-    assert began.wait(30)
+    assert began.wait(120)
     blocker = threading.Thread(target=lambda: client.call(Slow.name, "hold"))
     blocker.start()
-    assert holds.wait(30)
+    assert holds.wait(120)
     with pytest.raises(DeadlineExceeded):
         client.call(Slow.name, "note", value="late", timeout_s=0.2)
     with pytest.raises(DeadlineExceeded):
@@ -269,25 +271,25 @@ def test_a_service_that_does_not_exist_or_was_stopped_is_unavailable_in_seconds(
         began = time.monotonic()
         with pytest.raises(Unavailable):
             client.call(name, "echo", value=2)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30
     assert service.ran == [1]
 
 
 def test_calls_of_a_stopped_client_fail_and_do_not_hang(stage):
-    stage.run(callee(stage.tag))
+    service = callee(stage.tag)
+    stage.run(service)
     client = stage.client()
     failed: list[Exception] = []
 
     def call() -> None:
         try:
-            client.call(f"callee-{stage.tag}", "slow", seconds=3)
+            client.call(f"callee-{stage.tag}", "slow", seconds=100)
         except Exception as error:
             failed.append(error)
 
-    client.call(f"callee-{stage.tag}", "echo", value=1)
     thread = threading.Thread(target=call)
     thread.start()
-    time.sleep(0.1)
+    until(lambda: service.began)
     client.stop()
-    thread.join(2)
+    thread.join(120)
     assert isinstance(failed[0], Unavailable)

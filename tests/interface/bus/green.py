@@ -21,7 +21,7 @@ from shared.bus import port  # noqa: E402
 from shared.bus.embedded import embedded_uri, stop_broker  # noqa: E402
 from tests.interface.bus.stage import Stage  # noqa: E402
 
-SCENARIO_S = 40
+SCENARIO_S = 240
 
 
 class TooSlow(Exception):

@@ -46,7 +46,7 @@ class Stage:
         return runner
 
     def client(self) -> MeshClient:
-        client = MeshClient(self.uri, timeout_s=10, name=f"client-{self.tag}", here=self.here)
+        client = MeshClient(self.uri, timeout_s=60, name=f"client-{self.tag}", here=self.here)
         self._ends.insert(0, client.stop)
         return client
 

@@ -47,7 +47,7 @@ class TestEmbeddedBroker(BrokerLaws):
         connect()
         done = subprocess.run(
             [sys.executable, "-m", "tests.support.laws.broker_program", bench.uri, "publish", name], cwd=ROOT,
-            env=project_environment(), capture_output=True, text=True, timeout=60)
+            env=project_environment(), capture_output=True, text=True, timeout=300)
         assert done.returncode == 1 and "bus.in_use" in done.stderr and "Another process" in done.stderr
 
     def test_whoever_waits_learns_that_the_broker_was_stopped(self, bench: EmbeddedBench, connect, name) -> None:
@@ -56,7 +56,7 @@ class TestEmbeddedBroker(BrokerLaws):
         reader = Reader(connection, name)
         threading.Timer(0.1, bench.let_go).start()
         with pytest.raises(RecoverableConnectionError):
-            reader.connection.drain_events(timeout=10)
+            reader.connection.drain_events(timeout=120)
         with pytest.raises(RecoverableConnectionError):
             reader.channel.queue_declare(queue=name, passive=True)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import MetaData, insert, text
+from sqlalchemy import MetaData, insert, text, update
 
 from shared.bus import port
 from shared.bus.embedded import embedded_uri, stop_broker
@@ -113,13 +113,13 @@ def test_a_message_carries_its_id_its_context_and_the_cloudevents_attributes(dat
 
 
 def test_a_commit_wakes_the_relay_without_waiting_for_its_next_look(database, broker, relay):
-    one = relay(broker, idle_s=30)
+    one = relay(broker, idle_s=3600)
     database.on_commit = one.wake
     one.start()
     time.sleep(0.2)
     say(database, 1)
     one.wake()
-    until(lambda: heard(broker), limit_s=5)
+    until(lambda: heard(broker))
 
 
 def test_a_relay_that_nobody_wakes_looks_by_itself(database, broker, relay):
@@ -203,7 +203,7 @@ def in_company(broker: port.Broker, relay: Callable[..., Relay]) -> Iterator[Cal
 
 def test_who_has_the_shards_is_called_by_who_commits_and_publishes_all_while_it_is_little(database, in_company):
     said: list[str] = []
-    holder, other = (in_company(said, idle_s=30) for _ in range(2))
+    holder, other = (in_company(said, idle_s=3600) for _ in range(2))
     say(database, 1, objects=1)
     holder.start()
     until(lambda: holder.published == 1)
@@ -211,21 +211,21 @@ def test_who_has_the_shards_is_called_by_who_commits_and_publishes_all_while_it_
     for number in range(1, 20):
         say(database, 1, objects=20, start=number)
         other.wake()
-        until(lambda wanted=number + 1: holder.published == wanted, limit_s=5)
+        until(lambda wanted=number + 1: holder.published == wanted)
     assert other.published == 0 and other.depth() == 0 and set(said) == {"waits"}, "also of objects that nobody spoke of before"
 
 
 def test_of_much_another_relay_takes_a_part_and_one_has_all_when_it_is_little_again(database, broker, in_company):
     said: list[str] = []
-    one, other = (in_company(said, batch=40, idle_s=30) for _ in range(2))
+    one, other = (in_company(said, batch=40, idle_s=3600) for _ in range(2))
     say(database, 2000, objects=50)
     one.turn()
     assert one.published > 0 and other.turn() == 0 and said == [SHARE]
-    until(lambda: one._is_to_share, limit_s=5)
+    until(lambda: one._is_to_share)
     one.turn()
     assert said == [SHARE, FREE]
     # As soon as the word is heard that shards are to be had.
-    until(other.turn, limit_s=5)
+    until(other.turn)
     assert one.depth() > 0 and one.turn() > 0, "both publish"
     while one.depth():
         one.turn()
@@ -248,20 +248,22 @@ def test_of_much_another_relay_takes_a_part_and_one_has_all_when_it_is_little_ag
 
 def test_a_relay_whose_broker_does_not_answer_lets_another_publish(database, broker, relay):
     say(database, 5)
-    deaf = relay(port.connect(f"amqp://guest:guest@127.0.0.1:{free_port()}//"), lease_s=60)
+    deaf = relay(port.connect(f"amqp://guest:guest@127.0.0.1:{free_port()}//"), lease_s=3600)
     deaf.start()
     until(lambda: deaf.failures)
     other = relay(broker)
-    until(other.turn, limit_s=5)
+    until(other.turn)
     assert other.depth() == 0
 
 
 def test_a_shard_goes_to_another_relay_when_its_holder_is_gone(database, broker, relay):
     say(database, 5, objects=1)
-    gone = relay(broker, lease_s=0.6, batch=2)
+    gone = relay(broker, lease_s=60, batch=2)
     assert gone.turn() == 2
-    other = relay(broker, lease_s=0.6)
+    other = relay(broker, lease_s=60)
     assert other.turn() == 0, "the lease still runs"
+    with database.transaction() as uow:
+        uow.connection.execute(update(METADATA.tables["lease"]).values(until=clock.stamp_in(-1)))
     until(other.turn)
     assert other.depth() == 0
     assert numbers_by_object(heard(broker)) == {"object-0": [0, 1, 2, 3, 4]}
@@ -271,7 +273,7 @@ def test_stopping_publishes_what_is_there_and_gives_the_shards_free(database, br
     one = relay(broker, idle_s=30)
     one.start()
     say(database, 500)
-    assert one.stop(limit_s=10) is True
+    assert one.stop(limit_s=120) is True
     assert len(heard(broker)) == 500
     with database.reading() as connection:
         assert not connection.execute(METADATA.tables["lease"].select()).all()
@@ -282,7 +284,7 @@ def test_the_lag_is_the_age_of_the_oldest_that_waits(database, broker, relay):
     time.sleep(0.2)
     one = relay(broker, batch=10)
     one.turn()
-    assert 0.15 < one.lag_s < 10
+    assert 0.15 < one.lag_s < 100
     while one.turn():
         pass
     assert one.lag_s == 0.0

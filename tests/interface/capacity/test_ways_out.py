@@ -88,7 +88,7 @@ def test_a_step_that_fails_each_time_is_waited_for_and_taken_once_it_is_mended_a
     folder_source(caller, tmp_path / "sound", f"sound-{service}", files=1)
     with faulty(server, service, table):
         made = caller.call("datarequest create", name="handler_failing", query=f"source:sound-{service}", deadline="PT2H")
-        blocked = until(lambda: caller.ask("datarequest show", id=made["id"])["blocked_by"], limit_s=30)
+        blocked = until(lambda: caller.ask("datarequest show", id=made["id"])["blocked_by"])
         assert (blocked["code"], blocked["object"]["class"], blocked["object"]["kind"]) == ("handler_failing", "deadletter", queue)
         assert blocked["since"] < blocked["next_retry_at"] and blocked["retries"] == 0
         frame = caller.ask("datarequest explain", id=made["id"])
@@ -98,7 +98,7 @@ def test_a_step_that_fails_each_time_is_waited_for_and_taken_once_it_is_mended_a
         assert "a fault of a test" in run(server, f"{look} -o json"), "the command shows what went wrong"
         assert caller.ask("datarequest list", attr1="blocked_by.code:handler_failing")["total"] == 1
         run(server, replay)
-        again = until(lambda: (found := caller.ask("datarequest show", id=made["id"])["blocked_by"])["retries"] and found, limit_s=30)
+        again = until(lambda: (found := caller.ask("datarequest show", id=made["id"])["blocked_by"])["retries"] and found)
         assert again["since"] == blocked["since"] and again["object"]["id"] != blocked["object"]["id"], "one wait, of which this is the newest failure"
     ends(server, caller, "handler_failing", again["unstick"][1])
     assert caller.ask("datarequest show", id=made["id"])["blocked_by"] is None
@@ -108,7 +108,7 @@ def test_a_step_that_fails_each_time_is_waited_for_and_taken_once_it_is_mended_a
 @contextmanager
 def faulty(server: EdgemereServer, service: str, table: str) -> Iterator[None]:
     """A fault that nobody foresees: rows of this table cannot be made."""
-    with closing(sqlite3.connect(server.data / f"{service}.db", timeout=30, isolation_level=None)) as database:
+    with closing(sqlite3.connect(server.data / f"{service}.db", timeout=120, isolation_level=None)) as database:
         database.execute(f"CREATE TRIGGER fault BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'a fault of a test'); END")
         try:
             yield

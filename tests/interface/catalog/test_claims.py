@@ -207,7 +207,7 @@ def test_of_200_claims_of_eight_clients_exactly_as_many_are_granted_as_there_is_
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(60)
+            thread.join(120)
         assert len(granted) == len(set(granted)) == ROOM == catalogue.used(source)["readers"]
 
 
@@ -219,7 +219,7 @@ def test_claims_that_are_asked_for_at_once_share_a_transaction_and_fail_alone(ca
         sizes.append(len(asks))
         if not began.is_set():
             began.set()
-            go_on.wait(20)
+            go_on.wait(120)
         return claims.grant(catalogue.db, asks)
     group = GroupCommit(held)
     catalogue.uses.parts = {**catalogue.uses.parts, "claims": group}
@@ -234,14 +234,14 @@ def test_claims_that_are_asked_for_at_once_share_a_transaction_and_fail_alone(ca
              "d": {"amount": 10}, "e": {"source": {"id": "dsrc_01M87HEZH066AESBS7QVCT04P4"}}, "f": {"holder": "dreq_4", "ttl_s": 60}}
     threads = [threading.Thread(target=ask, args=(name,), kwargs=more) for name, more in asked.items()]
     threads[0].start()
-    assert began.wait(20)
+    assert began.wait(120)
     for at, thread in enumerate(threads[1:], 1):
         thread.start()
         while len(group._waiting) < at:
             time.sleep(0.001)
     go_on.set()
     for thread in threads:
-        thread.join(60)
+        thread.join(120)
     assert sizes == [1, 7]
     assert answers["a"] == answers["b"] == answers["b-again"] == answers["f"] == {"claimed": 1}
     assert isinstance(answers["b-of-another"], Invalid) and isinstance(answers["e"], NotFound)

@@ -38,7 +38,7 @@ def held(kind: type[scans.Run]) -> type[Any]:
 
         def _wait(self) -> None:
             self.has_seen.set()
-            assert self.may_write.wait(30)
+            assert self.may_write.wait(120)
     return Held
 
 
@@ -90,14 +90,14 @@ class World:
         thread = threading.Thread(target=run.to_the_end)
         thread.start()
         self.threads.append((run, thread))
-        assert run.has_seen.wait(30)
+        assert run.has_seen.wait(120)
         return run
 
     def finish(self) -> None:
         """Let the scans that wait write, and wait for their ends."""
         for run, thread in self.threads:
             run.may_write.set()
-            thread.join(30)
+            thread.join(120)
             assert not thread.is_alive()
         self.threads = []
 

@@ -18,7 +18,7 @@ def ask(server: EdgemereServer, path: str, body: Any = None) -> dict[str, Any]:
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(f"{server.url}{FMDM}/{path}", data=data, headers={
         "Content-Type": "application/json", "Prefer": "wait=0"})
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=120) as answer:
         return json.load(answer)
 
 

@@ -207,7 +207,7 @@ def test_a_worker_that_dies_is_replaced_and_the_scan_goes_on(catalogue: Catalogu
     for number in range(3000):
         (root / f"f{number}").touch()
     catalogue.call("datasource_create", name="lab", adaptor="file", parameters={"rootdir": str(root)})
-    until = time.monotonic() + 20
+    until = time.monotonic() + 120
     while not catalogue.call("datasource_show", id="lab")["data_count"] and time.monotonic() < until:
         time.sleep(0.01)
     for pid in catalogue.pool.pids():

@@ -193,10 +193,10 @@ def test_what_is_written_to_many_sources_at_once_while_the_sum_is_settled_is_cou
     for thread in [*settlers, *writers]:
         thread.start()
     for thread in writers:
-        thread.join(60)
+        thread.join(120)
     over.set()
     for thread in settlers:
-        thread.join(60)
+        thread.join(120)
     assert failures == []
     totals.settle(catalogue.db)
     assert told(catalogue) == counted(catalogue) == 4 * 24

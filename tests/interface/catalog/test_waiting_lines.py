@@ -110,12 +110,14 @@ def test_what_a_source_could_never_hold_does_not_wait(catalogue: Catalogue) -> N
 
 def test_the_estimate_comes_from_how_long_claims_were_held(catalogue: Catalogue) -> None:
     source = catalogue.source(capacity={"readers": 1})
+    began = time.monotonic()
     assert ask(catalogue, source, "holds") is None
     assert ask(catalogue, source, "first")["line"]["estimate_s"] is None
     time.sleep(0.3)
     claims.release(catalogue.uses, holder="holds")
+    held_s = time.monotonic() - began
     assert ask(catalogue, source, "first") is None
-    assert 0 < ask(catalogue, source, "second")["line"]["estimate_s"] <= 0.5
+    assert 0 < ask(catalogue, source, "second")["line"]["estimate_s"] <= held_s + 0.1
     later = ask(catalogue, source, "third")["line"]["estimate_s"]
     assert later > claims.line(catalogue.uses, "second")[0]["estimate_s"]
 
@@ -180,5 +182,5 @@ def test_two_hundred_claims_from_eight_processes_on_room_for_fifty_are_fifty(
     finally:
         for client in clients:
             client.stdin.close()
-            client.wait(20)
+            client.wait(120)
         first.close()

@@ -54,7 +54,7 @@ class Catalogue:
         self.pool.stop()
         for thread in threading.enumerate():
             if thread.name.startswith("scan "):
-                thread.join(10)
+                thread.join(120)
         self.db.close()
 
     @contextmanager
@@ -77,7 +77,7 @@ class Catalogue:
         made = self.call("datasource_create", name=name, adaptor="file", parameters={"rootdir": str(root)}, **more)
         return self.scanned(made["id"])
 
-    def scanned(self, source: str, limit_s: float = 30) -> dict[str, Any]:
+    def scanned(self, source: str, limit_s: float = 120) -> dict[str, Any]:
         """The source when no scan of it is under way any more."""
         until = time.monotonic() + limit_s
         while True:
@@ -129,4 +129,4 @@ class Catalogue:
     def run_again(self, scan_id: str) -> None:
         """What a start does with a scan whose process was killed."""
         for thread in scans.resume(self.uses):
-            thread.join(30)
+            thread.join(120)

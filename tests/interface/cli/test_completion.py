@@ -20,7 +20,7 @@ def offered(line: str, url: str) -> list[str]:
     """The words that bash is offered for the last one of ``line``."""
     words = line.split(" ")
     environment = project_environment(_EDGEMERE_COMPLETE="bash_complete", COMP_WORDS=line, COMP_CWORD=str(len(words) - 1), EDGEMERE_URL=url)
-    done = subprocess.run([sys.executable, "-m", "gateway"], env=environment, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-m", "gateway"], env=environment, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert "Traceback" not in done.stderr, done.stderr
     return [word.partition(",")[2] for word in done.stdout.splitlines() if word]
 
@@ -37,14 +37,14 @@ def test_names_come_from_the_server_and_a_server_that_is_away_holds_nobody_up(ed
     server = edgemere_server()
     made = subprocess.run(
         [sys.executable, "-m", "gateway", "do", "datarequest", "create", "--name", "completed-soon", "--query", "a:1", "--no-fulfill"],
-        env=project_environment(EDGEMERE_URL=server.url), cwd=ROOT, capture_output=True, text=True, timeout=60)
+        env=project_environment(EDGEMERE_URL=server.url), cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert made.returncode == 0, made.stderr
     for line in ("edgemere do datarequest show comp", "edgemere do datarequest show --id comp", "edgemere do datainstance list --request comp"):
         assert offered(line, server.url) == ["completed-soon"]
     assert offered("edgemere do datarequest show other", server.url) == []
     began = time.monotonic()
     assert offered("edgemere do datarequest show comp", "http://127.0.0.1:9") == []
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 60
 
 
 BASH = """
@@ -72,7 +72,7 @@ def shell(tmp_path_factory):
 
 def test_bash_completes_words_and_names_from_the_server(shell):
     _, environment = shell
-    done = subprocess.run(["bash", "--norc", "-c", BASH], env=environment, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["bash", "--norc", "-c", BASH], env=environment, capture_output=True, text=True, timeout=120)
     assert dict.fromkeys(done.stdout.split()) == dict.fromkeys(["datarequest", "completed-soon"]), done.stderr
 
 
@@ -80,7 +80,7 @@ def test_fish_completes_words_and_names_from_the_server(shell):
     _, environment = shell
     fish = unpacked("fish", ["fish"], "Install fish.")
     done = subprocess.run([str(fish / "usr/bin/fish"), "--no-config", "-c", FISH], env={**environment, "LD_LIBRARY_PATH": libraries(fish)},
-                          capture_output=True, text=True, timeout=60)
+                          capture_output=True, text=True, timeout=120)
     assert [line.split("\t")[0] for line in done.stdout.splitlines()] == ["datarequest", "completed-soon"], done.stderr
 
 
@@ -107,7 +107,7 @@ def test_zsh_completes_words_and_names_from_the_server(shell):
 
 def shown_until(screen: int, wanted: bytes) -> None:
     """Read the terminal until it shows this."""
-    shown, end = b"", time.monotonic() + 30
+    shown, end = b"", time.monotonic() + 120
     while wanted not in shown:
         assert time.monotonic() < end, shown
         if select.select([screen], [], [], 0.2)[0]:

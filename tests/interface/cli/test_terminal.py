@@ -29,7 +29,7 @@ def on_terminal(url: str, *words: str, typed: bytes = b"", columns: int = 60, **
     if typed:
         os.write(screen, typed)
     shown = b""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         try:
             chunk = os.read(screen, 65536)

@@ -44,7 +44,7 @@ class World:
         self.lab = self.source()["name"]
 
     def call(self, row: str, /, wait_s: int = 30, **parameters: Any) -> Any:
-        answer = requests.post(self.url + ACTIONS[row].address, json=parameters, headers={"Prefer": f"wait={wait_s}"}, timeout=60)
+        answer = requests.post(self.url + ACTIONS[row].address, json=parameters, headers={"Prefer": f"wait={wait_s}"}, timeout=120)
         assert answer.status_code < 300, (row, parameters, answer.text)
         return answer.json()
 
@@ -179,7 +179,7 @@ class Curl:
             pytest.fail("There is no curl here; the examples for it cannot be run.")
         if stream:
             text = text.replace("curl -sS", "curl -sS --max-time 1", 1)
-        done = subprocess.run(["/bin/sh", "-c", text + " -w '\\n%{http_code}'"], capture_output=True, text=True, timeout=60)
+        done = subprocess.run(["/bin/sh", "-c", text + " -w '\\n%{http_code}'"], capture_output=True, text=True, timeout=120)
         body, _, status = done.stdout.rpartition("\n")
         # What streams for ever is cut off by curl's own clock.
         return (done.returncode in (0, 28) if stream else done.returncode == 0) and status.startswith("2"), body + done.stderr
@@ -234,7 +234,7 @@ class JavaScript:
 
     def close(self) -> None:
         self._process.stdin.close()
-        self._process.wait(10)
+        self._process.wait(120)
         self._process.stdout.close()
         reaper.forget_group(self._process.pid)
 

@@ -7,7 +7,6 @@ import inspect
 import os
 import sys
 import threading
-import time
 
 import pandas
 import pytest
@@ -16,6 +15,7 @@ from gateway.clients.python import argument, attribute
 from shared.contracts.action import schema_of
 from shared.contracts.table import ACTIONS
 from shared.kernel.errors import KINDS
+from tests.support.awaiting import until
 from tests.support.python_client import FOLDER, client
 
 edgemere = client()
@@ -154,12 +154,12 @@ def test_progress_is_told_while_it_waits(do):
     states = []
 
     def appear():
-        time.sleep(2.5)
+        until(lambda: states)
         edgemere.connect(do._server.url).fmdm.datasource.simulate(name="late", listing={"a.csv": {"size": 5, "tags": {"comes": "late"}}}, wait_s=20)
 
     thread = threading.Thread(target=appear)
     thread.start()
-    with do.data("comes:late", wait=True, progress=states.append, timeout_s=60) as data:
+    with do.data("comes:late", wait=True, progress=states.append, timeout_s=120) as data:
         assert data.access[0].verified == "simulated"
         with pytest.raises(edgemere.NotLocal):
             data.paths  # noqa: B018

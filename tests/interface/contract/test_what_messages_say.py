@@ -8,7 +8,7 @@ from shared.contracts.objects import OBJECTS
 
 def log_of(user, correlation_id, until):
     """The messages of a call, once one named ``until`` is among them."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while True:
         items = user.call("do.event.list", {"correlation_id": correlation_id, "limit": 500}).body["items"]
         if any(item["event"] == until for item in items) or time.monotonic() > deadline:

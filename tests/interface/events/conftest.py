@@ -120,7 +120,7 @@ class World:
             except OSError:
                 pass
         try:
-            self.process.wait(15)
+            self.process.wait(120)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

@@ -24,7 +24,7 @@ class World:
         reaper.watch_group(self.process.pid)
         ports = json.loads(self.process.stdout.readline())
         self.port, self.url = ports["port"], f"http://127.0.0.1:{ports['port']}"
-        self._control = socket.create_connection(("127.0.0.1", ports["control"]), timeout=30)
+        self._control = socket.create_connection(("127.0.0.1", ports["control"]), timeout=120)
         self._lines = self._control.makefile("rwb")
 
     def do(self, what, **named):

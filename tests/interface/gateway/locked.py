@@ -92,7 +92,7 @@ class Locked(EdgemereServer):
         headers = dict(more.pop("headers", {}))
         if credential is not None:
             headers["Authorization"] = f"Bearer {credential or self.key}"
-        return requests.request(method, self.url + address, headers=headers, timeout=30, allow_redirects=False, **more)
+        return requests.request(method, self.url + address, headers=headers, timeout=120, allow_redirects=False, **more)
 
     def make_key(self, name: str, **more: Any) -> dict[str, Any]:
         answer = self.ask(f"{DO}/apikey/create", method="POST", json={"name": name, **more})
@@ -128,7 +128,7 @@ def refused(answer: requests.Response, code: str, status: int = 401) -> dict[str
     return problem
 
 
-def eventually(ask: Any, holds: Any, seconds: float = 10) -> Any:
+def eventually(ask: Any, holds: Any, seconds: float = 120) -> Any:
     end = time.monotonic() + seconds
     while not holds(found := ask()) and time.monotonic() < end:
         time.sleep(0.1)
@@ -139,7 +139,7 @@ def eventually(ask: Any, holds: Any, seconds: float = 10) -> Any:
 def shaken_hands(server: EdgemereServer, header: list[str] | None = None, origin: str | None = None) -> websocket.WebSocket:
     """A WebSocket of engine.io, in no namespace of socket.io yet."""
     url = f"{server.url.replace('http', 'ws')}/web/socket.io/?EIO=4&transport=websocket"
-    sock = websocket.create_connection(url, header=header or [], timeout=20, suppress_origin=origin is None, origin=origin)
+    sock = websocket.create_connection(url, header=header or [], timeout=120, suppress_origin=origin is None, origin=origin)
     assert heard(sock, "0")
     return sock
 

@@ -99,5 +99,5 @@ def test_a_call_that_waits_ends_with_the_key_of_its_caller(server):
     waiting.start()
     eventually(lambda: server.ask(f"{DO}/datarequest/list", made["key"]).json()["items"], bool)
     assert server.ask(f"{DO}/apikey/revoke", method="POST", json={"id": made["id"]}).status_code == 200
-    waiting.join(20)
+    waiting.join(120)
     assert not waiting.is_alive() and (answers[0].status_code, answers[0].json()["code"]) == (401, "key.revoked")

@@ -68,10 +68,10 @@ def test_the_log_and_the_classes_reach_the_sleepers(bus):
     feeds = LiveFeeds(bus.uri, live).start()
     live.listen_to_log(woken)
     bus.say("log.advanced", {"last_sequence": 41}, INTERNAL)
-    assert woken.wait(10) and live.last_sequence == 41
+    assert woken.wait(120) and live.last_sequence == 41
     with live.watch("datasource", "dsrc_1") as watch:
         bus.say("datasource.updated", {"obj": {"id": "dsrc_1", "state": "Ready"}})
-        assert watch.sleep(10) == (True, {"id": "dsrc_1", "state": "Ready"})
+        assert watch.sleep(120) == (True, {"id": "dsrc_1", "state": "Ready"})
     feeds.close()
 
 
@@ -82,5 +82,5 @@ def test_a_class_with_many_messages_is_heard_while_somebody_watches(bus):
         # Opening the feed makes everybody look once.
         watch.sleep(1)
         bus.say("datainstance.ready", {"obj": {"id": "dins_1"}})
-        assert watch.sleep(10) == (True, {"id": "dins_1"})
+        assert watch.sleep(120) == (True, {"id": "dins_1"})
     feeds.close()

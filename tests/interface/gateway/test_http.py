@@ -34,7 +34,7 @@ def port(world):
 
 def raw(port: int, data: bytes) -> tuple[int, dict, bytes]:
     """(status, headers, body) of the answer to these bytes."""
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
+    with socket.create_connection(("127.0.0.1", port), timeout=120) as sock:
         sock.sendall(data)
         found = b""
         while chunk := sock.recv(65536):
@@ -86,7 +86,7 @@ def test_a_chunked_body_is_read_and_bounded(port):
 
 def test_keep_alive_answers_many_requests_on_one_connection(port):
     request = b"GET %s?id=a HTTP/1.1\r\nHost: localhost\r\n\r\n" % SHOW.encode()
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
+    with socket.create_connection(("127.0.0.1", port), timeout=120) as sock:
         for _ in range(5):
             sock.sendall(request)
             assert b'"name":"scans"' in sock.recv(65536)
@@ -94,7 +94,7 @@ def test_keep_alive_answers_many_requests_on_one_connection(port):
 
 def test_head_has_the_headers_of_get_and_no_body(port):
     url = f"http://127.0.0.1:{port}{SHOW}?id=a"
-    got, head = requests.get(url, timeout=10), requests.head(url, timeout=10)
+    got, head = requests.get(url, timeout=120), requests.head(url, timeout=120)
     assert (head.status_code, head.content) == (200, b"")
     assert head.headers["Content-Length"] == got.headers["Content-Length"] and head.headers["ETag"] == '"3"'
 
@@ -117,22 +117,22 @@ def test_more_connections_than_the_bound_are_turned_away(serve):
     assert raw(world.port, b"")[0] == 503
     for sock in held:
         sock.close()
-    end = time.monotonic() + 5
-    while (answer := requests.get(f"{world.url}/health/live", timeout=10)).status_code == 503 and time.monotonic() < end:
+    end = time.monotonic() + 120
+    while (answer := requests.get(f"{world.url}/health/live", timeout=120)).status_code == 503 and time.monotonic() < end:
         time.sleep(0.02)
     assert answer.status_code == 200
 
 
 def test_a_client_that_says_nothing_is_let_go(serve):
     world = serve(socket_timeout_s=0.3)
-    with socket.create_connection(("127.0.0.1", world.port), timeout=10) as sock:
+    with socket.create_connection(("127.0.0.1", world.port), timeout=120) as sock:
         sock.sendall(b"GET / HTTP/1.1\r\nHost: loc")
         assert sock.recv(1000) == b""
 
 
 def test_a_stream_sends_each_message_at_once_and_ends_with_the_server(serve):
     world = serve()
-    with requests.get(f"{world.url}{STREAM}", stream=True, timeout=10) as answer:
+    with requests.get(f"{world.url}{STREAM}", stream=True, timeout=120) as answer:
         assert answer.headers["Content-Type"].startswith("text/event-stream")
         lines = answer.iter_lines(chunk_size=1)
         assert [next(lines) for _ in range(3)] == [b"retry: 2000", b"id: 0", b""]
@@ -147,7 +147,7 @@ def test_a_client_that_leaves_a_wait_frees_its_greenlet(serve):
     world = serve()
     sock = socket.create_connection(("127.0.0.1", world.port))
     sock.sendall(b"POST %s?query=a HTTP/1.1\r\nHost: localhost\r\nPrefer: wait=200\r\nContent-Length: 0\r\n\r\n" % CREATE.encode())
-    end = time.monotonic() + 10
+    end = time.monotonic() + 120
     while not world.do("watching") and time.monotonic() < end:
         time.sleep(0.02)
     assert world.do("watching") == 1
@@ -162,12 +162,12 @@ def test_a_client_that_leaves_a_wait_frees_its_greenlet(serve):
     b"POST %s HTTP/1.1\r\nHost: localhost\r\nX-A: " % CREATE.encode()])
 def test_a_request_that_comes_a_byte_at_a_time_is_broken_off(serve, head):
     world = serve(socket_timeout_s=1)
-    with socket.create_connection(("127.0.0.1", world.port), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", world.port), timeout=120) as sock:
         sock.sendall(head)
         began = time.monotonic()
         with pytest.raises(OSError):
-            while time.monotonic() - began < 15:
+            while time.monotonic() - began < 60:
                 sock.sendall(b"x")
                 time.sleep(0.3)
-    assert 1.5 < time.monotonic() - began < 15
-    assert requests.get(f"{world.url}/health/live", timeout=30).status_code == 200
+    assert 1.5 < time.monotonic() - began < 60
+    assert requests.get(f"{world.url}/health/live", timeout=120).status_code == 200

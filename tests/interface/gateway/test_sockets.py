@@ -47,9 +47,9 @@ class Socket:
 
     def call(self, event, *arguments):
         """(answer, problem, about)"""
-        return self.client.call(event, arguments, timeout=20)
+        return self.client.call(event, arguments, timeout=120)
 
-    def until(self, count, limit_s=20):
+    def until(self, count, limit_s=120):
         with self.changed:
             assert self.changed.wait_for(lambda: len(self.heard) >= count, limit_s), self.heard[-5:]
         return self.heard
@@ -75,7 +75,7 @@ def connect(world):
 
 def raw(world, **more):
     """A plain WebSocket that has joined."""
-    sock = websocket.create_connection(f"ws://127.0.0.1:{world.port}{PATH}/?EIO=4&transport=websocket", timeout=20, **more)
+    sock = websocket.create_connection(f"ws://127.0.0.1:{world.port}{PATH}/?EIO=4&transport=websocket", timeout=120, **more)
     assert sock.recv().startswith("0")
     sock.send("40")
     assert sock.recv().startswith("40")
@@ -84,7 +84,7 @@ def raw(world, **more):
 
 def test_an_action_is_emitted_and_acknowledged_as_over_rest(world, connect):
     body, problem, about = connect().call("do.datarequest.show", {"id": "a"})
-    over_rest = requests.get(f"{world.url}{ACTIONS['do.datarequest.show'].address}?id=a", timeout=10)
+    over_rest = requests.get(f"{world.url}{ACTIONS['do.datarequest.show'].address}?id=a", timeout=120)
     assert (body, problem) == (over_rest.json(), None)
     assert about["status"] == 200 and f'"{about["version"]}"' == over_rest.headers["ETag"]
 
@@ -233,7 +233,7 @@ def test_host_and_origin_are_checked_as_over_rest(world, headers, allowed):
     headers = {name: world.url if value == "OWN" else value for name, value in headers.items()}
     ask = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
            "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", **headers}
-    answer = requests.get(f"{world.url}{PATH}/?EIO=4&transport=websocket", headers=ask, timeout=10, stream=True)
+    answer = requests.get(f"{world.url}{PATH}/?EIO=4&transport=websocket", headers=ask, timeout=120, stream=True)
     answer.close()
     assert answer.status_code == (101 if allowed else 403)
 
@@ -241,7 +241,7 @@ def test_host_and_origin_are_checked_as_over_rest(world, headers, allowed):
 @pytest.mark.parametrize("query", ["EIO=4&transport=polling", "EIO=3&transport=websocket", ""])
 def test_what_is_no_handshake_is_refused_with_a_problem(world, query):
     headers = {"Connection": "Upgrade", "Upgrade": "websocket"} if "polling" not in query and query else {}
-    answer = requests.get(f"{world.url}{PATH}/?{query}", headers=headers, timeout=10)
+    answer = requests.get(f"{world.url}{PATH}/?{query}", headers=headers, timeout=120)
     assert answer.status_code == 400 and answer.json()["code"] == "malformed" and "transports" in answer.json()["next_step"]
 
 
@@ -257,7 +257,7 @@ def test_garbage_is_borne(world, packet):
     sock = raw(world)
     sock.send(packet)
     sock.close()
-    assert requests.get(f"{world.url}/health/live", timeout=10).status_code == 200
+    assert requests.get(f"{world.url}/health/live", timeout=120).status_code == 200
     other = raw(world)
     other.send('420["do.datarequest.show",{"id":"a"}]')
     assert json.loads(other.recv()[3:])[0]["id"] == "a"
@@ -275,7 +275,7 @@ def test_bytes_that_are_no_frames_are_borne(world):
         plain.sendall(b"GET /web/socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
                       b"Connection: upgrade\r\n\r\n")
         assert b"400" in plain.recv(1000)
-    assert requests.get(f"{world.url}/health/live", timeout=10).status_code == 200
+    assert requests.get(f"{world.url}/health/live", timeout=120).status_code == 200
 
 
 def test_a_message_that_is_too_large_ends_the_connection_and_no_other(world, connect):
@@ -299,13 +299,13 @@ def test_a_message_that_is_too_large_ends_the_connection_and_no_other(world, con
 
 
 def test_who_floods_is_refused_then_told_and_dropped(serve):
-    world = serve(socket_messages_per_s=20)
+    world = serve(socket_messages_per_s=4)
     world.do("put", row={"id": "a", "name": "scans", "version": 3})
     sock = raw(world)
     for number in range(60):
         sock.send(f'42{number}["do.datarequest.show",{{"id":"a"}}]')
     refused = [answer for answer in (sock.recv() for _ in range(60)) if '"too_many"' in answer]
-    assert 10 <= len(refused) <= 45
+    assert 10 <= len(refused) <= 52
     said = []
     try:
         for _ in range(600):
@@ -318,11 +318,11 @@ def test_who_floods_is_refused_then_told_and_dropped(serve):
     except (websocket.WebSocketException, OSError):
         pass
     assert any("edgemere.dropped" in text and '"flooding"' in text for text in said), said[-3:]
-    assert requests.get(f"{world.url}/health/live", timeout=10).status_code == 200
+    assert requests.get(f"{world.url}/health/live", timeout=120).status_code == 200
 
 
 def test_who_reads_too_slowly_is_dropped_and_the_others_are_not_held_up(serve):
-    world = serve(max_waiting_messages=50, slow_s=4, goodbye_s=20)
+    world = serve(max_waiting_messages=50, slow_s=10, goodbye_s=60)
     lazy = raw(world, sockopt=((socket.SOL_SOCKET, socket.SO_RCVBUF, 4096),))
     lazy.send('420["subscribe",{"class":"datarequest"}]')
     assert lazy.recv().startswith("430")
@@ -332,8 +332,8 @@ def test_who_reads_too_slowly_is_dropped_and_the_others_are_not_held_up(serve):
         last = world.do("say", event="datarequest.updated", obj={"id": "r", "name": "x" * 20_000})
     one.until(400)
     assert one.sequences == list(range(1, last + 1))
-    end = time.monotonic() + 40
-    while 'edgemere_sockets_dropped_total{reason="slow_consumer"} 1.0' not in (figures := requests.get(f"{world.url}/metrics", timeout=10).text):
+    end = time.monotonic() + 120
+    while 'edgemere_sockets_dropped_total{reason="slow_consumer"} 1.0' not in (figures := requests.get(f"{world.url}/metrics", timeout=120).text):
         assert time.monotonic() < end, figures
         time.sleep(0.1)
     # It learns why when it reads on.
@@ -342,8 +342,8 @@ def test_who_reads_too_slowly_is_dropped_and_the_others_are_not_held_up(serve):
         said = lazy.recv()
         assert said, "the connection ended without a reason"
     assert '"slow_consumer"' in said and "after" in said
-    end = time.monotonic() + 40
-    while "edgemere_sockets 1.0" not in requests.get(f"{world.url}/metrics", timeout=10).text:
+    end = time.monotonic() + 120
+    while "edgemere_sockets 1.0" not in requests.get(f"{world.url}/metrics", timeout=120).text:
         assert time.monotonic() < end, "the slow one still holds its place"
         time.sleep(0.1)
     one.client.disconnect()
@@ -370,7 +370,7 @@ def test_the_sockets_are_bounded_and_a_thousand_reconnections_leave_nothing(serv
     for sock in held:
         sock.close()
     for _ in range(1000):
-        end = time.monotonic() + 5
+        end = time.monotonic() + 120
         while True:
             try:
                 raw(world).shutdown()
@@ -378,8 +378,8 @@ def test_the_sockets_are_bounded_and_a_thousand_reconnections_leave_nothing(serv
             except websocket.WebSocketBadStatusException:
                 assert time.monotonic() < end
                 time.sleep(0.01)
-    end = time.monotonic() + 10
-    while "edgemere_sockets 0.0" not in (figures := requests.get(f"{world.url}/metrics", timeout=10).text):
+    end = time.monotonic() + 120
+    while "edgemere_sockets 0.0" not in (figures := requests.get(f"{world.url}/metrics", timeout=120).text):
         assert time.monotonic() < end, figures
         time.sleep(0.05)
 

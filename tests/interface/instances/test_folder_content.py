@@ -26,7 +26,7 @@ def test_a_folder_comes_as_an_archive_from_its_place_and_from_a_copy(edgemere_se
         made = caller.call("datarequest create", patience_s=30, name=name, query="source:lab type:dir", **more)
         assert made["state"] == "Satisfied", made
         instance, = caller.ask("datainstance list", request=name)["items"]
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
         connection.request("GET", CONTENT + instance["id"])
         answer = connection.getresponse()
         packed = answer.read()

@@ -88,7 +88,7 @@ class World:
             uow.connection.execute(update(instance_table).where(instance_table.c.name == name).values(**columns))
 
     def until(self, name: str, state: str) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while self.state(name) != state:
             assert time.monotonic() < deadline, f"{name} is {self.state(name)}"
             time.sleep(0.05)

@@ -28,7 +28,7 @@ def main(uri):
     config = {"AMQP_URI": uri}
     container = ServiceContainer(Listener, config)
     container.start()
-    with ClusterRpcProxy(config, timeout=60) as mesh:
+    with ClusterRpcProxy(config, timeout=120) as mesh:
         print(json.dumps({"ready": True}), flush=True)
         for line in sys.stdin:
             call = json.loads(line)

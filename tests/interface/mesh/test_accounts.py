@@ -60,7 +60,7 @@ def mesh(node: RabbitNode, postgres_server: PostgresServer, tmp_path_factory: py
 
 
 def do(mesh: ProductionMesh, path: str, **body: object) -> dict:
-    answer = requests.post(mesh.url + path, json=body, headers={"Prefer": "wait=30"}, timeout=60)
+    answer = requests.post(mesh.url + path, json=body, headers={"Prefer": "wait=30"}, timeout=120)
     assert answer.status_code in (200, 201), answer.text
     return answer.json()
 
@@ -89,7 +89,7 @@ def test_a_queue_that_somebody_deleted_is_made_again_by_the_service_whose_it_is(
     with Connection(f"amqp://guest:guest@{node.host}/{VHOST}") as connection:
         connection.default_channel.queue_delete(name)
     made = do(mesh, f"{DO}/datarequest/create", name="second", query="on:it", fulfill=False)
-    until(lambda: name in {queue for queue in queues(node) if queue.startswith("reservations.")}, limit_s=20)
+    until(lambda: name in {queue for queue in queues(node) if queue.startswith("reservations.")})
     assert do(mesh, f"{DO}/reserve", request=made["id"])["state"] in ("Selected", "Evaluated", "Satisfied")
 
 

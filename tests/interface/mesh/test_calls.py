@@ -24,7 +24,7 @@ def mesh(shared_production_mesh: SupervisedMesh) -> SupervisedMesh:
 
 @pytest.fixture(scope="module")
 def client(mesh: SupervisedMesh) -> Iterator[MeshClient]:
-    client = MeshClient(mesh.amqp_uri, timeout_s=20, name="test")
+    client = MeshClient(mesh.amqp_uri, timeout_s=120, name="test")
     yield client
     client.stop()
 
@@ -54,7 +54,7 @@ def test_a_call_that_is_repeated_with_its_key_is_carried_out_once_also_at_the_sa
     context = Context(owner="ada", idempotency_key=uuid.uuid4().hex)
 
     def call(_: int) -> str:
-        for _attempt in range(5):
+        for _attempt in range(600):
             try:
                 return client.call("requests", "create", context=context, name=name, query="owner:nobody", fulfill=False)["id"]
             except EdgemereError as error:
@@ -74,8 +74,8 @@ def test_a_call_that_comes_after_its_deadline_or_that_nobody_waits_for_is_not_ca
     before = mesh.pids("requests")
     send(mesh, "requests.create", created(late), reply_to="nobody", headers={"nameko.deadline": time.time() - 1})
     send(mesh, "requests.create", created(unasked))
-    send(mesh, "requests.create", created(good), reply_to="nobody", headers={"nameko.deadline": time.time() + 60})
-    deadline = time.monotonic() + 20
+    send(mesh, "requests.create", created(good), reply_to="nobody", headers={"nameko.deadline": time.time() + 600})
+    deadline = time.monotonic() + 120
     while not is_there(client, good):
         assert time.monotonic() < deadline
         time.sleep(0.1)
@@ -90,7 +90,7 @@ def test_what_cannot_be_read_harms_nobody(mesh, client):
         with kombu.Connection(mesh.amqp_uri) as connection:
             kombu.Producer(connection).publish(body, exchange="edgemere.events", routing_key="datarequest.needed", **{
                 "content_type": "application/json", "content_encoding": "utf-8", **more})
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while client.call("events", "dead_list", queue="reservations.datarequest.needed")["total"] < 4:
         assert time.monotonic() < deadline, client.call("events", "dead_list")
         time.sleep(0.2)
@@ -108,7 +108,7 @@ def test_a_service_that_is_older_than_its_caller_leaves_out_what_it_does_not_kno
             for headers in ({"nameko.contract": 1_000_000}, {}):
                 send(mesh, "requests.plain", body, headers=mesh.seal.sealed("requests.plain", headers, body.encode()),
                      reply_to=reply_to, correlation_id=uuid.uuid4().hex)
-                deadline = time.monotonic() + 20
+                deadline = time.monotonic() + 120
                 wanted = len(answers) + 1
                 while len(answers) < wanted:
                     assert time.monotonic() < deadline

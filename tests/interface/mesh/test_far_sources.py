@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.support import awaiting
 from tests.support.object_store import SECRET, ObjectStore
 from tests.support.servers import EdgemereServer
 
@@ -71,7 +72,7 @@ class Lab:
 
     def content(self, instance: str, **headers: str) -> bytes:
         request = urllib.request.Request(f"{self.server.url}{DO}/datainstance/content?id={instance}", headers=headers)
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=120) as answer:
             return answer.read()
 
 
@@ -98,7 +99,7 @@ def test_objects_are_copied_here_left_there_and_read_through(lab: Lab) -> None:
     assert lab.request("through", query="source:shelf", action="mount")["state"] == "Satisfied"
     entry, = lab.access("through")
     assert entry["via"] == "read_through" and entry["path"] is None
-    with urllib.request.urlopen(lab.server.url + entry["uri"], timeout=60) as answer:
+    with urllib.request.urlopen(lab.server.url + entry["uri"], timeout=120) as answer:
         assert answer.read() == BODY
     assert lab.content(entry["instance"], Range="bytes=5-104") == BODY[5:105]
 
@@ -117,7 +118,7 @@ def test_files_are_copied_into_a_store_and_moved_there_for_good(lab: Lab) -> Non
     assert (again["data_count"], again["scan"]["changed"], again["scan"]["vanished"]) == (1, 0, 0)
     assert lab.request("used", query="source:vault name:b.csv", action="leave")["state"] == "Satisfied", "what was moved is used where it lies"
     lab.call(f"{DO}/datarequest/complete", id="up")
-    until = time.monotonic() + 20
+    until = time.monotonic() + 120
     while lab.store.fs.exists("vault/up-0/a.bin") and time.monotonic() < until:
         time.sleep(0.2)
     assert not lab.store.fs.exists("vault/up-0/a.bin") and (root / "a.bin").exists()
@@ -157,7 +158,7 @@ def test_a_folder_that_is_one_data_goes_into_a_store_and_comes_back(lab: Lab) ->
     lab.call(f"{DO}/datarequest/complete", id="through-it")
     assert lab.request("back", query="source:crates", action="move", target="racks")["state"] == "Satisfied"
     assert {path: (root / path).read_bytes() for path in files} == files
-    until = time.monotonic() + 20
+    until = time.monotonic() + 120
     while [path for path in of("crates") if not path.startswith(".edgemere-trash/")] and time.monotonic() < until:
         time.sleep(0.2)
     assert not [path for path in of("crates") if not path.startswith(".edgemere-trash/")]
@@ -217,7 +218,7 @@ def test_data_on_which_another_request_stands_is_not_moved_away_from_it(lab: Lab
     refused = lab.request("mover", query="source:shared", action="move", target="elsewhere")
     assert refused["state"] == "Failed" and "reader" in refused["message"] or "in use" in refused["message"], refused
     assert (root / "x.bin").read_bytes() == BODY
-    until = time.monotonic() + 20
+    until = time.monotonic() + 120
     while list(target.rglob("x.bin")) and time.monotonic() < until:
         time.sleep(0.2)
     assert not list(target.rglob("x.bin"))
@@ -227,21 +228,22 @@ def test_data_on_which_another_request_stands_is_not_moved_away_from_it(lab: Lab
 
 
 def test_progress_tells_bytes_speed_and_the_time_left_and_cancel_leaves_nothing(lab: Lab) -> None:
-    lab.files("slow", {"x.bin": BODY}, limits={"mib_per_s": 4})
+    lab.files("slow", {"x.bin": BODY}, limits={"mib_per_s": 0.2})
     target = lab.files("slowly", {}, writable=True)
     request = urllib.request.Request(f"{lab.server.url}{DO}/datarequest/create", json.dumps(
         {"name": "slow", "query": "source:slow", "action": "copy", "target": "slowly"}).encode(),
         {"Content-Type": "application/json", "Prefer": "wait=0"})
-    urllib.request.urlopen(request, timeout=30).close()
-    ref, = [one["id"] for one in lab.call(f"{DO}/operation/list?status=running")["items"] if (one["subject"] or {}).get("name") == "slow"]
-    until, told = time.monotonic() + 30, {}
-    while "seconds_left" not in told and time.monotonic() < until:
-        told = lab.call(f"{DO}/operation/show?id={ref}").get("progress") or {}
-        time.sleep(0.2)
+    urllib.request.urlopen(request, timeout=120).close()
+
+    def running() -> list[str]:
+        return [one["id"] for one in lab.call(f"{DO}/operation/list?status=running")["items"] if (one["subject"] or {}).get("name") == "slow"]
+
+    ref, = awaiting.until(running)
+    told = awaiting.until(lambda: "seconds_left" in (found := lab.call(f"{DO}/operation/show?id={ref}").get("progress") or {}) and found, pause_s=0.2)
     assert 0 < told["bytes_done"] < told["bytes_total"] == len(BODY) and told["phase"] == "copying" and told["seconds_left"] > 0
     began = time.monotonic()
     lab.call(f"{DO}/datarequest/cancel", id="slow")
-    while [path for path in target.rglob("*") if path.name != ".keep"] and time.monotonic() < began + 20:
+    while [path for path in target.rglob("*") if path.name != ".keep"] and time.monotonic() < began + 120:
         time.sleep(0.05)
     assert not [path for path in target.rglob("*") if path.name != ".keep"]
 

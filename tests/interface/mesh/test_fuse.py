@@ -145,10 +145,10 @@ def reads(path: str) -> bool:
         except OSError:
             return False
     with ThreadPoolExecutor(1) as pool:
-        return pool.submit(read).result(60)
+        return pool.submit(read).result(120)
 
 
-def until(holds: Callable[[], Any], what: str, limit_s: float = 30) -> None:
+def until(holds: Callable[[], Any], what: str, limit_s: float = 120) -> None:
     end = time.monotonic() + limit_s
     while not holds():
         assert time.monotonic() < end, what

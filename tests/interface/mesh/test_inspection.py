@@ -48,7 +48,7 @@ class Lab:
         return root
 
     def figure(self, outcome: str) -> float:
-        with urllib.request.urlopen(f"{self.server.url}/metrics", timeout=20) as answer:
+        with urllib.request.urlopen(f"{self.server.url}/metrics", timeout=120) as answer:
             lines = answer.read().decode().splitlines()
         return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(f'edgemere_inspections_total{{outcome="{outcome}"}}'))
 

@@ -59,7 +59,7 @@ class Bench:
     def stop_halfway(self) -> int:
         """Wait until a part is being written, freeze the mover, and give its process."""
         pid = self.pool.pids()[0]
-        until = time.monotonic() + 30
+        until = time.monotonic() + 120
         while time.monotonic() < until:
             parts = [path for path in self.target.rglob(".edgemere-*.part") if path.stat().st_size > 0]
             if parts:

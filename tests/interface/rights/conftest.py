@@ -49,7 +49,7 @@ class House:
     def stop(self) -> None:
         self.process.stdin.close()
         try:
-            self.process.wait(20)
+            self.process.wait(120)
         except subprocess.TimeoutExpired:
             pass
         end_group(self.process.pid)

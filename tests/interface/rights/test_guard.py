@@ -83,7 +83,7 @@ def listener() -> Iterator[Listener]:
 
 def worker(adaptor: str, parameters: dict[str, Any], names: dict[str, list[str]], allowed: tuple[str, ...] = ()) -> dict[str, Any]:
     told = json.dumps({"adaptor": adaptor, "parameters": parameters, "names": names, "allowed": list(allowed)})
-    done = subprocess.run([sys.executable, "-c", PROGRAM, told], cwd=ROOT, env=project_environment(), capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", PROGRAM, told], cwd=ROOT, env=project_environment(), capture_output=True, text=True, timeout=120)
     assert done.stdout, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -165,6 +165,6 @@ try:
 except Forbidden:
     print("refused")
 """
-    made = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=project_environment(), capture_output=True, text=True, timeout=60)
+    made = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=project_environment(), capture_output=True, text=True, timeout=120)
     assert made.stdout.strip() == "refused", made.stderr
     assert listener.came == 1

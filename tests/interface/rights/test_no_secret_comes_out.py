@@ -39,7 +39,7 @@ def sent(server: EdgemereServer, path: str, body: Any = None, headers: dict[str,
     request = urllib.request.Request(server.url + path, None if body is None else json.dumps(body).encode(),
                                      {"Content-Type": "application/json", "Prefer": "wait=10", **(headers or {})})
     try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=120) as answer:
             return answer.status, answer.read().decode("utf-8", "replace")
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode("utf-8", "replace")
@@ -99,7 +99,7 @@ def test_a_service_that_fails_unforeseen_tells_no_secret(edgemere_server, tmp_pa
         assert sent(server, f"{fmdm}/datasource/simulate", {"name": "lab", "listing": {f"{CANARY}.csv": {"size": 1, "tags": {"note": CANARY}}}})[0] == 201
         # The databases refuse, while the services run, in words that have a secret in them: nobody foresaw that.
         for service, table in (("events", "apikey"), ("reservations", "datareservation")):
-            with closing(sqlite3.connect(server.data / f"{service}.db", timeout=20)) as database:
+            with closing(sqlite3.connect(server.data / f"{service}.db", timeout=120)) as database:
                 database.execute(f"CREATE TRIGGER unforeseen BEFORE INSERT ON {table} BEGIN "
                                  f"SELECT RAISE(ABORT, 'forwarded to postgresql://mesh:{CANARY}-a@far/x with password={CANARY}-b in vain'); END")
                 database.commit()

@@ -118,7 +118,7 @@ def test_a_person_is_removed_once_nothing_of_his_is_open_and_his_name_is_nowhere
     # Done again until it is over: what was on its way is found by then.
     first = root("events.person_remove", owner=name)
     assert first["state"] in ("Removing", "Removed") and first["replaced"]["requests"]["datarequest"] == 1 and first["alias"].startswith("removed-")
-    until(lambda: removed(root, name), limit_s=20, pause_s=0.4)
+    until(lambda: removed(root, name), limit_s=120, pause_s=0.4)
     assert mentions(house, name) == {}
     # Nothing of it can be got at, by him or about him; and it is there, under another name.
     assert person("requests.list")["total"] == 0 and root("events.apikey_list", owner=name)["total"] == 0

@@ -61,7 +61,7 @@ def settings(servers: Servers, **more: Any) -> dict[str, Any]:
 
 def connected(uri: str) -> bool:
     port.prepare(uri)
-    with Connection(uri, connect_timeout=5) as connection:
+    with Connection(uri, connect_timeout=60) as connection:
         connection.connect()
         return isinstance(connection.connection.transport.sock, ssl.SSLSocket)
 

@@ -81,7 +81,7 @@ class Site:
         try:
             if self.stall_after is not None and len(part) > self.stall_after:
                 handler.wfile.write(part[:self.stall_after])
-                self.go_on.wait(30)
+                self.go_on.wait(120)
                 handler.close_connection = True
             else:
                 handler.wfile.write(part)
@@ -209,7 +209,7 @@ def test_after_a_crash_a_copy_goes_on_by_range_if_the_server_can_say_that_nothin
     site.etags, site.stall_after = etags, 33 << 20
     from_web(bench, site)
     handle = bench.submit("copy", item("k", "a.bin"))
-    until = time.monotonic() + 30
+    until = time.monotonic() + 120
     while not any(path.stat().st_size >= 32 << 20 for path in bench.target.rglob("*.part")) or (etags and not list(bench.target.rglob("*.state"))):
         assert time.monotonic() < until
         time.sleep(0.01)

@@ -124,7 +124,7 @@ def test_an_object_that_appears_while_it_is_copied_ends_the_copy_and_stays(world
     world.sources["s"]["parameters"]["limits"] = {"mib_per_s": 10}
     for appears in ("i/day.zarr/0/large", "i/day.zarr/0/beside"):
         handle = world.submit("copy", item("k", "day.zarr"))
-        until = time.monotonic() + 30
+        until = time.monotonic() + 120
         while "i/day.zarr/0/0" not in at(store, name) and time.monotonic() < until:
             time.sleep(0.01)
         store.fs.pipe_file(f"{name}/in/{appears}", b"theirs")
@@ -159,7 +159,7 @@ def test_cancel_leaves_nothing(shelf: Bench, store: ObjectStore, name: str, to: 
     shelf.sources[place]["parameters"]["limits"] = {"mib_per_s": 5}
     before = at(store, name)
     handle = shelf.submit("copy", item("k", "day.zarr") if to == "store" else from_shelf("k"))
-    until = time.monotonic() + 30
+    until = time.monotonic() + 120
     while not (uploads(store, name) if to == "store" else list(shelf.target.rglob("*.part"))) and time.monotonic() < until:
         time.sleep(0.01)
     handle.cancel()

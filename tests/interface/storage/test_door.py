@@ -181,7 +181,7 @@ def test_of_two_writers_at_once_one_wins_and_retrying_makes_both_count(db):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(120)
     with db.reading() as connection:
         assert connection.execute(select(reservation_table.c.cost)).scalar() == 20
 

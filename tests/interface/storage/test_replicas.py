@@ -68,7 +68,7 @@ def test_two_that_make_the_same_objects_at_once_make_and_announce_them_once(db):
     together = threading.Barrier(2)
 
     def make() -> None:
-        together.wait(5)
+        together.wait(120)
         with db.transaction() as uow:
             made.append(len(uow.create(RESERVATION, rows, "create", ignore_existing=True)))
 
@@ -76,7 +76,7 @@ def test_two_that_make_the_same_objects_at_once_make_and_announce_them_once(db):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(120)
     assert sorted(made) == [0, 20], made
     with db.reading() as connection:
         said = connection.execute(select(METADATA.tables["outbox"].c.object_id).where(

@@ -71,10 +71,10 @@ def test_each_command_that_should_end_a_wait_ends_it(lab: EdgemereServer) -> Non
         assert ways and last == f"edgemere do datarequest cancel --id {request['name']}"
         typed(lab, ways[0])
         ended = call("GET", f"{DO}/datarequest/show?id={request['name']}")
-        for _ in range(60):
+        for _ in range(240):
             if ended["state"] == "Satisfied":
                 break
-            ended = requests.get(f"{lab.url}{DO}/datarequest/show?id={request['name']}", timeout=30).json()
+            ended = requests.get(f"{lab.url}{DO}/datarequest/show?id={request['name']}", timeout=120).json()
             time.sleep(0.5)
         assert ended["state"] == "Satisfied", (code, ways, ended)
     call("POST", f"{DO}/datarequest/create", name="never", query="kind:never", wait=True)

@@ -17,7 +17,7 @@ from shared.bus import port
 from shared.bus.topology import PUBLIC
 from tests.support.servers import ROOT, project_environment
 
-LIMIT_S = 60
+LIMIT_S = 120
 
 
 class Bench(Protocol):
@@ -84,7 +84,7 @@ class BrokerTrial:
         opened: list[Connection] = []
 
         def connect() -> Connection:
-            opened.append(Connection(bench.uri, transport_options={"confirm_publish": True}, connect_timeout=10))
+            opened.append(Connection(bench.uri, transport_options={"confirm_publish": True}, connect_timeout=60))
             opened[-1].connect()
             return opened[-1]
 

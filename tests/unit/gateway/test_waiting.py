@@ -62,45 +62,51 @@ def test_the_service_gets_what_came_and_the_context():
 
 
 def test_a_message_ends_the_wait():
-    world = World(recheck_s=30)
+    world = World(recheck_s=300)
     world.later(0.1, "Satisfied")
     began = time.monotonic()
-    outcome = world.dispatcher.perform(CREATE, {"query": "a:1"}, CONTEXT, Patience(20))
+    outcome = world.dispatcher.perform(CREATE, {"query": "a:1"}, CONTEXT, Patience(200))
     assert (outcome.body["state"], outcome.operation) == ("Satisfied", None)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 100
     assert world.live.watching == 0
 
 
 def test_messages_on_the_way_ask_no_service():
-    world = World(recheck_s=30)
-    world.later(0.05, "Selected")
-    world.later(0.1, "Evaluated")
-    world.later(0.2, "Satisfied")
-    world.dispatcher.perform(CREATE, {"query": "a:1"}, CONTEXT, Patience(20))
+    world = World(recheck_s=300)
+    look = world.mesh.functions["requests.show"]
+
+    def look_and_go_on(id):
+        if len(world.mesh.asked("requests.show")) == 1:
+            for number, state in enumerate(("Selected", "Evaluated", "Satisfied"), 1):
+                world.later(number / 20, state)
+        return look(id)
+
+    world.mesh.functions["requests.show"] = look_and_go_on
+    world.dispatcher.perform(CREATE, {"query": "a:1"}, CONTEXT, Patience(200))
     assert len(world.mesh.asked("requests.show")) == 2
 
 
 def test_a_state_reached_before_the_watch_began_is_seen():
-    world = World(recheck_s=30)
+    world = World(recheck_s=300)
     world.mesh.functions["requests.create"] = lambda **_: (dict(world.request), world.move("Satisfied", tell=False))[0]
     began = time.monotonic()
-    assert world.dispatcher.perform(CREATE, {"query": "a:1"}, CONTEXT, Patience(20)).body["state"] == "Satisfied"
-    assert time.monotonic() - began < 10
+    assert world.dispatcher.perform(CREATE, {"query": "a:1"}, CONTEXT, Patience(200)).body["state"] == "Satisfied"
+    assert time.monotonic() - began < 100
 
 
 def test_a_message_that_never_came_is_made_up_for():
     world = World(recheck_s=0.2)
     world.later(0.1, "Failed", tell=False)
     began = time.monotonic()
-    assert world.dispatcher.perform(CREATE, {"query": "a:1"}, CONTEXT, Patience(20)).body["state"] == "Failed"
-    assert time.monotonic() - began < 10
+    assert world.dispatcher.perform(CREATE, {"query": "a:1"}, CONTEXT, Patience(200)).body["state"] == "Failed"
+    assert time.monotonic() - began < 100
 
 
 def test_a_bus_that_is_heard_again_makes_everybody_look():
-    world = World(recheck_s=30)
+    world = World(recheck_s=300)
     timer = threading.Timer(0.1, lambda: (world.move("Satisfied", tell=False), world.live.resumed()))
     timer.start()
-    assert world.dispatcher.perform(CREATE, {"query": "a:1"}, CONTEXT, Patience(20)).body["state"] == "Satisfied"
+    assert world.dispatcher.perform(CREATE, {"query": "a:1"}, CONTEXT, Patience(200)).body["state"] == "Satisfied"
 
 
 def test_the_end_of_the_wait_is_an_operation():
@@ -113,7 +119,7 @@ def test_the_end_of_the_wait_is_an_operation():
 def test_the_end_of_the_wait_answers_with_where_the_object_is_by_then():
     world = World()
     world.later(0.1, "Selected", tell=False)
-    outcome = world.dispatcher.perform(CREATE, {"query": "a:1"}, CONTEXT, Patience(seconds=0.4))
+    outcome = world.dispatcher.perform(CREATE, {"query": "a:1"}, CONTEXT, Patience(seconds=2))
     assert (outcome.body["state"], outcome.body["version"]) == ("Selected", 2) and outcome.operation
 
 
@@ -125,7 +131,7 @@ def test_what_takes_long_by_nature_is_an_operation_even_without_a_wait():
 
 
 def test_a_document_waits_for_the_request_inside_it():
-    world = World(recheck_s=30)
+    world = World(recheck_s=300)
     world.later(0.1, "Satisfied")
     outcome = world.dispatcher.perform(PROVISION, {"dataref": "r"}, CONTEXT)
     assert outcome.body["request"]["state"] == "Satisfied"
@@ -143,16 +149,16 @@ def test_a_scan_is_followed_by_its_own_id():
 def test_a_client_that_went_away_is_not_waited_for():
     world = World()
     began = time.monotonic()
-    world.dispatcher.perform(CREATE, {"query": "a:1"}, CONTEXT, Patience(60), is_connected=lambda: False)
-    assert time.monotonic() - began < 10
+    world.dispatcher.perform(CREATE, {"query": "a:1"}, CONTEXT, Patience(200), is_connected=lambda: False)
+    assert time.monotonic() - began < 100
 
 
 def test_a_gateway_that_stops_ends_its_waits():
     world = World()
     threading.Timer(0.1, world.live.close).start()
     began = time.monotonic()
-    assert world.dispatcher.perform(CREATE, {"query": "a:1"}, CONTEXT, Patience(60)).operation
-    assert time.monotonic() - began < 10
+    assert world.dispatcher.perform(CREATE, {"query": "a:1"}, CONTEXT, Patience(200)).operation
+    assert time.monotonic() - began < 100
 
 
 def test_a_wait_survives_a_service_that_is_away_for_a_moment():
@@ -167,7 +173,7 @@ def test_a_wait_survives_a_service_that_is_away_for_a_moment():
 
     world.mesh.functions["requests.show"] = away_once
     world.later(0.15, "Satisfied")
-    assert world.dispatcher.perform(CREATE, {"query": "a:1"}, CONTEXT, Patience(20)).body["state"] == "Satisfied"
+    assert world.dispatcher.perform(CREATE, {"query": "a:1"}, CONTEXT, Patience(200)).body["state"] == "Satisfied"
 
 
 def test_the_wait_itself_carries_neither_key_nor_version():

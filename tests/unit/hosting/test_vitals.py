@@ -9,7 +9,7 @@ import pytest
 from shared.hosting.vitals import Vitals
 from shared.kernel.errors import Unavailable
 
-STUCK_S = 0.5
+STUCK_S = 1.5
 
 
 def begun(**parts: Any) -> Vitals:
