@@ -80,7 +80,7 @@ def test_a_class_with_many_messages_is_heard_while_somebody_watches(bus):
     feeds = LiveFeeds(bus.uri, live).start()
     with live.watch("datainstance", "dins_1") as watch:
         # Opening the feed makes everybody look once.
-        watch.sleep(1)
+        watch.sleep(30)
         bus.say("datainstance.ready", {"obj": {"id": "dins_1"}})
         assert watch.sleep(120) == (True, {"id": "dins_1"})
     feeds.close()
