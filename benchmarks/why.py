@@ -24,6 +24,7 @@ from sqlalchemy import Engine, select, text
 
 from services.catalog import models, rules, totals
 from services.catalog.models import SOURCE, data_table, tag_table
+from shared.hosting.run import look_through_less
 from shared.kernel import clock
 from shared.kernel.context import Context
 from shared.kernel.ids import new_id
@@ -163,6 +164,8 @@ def plan_and_explain(count: int) -> dict[str, float]:
             house.source("scratch", writable=True)
             house.source("lab", {f"d/{n}.csv": {"size": n % 1000, "tags": {"kind": "scan", "n": n, "secret": n % 50 == 0}} for n in range(count)},
                          cost={"per_request": 1, "per_gib_out": 1.0})
+            # As a service that has started.
+            look_through_less()
             floor = p50_ms(lambda: house.call("catalog", "query", expression="kind:scan", limit=5000), 3) * count / 5000
             planned = p50_ms(lambda: house.call("requests", "plan", query="kind:scan"), 3)
             cpu = time.process_time()

@@ -18,16 +18,24 @@ def seconds_until_ready(decided: Iterable[tuple[str, int | None, str, str | None
     mounted costs its latency alone.
     """
     busy: dict[str, float] = {}
-    latency = 0.0
+    ways: dict[tuple[str, str | None], tuple[list[str], float, float]] = {}
     for action, size, source_id, target_id in decided:
-        ends = [one for one in (source_id, target_id) if one]
-        prices = [(sources.get(one) or {}).get("cost") or {} for one in ends]
-        latency = max(latency, sum(float(price.get("latency_ms") or 0) for price in prices) / 1000)
+        way = ways.get((source_id, target_id))
+        if way is None:
+            way = ways[source_id, target_id] = _way([one for one in (source_id, target_id) if one], sources, assumed_mib_per_s)
         if action in ("copy", "move"):
-            speed = min(_mib_per_s(sources.get(one) or {}, assumed_mib_per_s) for one in ends)
+            ends, speed, _ = way
             for one in ends:
                 busy[one] = busy.get(one, 0.0) + (size or 0) / MIB / speed
+    latency = max((latency for _, _, latency in ways.values()), default=0.0)
     return round((max(busy.values(), default=0.0) + latency) * MARGIN, 3)
+
+
+def _way(ends: list[str], sources: Mapping[str, Mapping[str, Any]], assumed_mib_per_s: float) -> tuple[list[str], float, float]:
+    """The places of a way, its speed, and the seconds until its first byte."""
+    places = [sources.get(one) or {} for one in ends]
+    speed = min(_mib_per_s(place, assumed_mib_per_s) for place in places)
+    return ends, speed, sum(float((place.get("cost") or {}).get("latency_ms") or 0) for place in places) / 1000
 
 
 def _mib_per_s(place: Mapping[str, Any], assumed: float) -> float:

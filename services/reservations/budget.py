@@ -45,10 +45,11 @@ def wanted(decided: Iterable[tuple[str, int | None, Mapping[str, float]]], weigh
     weights are taken out again. What has the weight 0 is not known in money and counts nothing.
     """
     size, money = 0, 0.0
+    known = [(name, weight) for name in MONEY if (weight := float(weights.get(name, 1)))]
     for action, its_size, parts in decided:
         if action in ("copy", "move"):
             size += its_size or 0
-        money += sum(parts.get(name, 0) / weight for name in MONEY if (weight := float(weights.get(name, 1))))
+        money += sum([parts.get(name, 0) / weight for name, weight in known])
     return {"bytes": size, "money": round(money, 9)}
 
 

@@ -3,13 +3,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from services.reservations import budget, freeing, keeping, promises, repository, rules
+from services.reservations import budget, freeing, keeping, promises, repository, reserving, rules
 from services.reservations.arrival import seconds_until_ready
 from services.reservations.asking import asking, sources
 from services.reservations.models import RESERVATION
 from services.reservations.policy.deciding import Asking, Decided, Decider
+from services.reservations.policy.records import facts_of
 from services.reservations.policy.selecting import Refusal, select, undoable
 from services.reservations.reserving import CHUNK, CannotGoOn, claim, refuse
 from shared.hosting import quotas
@@ -94,15 +96,11 @@ def _decide(uses: Uses, request: Mapping[str, Any]) -> Evaluation:
     return evaluation
 
 
-def judged(uses: Uses, request: Mapping[str, Any], pages: Iterable[Sequence[Mapping[str, Any]]], *, truncated: bool,
-           places: Mapping[str, Any] | None = None, known: Mapping[str, Any] | None = None) -> tuple[Evaluation, list[list[Decided]]]:
-    """What is decided about reservations as things are now, and the groups of replicas among them. Writes nothing.
-
-    ``places``: facts of sources by id, where they were asked for already; ``known``: the targets, as for ``asking``.
-    """
-    places = dict(places or {})
-    deciders = {member: Decider(asking(uses, part, places, truncated=truncated, known=known))
-                for member, part in rules.parts_of(request).items()}
+def judged(uses: Uses, request: Mapping[str, Any], pages: Iterable[Sequence[Mapping[str, Any]]], *,
+           truncated: bool) -> tuple[Evaluation, list[list[Decided]]]:
+    """What is decided about reservations as things are now, and the groups of replicas among them. Writes nothing."""
+    places: dict[str, Any] = {}
+    deciders = {member: Decider(asking(uses, part, places, truncated=truncated)) for member, part in rules.parts_of(request).items()}
     evaluation = Evaluation(next(iter(deciders.values())).asking)
     ids: dict[str | None, list[str]] = {member: [] for member in deciders}
     for rows in pages:
@@ -116,10 +114,35 @@ def judged(uses: Uses, request: Mapping[str, Any], pages: Iterable[Sequence[Mapp
             ids[member].append(row["id"])
             if not row["expires_at"]:
                 evaluation.claimless.add(row["id"])
+    return evaluation, _selected(uses, request, evaluation, {member: (decider.asking, ids[member]) for member, decider in deciders.items()})
+
+
+def foreseen(uses: Uses, request: Mapping[str, Any], intention: reserving.Intention, ids: Sequence[str]) -> tuple[Evaluation, list[list[Decided]]]:
+    """As ``judged``, of what is to be reserved under these ``ids``: nothing is decided anew that was decided when it was found, a moment ago.
+
+    From now on the decisions of ``intention`` say what evaluating makes of them.
+    """
+    assert intention.asked is not None
+    places = {source_id: facts_of(source) for source_id, source in intention.sources.items()}
+    common = replace(intention.asked, sources=places, truncated=bool(intention.found.get("truncated")))
+    askings = {member: replace(common, request=part) for member, part in rules.parts_of(request).items()}
+    evaluation = Evaluation(next(iter(askings.values())))
+    of: dict[str | None, list[str]] = {member: [] for member in askings}
+    for row_id, (_, decided, member) in zip(ids, intention.kept, strict=True):
+        evaluation.by_id[row_id] = decided
+        of[member if member in askings else None].append(row_id)
+        if decided.status != "chosen":
+            evaluation.claimless.add(row_id)
+    return evaluation, _selected(uses, request, evaluation, {member: (asked, of[member]) for member, asked in askings.items()})
+
+
+def _selected(uses: Uses, request: Mapping[str, Any], evaluation: Evaluation,
+              parts: Mapping[str | None, tuple[Asking, list[str]]]) -> list[list[Decided]]:
+    """Choose among what is decided, part by part, and sum up what that would take; the groups of replicas."""
     groups: list[list[Decided]] = []
-    for member, decider in deciders.items():
-        selection = select([evaluation.by_id[row_id] for row_id in ids[member]], decider.asking)
-        evaluation.parts.append((decider.asking, ids[member], selection.groups))
+    for member, (asked, ids) in parts.items():
+        selection = select([evaluation.by_id[row_id] for row_id in ids], asked)
+        evaluation.parts.append((asked, ids, selection.groups))
         groups += selection.groups
         if selection.refusal and not evaluation.refusal:
             evaluation.refusal, evaluation.member = selection.refusal, member
@@ -130,10 +153,10 @@ def judged(uses: Uses, request: Mapping[str, Any], pages: Iterable[Sequence[Mapp
         (part, evaluation.by_id[row_id].source_id) for part, (_, mine, _) in enumerate(evaluation.parts) for row_id in mine
         if evaluation.by_id[row_id].status == "chosen"})
     evaluation.makes = {"instances": instances, "bytes": int(evaluation.spends["bytes"])}
-    facts = {**{target["id"]: target for target in evaluation.asked.targets.values()}, **places}
+    facts = {**{target["id"]: target for target in evaluation.asked.targets.values()}, **evaluation.asked.sources}
     evaluation.ready_in_s = seconds_until_ready(((one.action, one.size, one.source_id, one.target_id) for one in chosen), facts,
                                                 uses.config.requests.assumed_mib_per_s)
-    return evaluation, groups
+    return groups
 
 
 def _check(uses: Uses, request: Mapping[str, Any], evaluation: Evaluation) -> None:

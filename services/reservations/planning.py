@@ -17,6 +17,8 @@ from shared.hosting.uses import Uses
 from shared.kernel.errors import EdgemereError
 
 _CALL_S = 30
+# The catalogue takes no larger claim.
+_LARGEST = 2**62
 
 
 def plan_part(uses: Uses, request: Mapping[str, Any], after: int = 0, limit: int = 20) -> dict[str, Any]:
@@ -29,8 +31,11 @@ def plan_part(uses: Uses, request: Mapping[str, Any], after: int = 0, limit: int
     rooms: dict[tuple[str, str], dict[str, Any]] = {}
     try:
         reserving.intend(uses, request, intention)
-        _look(uses, request, intention.claims, rooms)
-        evaluation, groups = evaluating.judged(uses, request, [intention.rows], truncated=bool(intention.found.get("truncated")))
+        # Known by their data: what is not written needs no ids of its own.
+        ids = [one.decided.data_id for one in intention.kept]
+        _look(uses, request, [rules.reader_claim(one.data_id, one.source_id, one.data_id) for _, one, _ in intention.kept
+                              if one.status == "chosen"], rooms)
+        evaluation, groups = evaluating.foreseen(uses, request, intention, ids)
         evaluating.object_to(evaluation)
         beyond = promises.would_refuse(uses, request, evaluation.makes)
         if beyond:
@@ -42,7 +47,7 @@ def plan_part(uses: Uses, request: Mapping[str, Any], after: int = 0, limit: int
         _look(uses, request, evaluating.claims_of(evaluation), rooms)
     except CannotGoOn as why:
         refusal = {"code": why.code, "message": why.message, "can_wait": why.can_wait, "waits_for": why.waits_for}
-    decided = _decided(request, intention, evaluation)
+    decided = _decided(intention, evaluation)
     return {
         "refusal": refusal, "found": intention.found, **_summed(decided), "capacity": _capacity(rooms),
         "budget": _budget(uses, request, evaluation.spends if evaluation else _would_spend(intention, decided)),
@@ -56,7 +61,7 @@ def _look(uses: Uses, request: Mapping[str, Any], claims: Sequence[Mapping[str, 
     if not claims:
         return
     try:
-        found = uses.mesh.call("catalog", "look", claims=list(claims), holder=request["id"], timeout_s=_CALL_S)
+        found = uses.mesh.call("catalog", "look", claims=_in_few(claims), holder=request["id"], timeout_s=_CALL_S)
     except EdgemereError as error:
         if error.status in (404, 409, 422) and error.code != "version_conflict":
             raise CannotGoOn("source_unavailable", error.detail) from None
@@ -68,18 +73,21 @@ def _look(uses: Uses, request: Mapping[str, Any], claims: Sequence[Mapping[str, 
             "object": {"class": "datasource", **full["source"], "kind": full["kind"]}, "line": None})
 
 
-def _decided(request: Mapping[str, Any], intention: Intention, evaluation: evaluating.Evaluation | None) -> list[tuple[Mapping[str, Any], Decided]]:
+def _in_few(claims: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The same amounts of the same sources in as few claims as can be: whether there is room depends on no more."""
+    sums: dict[tuple[str, str], int] = {}
+    for one in claims:
+        sums[one["source"], one["kind"]] = sums.get((one["source"], one["kind"]), 0) + one["amount"]
+    return [{"id": f"{source}.{kind}.{start}", "source": source, "kind": kind, "amount": min(amount - start, _LARGEST)}
+            for (source, kind), amount in sums.items() for start in range(0, max(amount, 1), _LARGEST)]
+
+
+def _decided(intention: Intention, evaluation: evaluating.Evaluation | None) -> list[tuple[Mapping[str, Any], Decided]]:
     """Each candidate with the last that was decided about it: by evaluate where it came so far, else by reserve."""
     if intention.outcome is None:
         return []
-    by_row = evaluation.by_id if evaluation else {}
-
-    def last(one: Decided) -> Decided:
-        return by_row.get(rules.reservation_id(request["id"], request["attempt"], one.data_id), one)
-    if by_row:
-        pairs = [(data, last(one)) for data, one in zip(intention.candidates, intention.outcome.decided, strict=True)]
-    else:
-        pairs = list(zip(intention.candidates, intention.outcome.decided, strict=True))
+    by_data = evaluation.by_id if evaluation else {}
+    pairs = [(data, by_data.get(one.data_id, one)) for data, one in zip(intention.candidates, intention.outcome.decided, strict=True)]
     rank = {status: place for place, status in enumerate(framing.STATUSES)}
     # Of a group several members may match one data: it is what the one that takes it makes of it, and is there once.
     once: dict[str, tuple[Mapping[str, Any], Decided]] = {}

@@ -4,13 +4,13 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from services.reservations import budget, freeing, repository, rules
 from services.reservations.asking import asking
 from services.reservations.models import RESERVATION
 from services.reservations.mounting import with_mounts
-from services.reservations.policy.deciding import Asking, Outcome, decide
+from services.reservations.policy.deciding import Asking, Decided, Outcome, decide
 from shared.hosting.uses import Uses
 from shared.kernel import clock
 from shared.kernel.errors import Conflict, EdgemereError, Malformed, NoCapacity
@@ -35,6 +35,14 @@ class CannotGoOn(Exception):
         self.message = f"Member '{member}': {message}" if member else message
 
 
+class Kept(NamedTuple):
+    """A candidate that gets a reservation, and the member of a group that it is for."""
+
+    data: Data
+    decided: Decided
+    member: str | None = None
+
+
 @dataclass
 class Intention:
     """What a request would reserve, as far as it was found out: ``found`` is what the catalogue said of the query."""
@@ -44,7 +52,7 @@ class Intention:
     sources: dict[str, Any] = field(default_factory=dict)
     asked: Asking | None = None
     outcome: Outcome | None = None
-    rows: list[dict[str, Any]] = field(default_factory=list)
+    kept: list[Kept] = field(default_factory=list)
 
     def add(self, member: str, own: Intention) -> None:
         """Take in what one member of a group would reserve."""
@@ -54,11 +62,13 @@ class Intention:
         if own.outcome:
             before = self.outcome.decided if self.outcome else []
             self.outcome = Outcome([*before, *own.outcome.decided], own.outcome.selection)
-        self.rows += [{**row, "member": member} for row in own.rows]
+        self.kept += [one._replace(member=member) for one in own.kept]
 
-    @property
-    def claims(self) -> list[dict[str, Any]]:
-        return rules.reader_claims([row for row in self.rows if row["expires_at"]])
+    def rows(self, request: Mapping[str, Any], ttl_s: float) -> list[dict[str, Any]]:
+        """The reservations to write: what is chosen claims its source for so long."""
+        ends = clock.stamp_in(ttl_s)
+        rows = [rules.reservation_row(request, data, decided, ends) for data, decided, _ in self.kept]
+        return [{**row, "member": one.member} for row, one in zip(rows, self.kept, strict=True)] if request.get("group") else rows
 
 
 def reserve(uses: Uses, request: Mapping[str, Any]) -> None:
@@ -67,8 +77,8 @@ def reserve(uses: Uses, request: Mapping[str, Any]) -> None:
     found = intention.found
     try:
         intend(uses, request, intention)
-        rows = intention.rows
-        claim(uses, request, intention.claims, uses.config.reservations.claim_ttl_s)
+        rows = intention.rows(request, uses.config.reservations.claim_ttl_s)
+        claim(uses, request, rules.reader_claims(rows), uses.config.reservations.claim_ttl_s)
     except CannotGoOn as why:
         refuse(uses, request, why, found)
         return
@@ -120,7 +130,7 @@ def _intend_member(uses: Uses, member: str, part: Mapping[str, Any], intention: 
     """One member of a group; ``found`` keeps what the catalogue said for each, and the funnel of the one that fails."""
     own, found = Intention(), intention.found
     try:
-        _intend_part(uses, part, own, {row["data_id"] for row in intention.rows})
+        _intend_part(uses, part, own, {one.data["id"] for one in intention.kept})
     except CannotGoOn as why:
         found.update(funnel=own.found.get("funnel"), hints=own.found.get("hints"))
         raise CannotGoOn(why.code, why.message, can_wait=why.can_wait, waits_for=why.waits_for, member=member) from None
@@ -137,8 +147,7 @@ def _heal_members(uses: Uses, request: Mapping[str, Any], intention: Intention) 
     with uses.db.reading() as connection:
         members = repository.members_of(connection, request["id"], [broken.get("data") for broken in request["missing"]])
     of = {data["id"]: members.get(broken.get("data")) for data, broken in zip(intention.candidates, request["missing"], strict=False)}
-    for row in intention.rows:
-        row["member"] = of.get(row["data_id"])
+    intention.kept = [one._replace(member=of.get(one.data["id"])) for one in intention.kept]
 
 
 def _hint(uses: Uses, request: Mapping[str, Any], found: dict[str, Any]) -> None:
@@ -228,7 +237,7 @@ def _chosen(uses: Uses, request: Mapping[str, Any], candidates: Sequence[Data], 
 
 
 def settle(uses: Uses, request: Mapping[str, Any], intention: Intention, known: Mapping[str, Any] | None = None) -> None:
-    """The reservations that the candidates get, as things stand now; ``evaluate`` decides again what becomes of each.
+    """Which of the candidates get reservations, as things stand now; ``evaluate`` decides again what becomes of each.
 
     ``known``: as for ``asking``.
 
@@ -240,10 +249,8 @@ def settle(uses: Uses, request: Mapping[str, Any], intention: Intention, known: 
     refusal = outcome.refusal
     if refusal and refusal.code != "rejected_by_policy":
         raise CannotGoOn(refusal.code, refusal.detail, can_wait=refusal.can_wait)
-    ends = clock.stamp_in(uses.config.reservations.claim_ttl_s)
     keep = rules.reserved(outcome.decided, asked.select, refusal)
-    intention.rows = [rules.reservation_row(request, data, decided, ends)
-                      for data, decided, kept in zip(intention.candidates, outcome.decided, keep, strict=True) if kept]
+    intention.kept = [Kept(data, decided) for data, decided, kept in zip(intention.candidates, outcome.decided, keep, strict=True) if kept]
 
 
 def _healing(uses: Uses, request: Mapping[str, Any], candidates: Sequence[Data]) -> list[Data]:

@@ -67,8 +67,8 @@ def reservation_row(request: Mapping[str, Any], data: Mapping[str, Any], decided
 
 
 def reader_claims(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The claims of reservations on their sources. Those that claim nothing are not to be among them."""
-    return [reader_claim(row["id"], row["source_id"], row["data_id"]) for row in rows]
+    """The claims of reservations on their sources, of those that have any."""
+    return [reader_claim(row["id"], row["source_id"], row["data_id"]) for row in rows if row["expires_at"]]
 
 
 def reader_claim(reservation: str, source: str, data: str) -> dict[str, Any]:

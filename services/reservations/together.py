@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from services.reservations import budget, evaluating, freeing, keeping, repository, reserving
+from services.reservations import budget, evaluating, freeing, keeping, repository, reserving, rules
 from services.reservations.asking import targets_of
 from services.reservations.evaluating import Evaluation
 from services.reservations.models import RESERVATION
@@ -121,16 +121,17 @@ class _Taking:
 
     uses: Uses
     request: Mapping[str, Any]
-    intention: Intention
+    found: Mapping[str, Any]
+    rows: list[dict[str, Any]]
     evaluation: Evaluation
 
     @property
     def claims(self) -> list[dict[str, Any]]:
-        return [*self.intention.claims, *evaluating.claims_of(self.evaluation)]
+        return [*rules.reader_claims(self.rows), *evaluating.claims_of(self.evaluation)]
 
-    def rows(self, status: str) -> list[dict[str, Any]]:
+    def decided(self, status: str) -> list[dict[str, Any]]:
         """The rows of its reservations with this status, with what is decided about each."""
-        return [{**row, **evaluating.decided_columns(self.evaluation, row["id"])} for row in self.intention.rows
+        return [{**row, **evaluating.decided_columns(self.evaluation, row["id"])} for row in self.rows
                 if self.evaluation.by_id[row["id"]].status == status]
 
 
@@ -214,17 +215,17 @@ def _pages(uses: Uses, requests: Sequence[Mapping[str, Any]]) -> list[Mapping[st
 
 def _decided(uses: Uses, request: Mapping[str, Any], page: Mapping[str, Any], known: Mapping[str, Any]) -> _Taking | None:
     found = {"funnel": page["funnel"], "warnings": page["warnings"], "total": page["total"]}
-    intention = Intention(found, page["items"], dict(page["sources"]))
-    places = facts(uses, page["sources"])
+    intention = Intention(found, page["items"], facts(uses, page["sources"]))
     try:
         reserving.settle(uses, request, intention, known)
-        evaluation, _ = evaluating.judged(uses, request, [intention.rows], truncated=False, places=places, known=known)
+        rows = intention.rows(request, uses.config.reservations.claim_ttl_s)
+        evaluation, _ = evaluating.foreseen(uses, request, intention, [row["id"] for row in rows])
         evaluating.object_to(evaluation)
     except CannotGoOn:
         return None
     if any(one.status not in ("chosen", "standby") for one in evaluation.by_id.values()):
         return None
-    return _Taking(uses, request, intention, evaluation)
+    return _Taking(uses, request, found, rows, evaluation)
 
 
 def _claimed(uses: Uses, takings: Sequence[_Taking], refused: set[str]) -> list[_Taking]:
@@ -259,16 +260,16 @@ def _written(uses: Uses, takings: Sequence[_Taking]) -> list[_Taking]:
         stored = keeping.store(uses, uow.connection, parts, [taking.evaluation.asked.policies for taking in takings])
         made: set[str] = set()
         for status, events in (("chosen", ("create", "confirm")), ("standby", ("create",))):
-            rows = [row for taking in takings for row in taking.rows(status)]
+            rows = [row for taking in takings for row in taking.decided(status)]
             for taking in takings:
-                uow.causes.update((row["id"], taking.uses.context) for row in taking.intention.rows)
+                uow.causes.update((row["id"], taking.uses.context) for row in taking.rows)
             made |= {row["id"] for row in uow.create(RESERVATION, rows, *events, ignore_existing=True)}
         there = repository.states_of(uow.connection, [
-            row["id"] for taking in takings for row in taking.intention.rows if row["id"] not in made])
+            row["id"] for taking in takings for row in taking.rows if row["id"] not in made])
     uses.parts["stored"].add(stored)
     return [taking for taking in takings if all(
         row["id"] in made or there[row["id"]] == ("Confirmed" if taking.evaluation.by_id[row["id"]].status == "chosen" else "Created")
-        for row in taking.intention.rows)]
+        for row in taking.rows)]
 
 
 def _told(uses: Uses, takings: Sequence[_Taking], shown: dict[str, Any] | None = None) -> set[str]:
@@ -299,7 +300,7 @@ def _told(uses: Uses, takings: Sequence[_Taking], shown: dict[str, Any] | None =
 
 
 def _step(taking: _Taking) -> dict[str, Any]:
-    rows = taking.intention.rows
+    rows = taking.rows
     chosen = [one for _, one in taking.evaluation.with_status("chosen")]
     return {
         **_about(taking), "reservations": len(rows), "refs": [{"id": row["id"], "name": row["name"]} for row in rows],
@@ -309,7 +310,7 @@ def _step(taking: _Taking) -> dict[str, Any]:
 def _about(taking: _Taking) -> dict[str, Any]:
     """What a request is told in any case: which attempt it is about, what was found, and what that belongs to."""
     context = taking.uses.context
-    return {"request": taking.request["id"], "attempt": taking.request["attempt"], "found": taking.intention.found,
+    return {"request": taking.request["id"], "attempt": taking.request["attempt"], "found": taking.found,
             "cause": {"correlation_id": context.correlation_id, "causation_id": context.causation_id, "traceparent": context.traceparent}}
 
 

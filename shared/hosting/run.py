@@ -280,6 +280,13 @@ def shown_host(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
+def look_through_less() -> None:
+    """Have Python look for garbage in what comes from now on, and more seldom: what is there stays."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+
+
 def _run(mesh: Mesh, tell_started: Callable[[], None]) -> int:
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -291,10 +298,7 @@ def _run(mesh: Mesh, tell_started: Callable[[], None]) -> int:
             pass
         if started.dead:
             started.wait()
-            # What is there now stays; looking through it again and again only costs time.
-            gc.collect()
-            gc.freeze()
-            gc.set_threshold(20_000, 20, 50)
+            look_through_less()
             tell_started()
             _sleep_until(stopping, mesh)
     except Exception:

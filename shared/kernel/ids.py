@@ -38,9 +38,12 @@ _lock = threading.Lock()
 _last = [0, 0]
 
 
-def _encode(value: int) -> str:
-    # 13 pairs of 5+5 bits; two characters at a time halves the work when ids are made by the ten thousand.
-    return "".join([_PAIRS[(value >> shift) & 1023] for shift in range(120, -1, -10)])
+_ALL_BITS, _HASH_BITS = range(120, -1, -10), range(70, -1, -10)
+
+
+def _encode(value: int, shifts: range = _ALL_BITS) -> str:
+    # Pairs of 5+5 bits; two characters at a time halves the work when ids are made by the ten thousand.
+    return "".join([_PAIRS[(value >> shift) & 1023] for shift in shifts])
 
 
 def new_id(noun: str) -> str:
@@ -64,7 +67,7 @@ def derived_id(noun: str, parent_id: str, *key: object) -> str:
     time_part = parent_id.split("_", 1)[1][:10]
     text = "\x1f".join([noun, parent_id, *map(str, key)])
     digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=10).digest()
-    return f"{PREFIXES[noun]}_{time_part}{_encode(int.from_bytes(digest, 'big'))[10:]}"
+    return f"{PREFIXES[noun]}_{time_part}{_encode(int.from_bytes(digest, 'big'), _HASH_BITS)}"
 
 
 def first_id(noun: str, stamp: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 GIB = 1024**3
@@ -35,7 +36,19 @@ class Tariff:
 
     def parts(self, size: int | None) -> dict[str, float]:
         """The cost by part: ``{requests, transfer, time}``, and ``storage`` where something is stored."""
-        return {name: round(value + self.per_byte[name] * (size or 0), 9) for name, value in self.fixed.items()}
+        parts = self._of_nothing.copy()
+        for name, fixed, per_byte in self._by_size:
+            parts[name] = round(fixed + per_byte * (size or 0), 9)
+        return parts
+
+    @cached_property
+    def _of_nothing(self) -> dict[str, float]:
+        return {name: round(value, 9) for name, value in self.fixed.items()}
+
+    @cached_property
+    def _by_size(self) -> list[tuple[str, float, float]]:
+        """The parts that depend on the size: rounding is most of what they cost, and few do."""
+        return [(name, self.fixed[name], per_byte) for name, per_byte in self.per_byte.items() if per_byte]
 
 
 def tariff(action: str, source: Mapping[str, Any], target: Mapping[str, Any] | None, lifetime_s: float | None,

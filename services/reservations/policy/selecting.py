@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 # What together and apart can be about.
 PLACES = ("source", "location")
 
+_Item = list["Decided"]
+"""One thing that is needed: the candidates that are it, best first."""
+
 
 @dataclass(frozen=True)
 class Refusal:
@@ -37,15 +40,6 @@ class Selection:
     refusal: Refusal | None = None
     groups: list[list[Decided]] = field(default_factory=list)
     cut: str = ""
-
-
-class _Item:
-    """One thing that is needed, and the candidates that are it, best first."""
-
-    __slots__ = ("members",)
-
-    def __init__(self, members: list[Decided]) -> None:
-        self.members = members
 
 
 def keys(select: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], tuple[Any, ...] | None]:
@@ -69,10 +63,10 @@ def select(decided: Sequence[Decided], asking: Asking) -> Selection:
     """Set the status of each: ``chosen``, ``standby``, ``left_out``; what is rejected stays so."""
     wanted, found = asking.select, Selection()
     items = _items(decided, asking)
-    found.groups = [item.members for item in items if len(item.members) > 1]
+    found.groups = [item for item in items if len(item) > 1]
     mode = wanted.get("mode", "all")
     if mode == "best":
-        items.sort(key=lambda item: (not item.members[0].fixed, item.members[0].figure, _tie(asking.seed, item.members[0])))
+        items.sort(key=lambda item: (not item[0].fixed, item[0].figure, _tie(asking.seed, item[0])))
     most = wanted.get("count") or (1 if mode in ("first", "best") else None)
     least = wanted.get("minimum", 1)
     needed = len(items) if most is None and "minimum" not in wanted else min(least, len(items)) if most is None else least
@@ -102,19 +96,27 @@ def undoable(decided: Sequence[Decided]) -> Refusal | None:
 def _items(decided: Sequence[Decided], asking: Asking) -> list[_Item]:
     """Candidates that are the same thing as one item; the order of the catalogue stays."""
     by_checksum = not asking.select.get("distinct")
-    groups: dict[Any, list[Decided]] = {}
+    alike: dict[Any, list[Decided]] = {}
+    groups: list[list[Decided]] = []
     for one in decided:
-        if one.action != "reject":
-            groups.setdefault(one.key or ("itself", one.data_id), []).append(one)
+        if one.action == "reject":
+            continue
+        if one.key is not None and (members := alike.get(one.key)) is not None:
+            members.append(one)
+            continue
+        members = [one]
+        groups.append(members)
+        if one.key is not None:
+            alike[one.key] = members
     items: list[_Item] = []
-    for members in groups.values():
+    for members in groups:
         if len(members) == 1:
-            items.append(_Item(members))
+            items.append(members)
             continue
         for same in _by_name(members) if by_checksum else [members]:
             if len(same) > 1:
                 same.sort(key=lambda one: (not one.fixed, one.problem is not None, one.figure, _tie(asking.seed, one)))
-            items.append(_Item(same))
+            items.append(same)
     return items
 
 
@@ -155,15 +157,15 @@ def _together(items: list[_Item], asking: Asking, most: int | None, needed: int,
     places: dict[str, list[_Item]] = {}
     for item in items:
         here: dict[str, list[Decided]] = {}
-        for one in item.members:
+        for one in item:
             here.setdefault(_place(one, by, asking), []).append(one)
         for place, members in here.items():
-            places.setdefault(place, []).append(_Item(members))
+            places.setdefault(place, []).append(members)
     enough = len(items) if most is None else most
 
     def rank(place: str) -> tuple[int, float, int]:
         there = places[place][:most]
-        return (-min(len(there), enough), sum(item.members[0].figure for item in there), crc32(f"{asking.seed}{place}".encode()))
+        return (-min(len(there), enough), sum(item[0].figure for item in there), crc32(f"{asking.seed}{place}".encode()))
     best = min(places, key=rank, default=None)
     there = places[best] if best is not None else []
     if items and len(there) < needed:
@@ -186,7 +188,7 @@ def _apart(items: list[_Item], asking: Asking, most: int | None, needed: int, fo
         found.refusal = Refusal(
             "selection_impossible", f"{needed} are needed apart, but what matches lies in {len(chosen)} different "
             f"{by}s that can be used. Ask for fewer (select.minimum or select.count), or leave select.apart out.")
-    return [_Item([one, *(other for other in items[number].members if other is not one)]) for number, one in sorted(chosen.items())]
+    return [[one, *(other for other in items[number] if other is not one)] for number, one in sorted(chosen.items())]
 
 
 def _augment(number: int, items: Sequence[_Item], by: str, asking: Asking, holder: dict[str, int], chosen: dict[int, Decided]) -> None:
@@ -194,7 +196,7 @@ def _augment(number: int, items: Sequence[_Item], by: str, asking: Asking, holde
     came: dict[str, tuple[int, Decided]] = {}
     queue = [number]
     for current in queue:
-        for one in items[current].members:
+        for one in items[current]:
             place = _place(one, by, asking)
             if place in came:
                 continue
@@ -219,7 +221,7 @@ def _within(items: list[_Item], wanted: Mapping[str, Any], most: int | None, nee
     for item in items:
         if most is not None and len(taken) == most:
             break
-        one = item.members[0]
+        one = item[0]
         if limits["max_cost"] is not None and cost + one.cost > limits["max_cost"] + 1e-9:
             over.add("max_cost")
         elif limits["max_bytes"] is not None and size + (one.size or 0) > limits["max_bytes"]:
@@ -237,20 +239,15 @@ def _within(items: list[_Item], wanted: Mapping[str, Any], most: int | None, nee
 
 
 def _mark(decided: Sequence[Decided], taken: Sequence[_Item], standbys: int) -> None:
-    chosen: set[int] = set()
-    standing: set[int] = set()
-    for item in taken:
-        chosen.add(id(item.members[0]))
-        standing.update(id(one) for one in item.members[1:1 + standbys])
     for one in decided:
         if one.action == "reject":
             one.status = "rejected"
-        elif id(one) in chosen:
-            one.status = "chosen"
-        elif id(one) in standing:
-            one.status = "standby"
         else:
             one.status, one.left_why = "left_out", "The selection takes others."
+    for item in taken:
+        for one in item[1:1 + standbys]:
+            one.status, one.left_why = "standby", ""
+        item[0].status, item[0].left_why = "chosen", ""
 
 
 def _too_few(decided: Sequence[Decided], kept: int, least: int) -> Refusal:

@@ -100,6 +100,15 @@ def test_a_plan_says_how_much_room_is_missing_and_claims_none_of_it(filled: Hous
     assert waits["outcome"] == "Satisfied"
 
 
+def test_a_plan_counts_more_bytes_than_one_claim_can_have(filled: House) -> None:
+    filled.rules("[]")
+    filled.source("deep", {f"d/{n}": {"size": 2**61, "tags": {"kind": "deep"}} for n in range(3)})
+    filled.source("tiny", writable=True, capacity={"bytes": 500})
+    plan = filled.call("requests", "plan", query="kind:deep", action="copy", target="tiny")
+    assert [(room["kind"], room["wanted"]) for room in plan["capacity"]["rooms"] if room["source"]["name"] == "tiny"] == [("bytes", 3 * 2**61)]
+    assert plan["refusal"]["code"] == "no_capacity"
+
+
 def test_a_plan_of_nothing_says_what_to_change(filled: House) -> None:
     plan = filled.call("requests", "plan", query="kind:scam n>=2", action="leave")
     assert plan["outcome"] == "Failed" and plan["refusal"]["code"] == "no_match"
