@@ -59,7 +59,8 @@ What is promised of a copy
   name at all (``O_TMPFILE``), where the file system knows such files, and a crash leaves nothing of it.
 - It never replaces a file. A file that is there already under this key (extended attribute ``user.edgemere.key``) with
   the right content is the result; anything else is ``target.exists``.
-- An ok result is sent after the copy was read back and found equal to the source, forced to the device (``fsync`` or ``syncfs``, which
+- An ok result is sent after the copy was read back and found equal to the source (or, a large file, to have the checksum that the
+  catalogue knows of it), forced to the device (``fsync`` or ``syncfs``, which
   tell what could not be written), renamed, and the folder forced too. What is read back is the page cache: it shows that the right
   bytes were written, and says nothing of what the device makes of them. With ``verify: device`` large files (from 1 MiB) are forced
   out and dropped from the page cache before they are read back, so the device is what answers, where its file system honours that.

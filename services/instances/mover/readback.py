@@ -35,29 +35,32 @@ def to_device(fd: int, start: int, count: int) -> None:
         os.fdatasync(fd)  # Not every file system knows the call; and an error of the device is told by this one as well.
 
 
-class Readback:
-    """Compares ranges of a file with memory.
+def from_device(fd: int, start: int, count: int) -> None:
+    """Drop a range of a file that the device has from the page cache and have it read again, so that the device answers.
 
-    With ``device`` each range is dropped from the page cache and read again, so that the device answers; where the file system
-    does not heed that (tmpfs, some network ones) the cache is what answers. Not by ``O_DIRECT``: its reads hold the lock of the
-    inode that the next writes wait for, and the copy would take three times as long.
+    Where the file system does not heed that (tmpfs, some network ones) the cache is what answers. Not by ``O_DIRECT``: its reads hold
+    the lock of the inode that the next writes wait for, and the copy would take three times as long.
     """
+    os.posix_fadvise(fd, start, count, os.POSIX_FADV_DONTNEED)
+    os.posix_fadvise(fd, start, count, os.POSIX_FADV_WILLNEED)
 
-    def __init__(self, fd: int, room: int, device: bool = True) -> None:
-        self._fd, self._device = fd, device
+
+class Reader:
+    """Reads ranges of an open file, of up to ``room`` bytes, into memory of its own, which lies at ``address``."""
+
+    def __init__(self, fd: int, room: int) -> None:
+        self._fd = fd
         self._memory = mmap.mmap(-1, room)
-        self._address = address_of(self._memory)
         self._view = memoryview(self._memory)
+        self.address = address_of(self._memory)
+
+    def read(self, start: int, count: int) -> memoryview:
+        """``count`` bytes from ``start``, fewer where the file ends before that; they stay until the next call. Raises OSError."""
+        done = 0
+        while done < count and (got := os.preadv(self._fd, [self._view[done:count]], start + done)):
+            done += got
+        return self._view[:done]
 
     def equals(self, start: int, count: int, address: int) -> bool:
-        """Whether ``count`` bytes from ``start`` are those at ``address``; with ``device`` it must have them. Raises OSError."""
-        if self._device:
-            os.posix_fadvise(self._fd, start, count, os.POSIX_FADV_DONTNEED)
-            os.posix_fadvise(self._fd, start, count, os.POSIX_FADV_WILLNEED)
-        done = 0
-        while done < count:
-            got = os.preadv(self._fd, [self._view[done:count]], start + done)
-            if got == 0:
-                return False
-            done += got
-        return _libc().memcmp(self._address, address, count) == 0
+        """Whether ``count`` bytes from ``start`` are there, and those at ``address``. Raises OSError."""
+        return len(self.read(start, count)) == count and _libc().memcmp(self.address, address, count) == 0

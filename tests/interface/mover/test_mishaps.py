@@ -25,11 +25,13 @@ def test_a_copy_killed_half_way_leaves_no_final_name_and_goes_on_where_it_was(be
     with (bench.source / "x").open("wb") as stream:
         for _ in range(size >> 20):
             stream.write(content)
+    bench.sources["s"]["parameters"]["limits"] = {"mib_per_s": 32}
     handle = bench.submit("copy", item("k", "x", size=size))
     os.kill(bench.stop_halfway(), signal.SIGKILL)
     with pytest.raises(Unavailable, match="worker.died"):
         list(handle)
     assert all(name.endswith(".part") for name in bench.left())
+    del bench.sources["s"]["parameters"]["limits"]
     result = bench.one("copy", item("k", "x", size=size))
     assert result["ok"] and result["resumed_bytes"] > 0
     with (bench.source / "x").open("rb") as stream:
@@ -40,6 +42,7 @@ def test_a_copy_killed_half_way_leaves_no_final_name_and_goes_on_where_it_was(be
 
 def test_a_part_that_was_damaged_in_the_crash_is_repaired(bench: Bench) -> None:
     bench.file("x", os.urandom(40 << 20))
+    bench.sources["s"]["parameters"]["limits"] = {"mib_per_s": 16}
     handle = bench.submit("copy", item("k", "x"))
     pid = bench.stop_halfway()
     os.kill(pid, signal.SIGKILL)
@@ -50,12 +53,14 @@ def test_a_part_that_was_damaged_in_the_crash_is_repaired(bench: Bench) -> None:
         stream.write(b"garbage")
         stream.seek(50 << 20)
         stream.write(b"beyond the end")
+    del bench.sources["s"]["parameters"]["limits"]
     assert bench.one("copy", item("k", "x"))["ok"]
     assert (bench.target / "i/x").read_bytes() == (bench.source / "x").read_bytes()
 
 
 def test_a_source_that_changes_half_way_is_refused_and_nothing_stays(bench: Bench) -> None:
     there = bench.sparse("x")
+    bench.sources["s"]["parameters"]["limits"] = {"mib_per_s": 64}
     handle = bench.submit("copy", item("k", "x"))
     pid = bench.stop_halfway()
     with there.open("r+b") as stream:
@@ -94,6 +99,7 @@ def test_a_small_file_that_is_rewritten_while_it_is_copied_is_noticed_though_its
 
 def test_a_source_that_vanishes_half_way_is_named_and_nothing_stays(bench: Bench) -> None:
     there = bench.sparse("x")
+    bench.sources["s"]["parameters"]["limits"] = {"mib_per_s": 64}
     handle = bench.submit("copy", item("k", "x"))
     pid = bench.stop_halfway()
     there.unlink()

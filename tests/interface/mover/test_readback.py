@@ -4,7 +4,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from services.instances.mover.readback import Readback, address_of, start_writing, to_device
+from services.instances.mover.readback import Reader, address_of, start_writing, to_device
 
 
 def test_a_single_wrong_byte_or_a_missing_end_is_found(tmp_path: Path) -> None:
@@ -13,7 +13,7 @@ def test_a_single_wrong_byte_or_a_missing_end_is_found(tmp_path: Path) -> None:
     os.pwrite(fd, meant, 8192)
     start_writing(fd, 8192, len(meant))
     to_device(fd, 8192, len(meant))
-    back = Readback(fd, 1 << 20)
+    back = Reader(fd, 1 << 20)
     assert back.equals(8192, len(meant), address_of(meant))
     os.pwrite(fd, bytes([meant[77_777] ^ 1]), 8192 + 77_777)
     to_device(fd, 8192, len(meant))
