@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import re
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -63,8 +64,9 @@ def find(query: Any, options: Options) -> int:
     server = options.server()
     create = _row("datarequest", "create")
     waiting = options.wait or Waiting(wanted=True)
+    began = time.monotonic()
     answer = _created(server, create, query, waiting.first_wait_s(create, options.terminal))
-    request = settle(server, create, answer, waiting, options.terminal).body
+    request = settle(server, create, answer, waiting, options.terminal, began).body
     print(f"Request {clean(request['name'])} is {request['state']}." + (f" {clean(request['message'])}" if request.get("message") else ""),
           file=sys.stderr)
     if request["state"] == "Failed":

@@ -43,8 +43,10 @@ class Waiting:
         return held if self.limit_s is None else min(held, self.limit_s)
 
 
-def settle(server: Server, row: Action, answer: Answer, waiting: Waiting, terminal: Terminal) -> Answer:
+def settle(server: Server, row: Action, answer: Answer, waiting: Waiting, terminal: Terminal, began: float) -> Answer:
     """The answer when the work is over; the one given, where it is over already or nobody waits.
+
+    ``began``: when the call began (``time.monotonic``), which the server held for a part of the time that is waited.
 
     Raises:
         Failure: the server went away meanwhile.
@@ -52,7 +54,7 @@ def settle(server: Server, row: Action, answer: Answer, waiting: Waiting, termin
     operation_id = operation_of(answer)
     if not waiting.wanted or row.wait is None or not operation_id:
         return answer
-    deadline = None if waiting.limit_s is None else time.monotonic() + waiting.limit_s
+    deadline = None if waiting.limit_s is None else began + waiting.limit_s
     show = _row("operation", "show")
     progress = Progress(terminal)
     pause = _FIRST_PAUSE_S

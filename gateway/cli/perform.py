@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -78,9 +79,9 @@ def perform(row: Action, parameters: Mapping[str, Any], options: Options) -> int
         return watch(row, options, lambda server: ask(row, parameters, options, server), lambda answer, now: shown(row, answer, now))
     if options.follow:
         return live.listed(stream_of(row), row, parameters, options)
-    server = options.server()
+    server, began = options.server(), time.monotonic()
     answer = ask(row, parameters, options, server, wait_s)
-    answer = settle(server, row, answer, waiting, options.terminal)
+    answer = settle(server, row, answer, waiting, options.terminal, began)
     text = shown(row, answer, options)
     if text:
         print(text)

@@ -369,7 +369,9 @@ def _follow(uow: UnitOfWork, request: str, ids: Sequence[str], settings: Any) ->
             changes[row["id"]]["reason"] = {**bad["error"], "data": bad["name"]}
             (lost if row["undone"] else broken).append(row)
         elif "pending" not in states:
-            changes[row["id"]] |= {**rules.time_begins(row, settings.expiring_s), "undone": False}
+            # How large a table is nobody knows before it was exported.
+            size = max(row["bytes_total"], sum(entry["size"] or 0 for entry in of))
+            changes[row["id"]] |= {**rules.time_begins(row, settings.expiring_s), "undone": False, "bytes_total": size}
             ready.append(row)
     for rows, event in ((ready, "ready"), (broken, "broken")):
         uow.move(INSTANCE, rows, event, changes=lambda row: changes[row["id"]])

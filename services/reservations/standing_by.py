@@ -42,14 +42,16 @@ def stand_in(uses: Uses, request: str, attempt: int, data: str, reason: Mapping[
     for row in waiting:
         if unlike and row["snapshot"].get("checksum") == unlike:
             continue
-        over = _charge(uses, asked, failed, row)
-        if over:
-            log.info("%s cannot stand in for %s: %s", row["data_id"], data, over.detail)
-            continue
         try:
             claim(uses, {"id": request}, _claims(row), uses.config.reservations.claim_ttl_s)
         except CannotGoOn as why:
             log.info("%s cannot stand in for %s: %s", row["data_id"], data, why.message)
+            continue
+        # Charged is what has its room already: a charge for what finds none would stay. A claim that a crash leaves ends by itself.
+        over = _charge(uses, asked, failed, row)
+        if over:
+            log.info("%s cannot stand in for %s: %s", row["data_id"], data, over.detail)
+            freeing.release(uses, [row])
             continue
         return _swap(uses, failed["id"], row["id"], reason)
     return None
@@ -61,7 +63,8 @@ def _charge(uses: Uses, request: Mapping[str, Any], failed: Row, standby: Row) -
         return None
     with uses.db.reading() as connection:
         rows = repository.confirmed(connection, request["id"], request["attempt"], "", 1_000_000)
-    taken = [*(row for row in rows if row["id"] != failed["id"]), standby]
+    # The one in its place is there already where this is asked twice at once.
+    taken = [*(row for row in rows if row["id"] not in (failed["id"], standby["id"])), standby]
     amounts = budget.wanted(((row["action"], row["snapshot"].get("size"), row["cost_parts"] or {}) for row in taken), uses.config.costs.weights)
     # It does not stand in line: the next that stands by is tried, and without one the request fails.
     return budget.claim(uses, {**request, "wait": False}, amounts)

@@ -23,7 +23,7 @@ def object_error(error: BaseException, path: str, role: str = "source") -> Edgem
                       next_step="Name its server in sources.allowed_hosts in the configuration, if it is meant.")
     code = _code_of(error)
     if code == "NoSuchBucket":
-        return NotFound(f"{role}.bucket_missing", f"The bucket of '{path}' does not exist.", next_step="Look at the url of the source.")
+        return NotFound(f"{role}.bucket_missing", f"The bucket of '{path}' does not exist.", next_step=f"Look at the url of the {role}.")
     if code in _GONE or isinstance(error, FileNotFoundError) and not code:
         return NotFound("source.vanished", f"'{path}' is no longer at its source.", next_step="Scan the source again.")
     if code in _CHANGED or isinstance(error, FileExistsError):
@@ -34,10 +34,10 @@ def object_error(error: BaseException, path: str, role: str = "source") -> Edgem
         return changed
     if code in _DENIED or isinstance(error, PermissionError):
         return Denied(f"{role}.access_denied", f"The store denies access to '{path}' ({code or 'denied'}).",
-                      next_step="Look at the credentials of the source and at what they allow.")
+                      next_step=f"Look at the credentials of the {role} and at what they allow.")
     if code in _THROTTLED or isinstance(error, OSError) and getattr(error, "errno", None) == 16:
         return Unavailable(f"{role}.throttled", f"The store asks for fewer requests, at '{path}'.",
-                           next_step="It is tried again with pauses; if it stays, give the source lower limits.")
+                           next_step=f"Try again later; if it stays so, give the {role} lower limits.")
     if isinstance(error, ImportError):
         return Invalid("source.driver_missing", f"A package for this kind of address is not installed: {error}.",
                        next_step="Install it into the environment of the server.")

@@ -63,7 +63,7 @@ def why_not_this(action: str, data: Mapping[str, Any], free_bytes: int | None) -
     if kind == "stream":
         return f"A stream has no end: a {action} of it would have none either."
     if action == "mount":
-        return "A table is not a file that could be mounted." if kind == "table" else None
+        return None
     if free_bytes is not None and (data.get("size") or 0) > free_bytes:
         return f"The target has {bytes_said(free_bytes)} free; {bytes_said(data['size'])} {'is' if data['size'] == 1 else 'are'} needed."
     return None

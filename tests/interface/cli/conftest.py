@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -23,6 +24,8 @@ class Told:
         self.answers: dict[str, list[tuple]] = {}
         self.asked: list[dict[str, Any]] = []
         self.url = ""
+        self.slow_s = 0.0
+        """How long each POST is held before it is answered."""
 
     def tell(self, what: str, *answers: tuple) -> None:
         self.answers[what] = list(answers)
@@ -50,6 +53,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[Told]:
                 "query": {key: values[0] for key, values in parse_qs(parts.query, keep_blank_values=True).items()},
                 "body": json.loads(body) if body else None,
             })
+            time.sleep(memory.slow_s if self.command == "POST" else 0)
             status, answer, *headers = memory.next_answer(f"{self.command} {words}")
             content = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
             self.send_response(status)

@@ -168,6 +168,15 @@ def test_a_wait_that_is_over_shows_how_it_stands(told: Told, capsys: pytest.Capt
     assert "Waits: Nothing matches yet." in capsys.readouterr().err
 
 
+def test_the_time_that_the_server_holds_the_call_is_a_part_of_the_wait(told: Told) -> None:
+    told.slow_s = 1.2
+    told.tell("POST do/datarequest/create", (202, REQUEST, {"Location": f"/edgemere/diml/dml/do/operation/show?id={OPERATION}"}))
+    told.tell("GET do/operation/show", (200, {"id": OPERATION, "status": "running"}))
+    told.tell("GET do/datarequest/show", (200, REQUEST))
+    assert main(["do", "datarequest", "create", "--query", "a:1", "--wait=1"]) == 0
+    assert [asked["words"] for asked in told.asked[1:]] == ["do/operation/show", "do/datarequest/show"], "asked once how it stands, and no longer"
+
+
 def test_what_a_reference_gave_is_put_together_when_its_operation_ends(told: Told, capsys: pytest.CaptureFixture[str]) -> None:
     reference = {"id": "dref_01JD3Z6K8Q4N5W7X9Y2B3C4D5E", "name": "training", "state": "Provisioning"}
     told.tell("POST do/datainstance/create", (202, {"reference": reference, "request": REQUEST, "items": []}, {"Location": f"/x?id={OPERATION}"}))

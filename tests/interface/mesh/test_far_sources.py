@@ -176,6 +176,8 @@ def test_a_table_is_delivered_as_parquet(lab: Lab) -> None:
     lab.files("tables", {}, writable=True)
     assert lab.request("tables", query="source:trials type:table", action="copy", target="tables")["state"] == "Satisfied"
     paths = {entry["name"]: entry["path"] for entry in lab.access("tables")}
+    for one in lab.call(f"{DO}/datainstance/list?request=tables")["items"]:
+        assert one["bytes_total"] == one["bytes_done"] == sum(entry["size"] for entry in one["access"]) > 0, "how large it is is known now"
     assert pyarrow.parquet.read_table(paths["trial.parquet"]).to_pylist() == [{"id": 1, "arm": "a"}, {"id": 2, "arm": None}]
     assert pyarrow.parquet.read_table(paths["armed.parquet"]).to_pylist() == [{"arm": "a"}]
     assert lab.request("in-place", query="source:trials name:trial.parquet", action="leave")["state"] == "Satisfied"

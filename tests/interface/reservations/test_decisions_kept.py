@@ -207,6 +207,21 @@ def test_what_stands_in_is_charged_to_the_budget_and_no_more_than_that_is_spent(
     world.uses.db.close()
 
 
+def test_what_finds_no_room_or_no_budget_is_neither_charged_nor_claimed(database_url: str) -> None:
+    world = World(database_url, budgets={"ada": {"period": "30d", "money": 10}})
+    near = world.add("near", "a.csv", "sha256:1")
+    world.add("far", "a.csv", "sha256:1")
+    world.ask(action="leave")
+    world.full.add(world.sources["far"]["id"])
+    assert standing_by.stand_in(world.uses, world.request["id"], 1, near, {"code": "gone"}) is None
+    assert budget.look(world.uses, "ada")["money"]["spent"] == pytest.approx(1), "what has no room is not charged"
+    world.full.clear()
+    budget.claim(world.uses, {**world.request, "id": new_id("datarequest"), "wait": False}, {"bytes": 0, "money": 9})
+    assert standing_by.stand_in(world.uses, world.request["id"], 1, near, {"code": "gone"}) is None
+    assert {one["data"] for one in world.claimed.values()} == {near}, "what is over budget claims nothing"
+    world.uses.db.close()
+
+
 def test_what_stands_by_is_freed_when_the_request_is_satisfied(world: World) -> None:
     far = world.add("far", "a.csv", "sha256:1")
     world.add("near", "a.csv", "sha256:1")

@@ -92,6 +92,14 @@ def test_why_not_of_a_request_that_ended_before_it_reserved_anything_says_so(fil
     assert why_not(filled, request, "x.bin")["sentence"] == "'x.bin' matches; the request ended before anything was reserved for it."
 
 
+def test_a_table_that_is_mounted_is_read_through_the_server_and_its_record_says_so(filled: House) -> None:
+    filled.source("db", {"t.parquet": {"type": "table", "size": None}}, adaptor="sql")
+    request = asked(filled, query="source:db", action="mount")
+    item, = filled.call("requests", "explain", id=request["id"])["items"]
+    mount = item["decision"]["scores"]["mount"]
+    assert item["action"] == "mount" and mount["possible"] and mount["via"] == "read_through", mount
+
+
 def test_what_the_query_found_is_told_of_a_request_that_the_policies_end(filled: House) -> None:
     request = asked(filled, query="kind:scan secret:true", name="refused")
     assert request["reason"]["code"] == "rejected_by_policy"
