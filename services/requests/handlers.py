@@ -16,6 +16,7 @@ from shared.kernel.errors import Conflict, Invalid, NotFound, located
 from shared.kernel.ids import is_id, new_id
 from shared.kernel.rights import DEVELOPER, SCIENTIST, visible_to
 from shared.kernel.typed import typed
+from shared.lists import envelope
 from shared.storage.record import Row
 from shared.storage.unit_of_work import UnitOfWork
 
@@ -154,9 +155,10 @@ def named(uses: Uses, connection: Any, ref: str) -> Row:
 
 
 def find(uses: Uses, parameters: Parameters, must_exist: bool = True) -> dict[str, Any]:
-    """A page of requests."""
+    """A page of requests; one whose turn is with a service that is away says so, as it does when it is shown."""
     with uses.db.reading() as connection:
-        return repository.requests.answer(connection, parameters, owner=visible_to(uses.context), must_exist=must_exist)
+        rows, following, total = repository.requests.page(connection, parameters, owner=visible_to(uses.context), must_exist=must_exist)
+    return envelope([render_request(waiting.held_up_or_not(uses, row)) for row in rows], following, total)
 
 
 def show(uses: Uses, parameters: Parameters) -> dict[str, Any]:
@@ -211,11 +213,9 @@ def plain_all(uses: Uses, requests: Sequence[str], owners: Sequence[str | None] 
 
 def plain_of(row: Row) -> dict[str, Any]:
     """As ``plain``, of a row."""
-    lock = row["lock"] or {}
     return {**render_request(row), "owner_roles": OF_OLD if row["owner_roles"] is None else row["owner_roles"],
-            "found": row["found"], "checksums": lock.get("checksums") or {},
-            "missing": row["missing"], "reference_id": row["reference_id"],
-            "reference_name": row["reference_name"], "live_instances": row["instances"], "correlation_id": row["correlation_id"]}
+            "found": row["found"], "checksums": (row["lock"] or {}).get("checksums") or {}, "missing": row["missing"], "live_instances": row["instances"],
+            "reference_id": row["reference_id"], "reference_name": row["reference_name"], "correlation_id": row["correlation_id"]}
 
 
 def cancel(uses: Uses, parameters: Parameters) -> dict[str, Any]:

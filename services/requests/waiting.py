@@ -55,9 +55,18 @@ def as_it_waits(uses: Uses, row: Row) -> Row:
     whose turn it is, or a scanner."""
     if row["blocked_by"]:
         return {**row, "blocked_by": _as_it_is_now(uses, row)}
-    held_up = turns.held_up(uses, row)
+    told = held_up_or_not(uses, row)
+    return _at_the_scanner(uses, row) if told is row else told
+
+
+def held_up_or_not(uses: Uses, row: Row) -> Row:
+    """The row of a request with the service whose turn it is in ``blocked_by`` and ``message``, where that is away; else the row itself.
+
+    For lists, too: a service is asked once a moment, whatever the number of requests.
+    """
+    held_up = None if row["blocked_by"] else turns.held_up(uses, row)
     if held_up is None:
-        return _at_the_scanner(uses, row)
+        return row
     service, fault = held_up
     waits_for = {"object": {"class": "service", "id": None, "name": service, "kind": None}}
     return {**row, "message": f"{fault.rstrip('.')}; it goes on by itself when that is back.", "blocked_by": {

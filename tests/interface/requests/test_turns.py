@@ -55,6 +55,17 @@ def test_a_service_is_asked_once_a_moment_and_none_about_what_is_over(world: Wor
     assert handlers.show(uses, {"id": "first"})["state"] == "Failed" and len(world.mesh.calls) == 2
 
 
+def test_a_list_says_it_too_and_asks_each_service_once_for_all(world: World, health: dict[str, Any]) -> None:
+    uses = world.uses("ada")
+    for number in range(5):
+        older(world, handlers.create(uses, {"query": "lot:a", "fulfill": True, "name": f"r{number}"})["id"])
+    health["catalog"] = {"ok": False, "detail": "The disk is full."}
+    items = handlers.find(uses, {"limit": 10})["items"]
+    assert {one["message"] for one in items} == {"The service 'catalog' is not well: The disk is full; it goes on by itself when that is back."}
+    assert {one["blocked_by"]["code"] for one in items} == {"service_unavailable"} and len(items) == 5
+    assert sorted(name for name, *_ in world.mesh.calls) == ["catalog.health", "reservations.health"]
+
+
 def test_in_one_process_and_in_many_the_commands_are_those_that_can_be_typed_there(world: World, health: dict[str, Any]) -> None:
     uses = world.uses("ada")
     row = {"name": "it"}
