@@ -62,7 +62,8 @@ def bytes_text(size: Any) -> str:
         return "-"
     value = float(size)
     for unit in ("B", "KiB", "MiB", "GiB", "TiB", "PiB"):
-        if abs(value) < 1024 or unit == "PiB":
+        # What would be written as 1024.0 is one of the next unit.
+        if round(abs(value), 1) < 1024 or unit == "PiB":
             return f"{int(value)} B" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1024
     raise AssertionError("unreachable")

@@ -10,6 +10,8 @@ def bytes_said(size: float) -> str:
     place = min((int(abs(size)).bit_length() - 1) // 10, len(UNITS))
     if place < 1:
         return exact
+    # What would be written as 1024.0 is one of the next unit.
+    place = min(place + (round(size / 1024 ** place, 1) >= 1024), len(UNITS))
     whole, rest = divmod(int(size), 1024 ** place)
     unit = UNITS[place - 1]
     return f"{size / 1024 ** place:.1f} {unit} ({exact})" if rest else f"{whole} {unit}"

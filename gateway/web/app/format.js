@@ -6,7 +6,8 @@ const UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
 export function bytes(count) {
   if (count === null || count === undefined) return "–";
   let value = count, unit = 0;
-  while (value >= 1024 && unit < UNITS.length - 1) { value /= 1024; unit += 1; }
+  // What would be written as 1024 is one of the next unit.
+  while (value >= 1023.5 && unit < UNITS.length - 1) { value /= 1024; unit += 1; }
   return unit ? `${value.toFixed(value < 100 ? 1 : 0)} ${UNITS[unit]}` : `${count} B`;
 }
 

@@ -28,7 +28,8 @@ def narrow(columns: int) -> Terminal:
     return Terminal(looks=True, talks=True, colour=False, columns=columns)
 
 
-@pytest.mark.parametrize(("size", "text"), [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (3 * 2**30, "3.0 GiB"), (None, "-"), (True, "-")])
+@pytest.mark.parametrize(("size", "text"), [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (3 * 2**30, "3.0 GiB"), (2**30 - 3000, "1.0 GiB"),
+                                            (None, "-"), (True, "-")])
 def test_bytes_are_told_for_people(size, text):
     assert bytes_text(size) == text
 
