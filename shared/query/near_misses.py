@@ -81,6 +81,19 @@ def _endings() -> list[str]:
     return found
 
 
+def _up_to(probes: Sequence[Any]) -> list[Any]:
+    """Count the rows of each, up to one more than are asked about one by one."""
+    return [select(func.count()).select_from(probe.limit(MOST_ROWS + 1).subquery()).scalar_subquery() for probe in probes]
+
+
+def _least(probes: Sequence[Any]) -> list[Any]:
+    """Count the rows of the first, and of the others until they are more than those."""
+    first = select(func.count().label("rows")).select_from(probes[0].subquery()).cte()
+    more = select(first.c.rows + 1).scalar_subquery()
+    return [select(first.c.rows).scalar_subquery(), *(
+        select(func.count()).select_from(probe.limit(more).subquery()).scalar_subquery() for probe in probes[1:])]
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, Decimal):
         return number(int(value) if value == value.to_integral_value() else float(value))
@@ -123,15 +136,13 @@ class _Asking:
             return None
 
     def _counted(self) -> list[int | None]:
-        """For each conjunct that an index answers how many rows it selects, up to a bound; None for the others."""
+        """For each conjunct that an index answers how many rows it selects, exactly for the rarest; None for the others."""
         probes = {at: self._ids(at) for at in range(self.told) if self._is_indexed(at)}
         counts: list[int | None] = [None] * len(self.nodes)
-        for bound in (MOST_ROWS + 1, None):
+        for bound in (_up_to, _least):
             # Only where all are many it matters how many.
             if probes and all(counts[at] is None or counts[at] > MOST_ROWS for at in probes):
-                asked = [select(func.count()).select_from(probe.limit(bound).subquery() if bound else probe.subquery()).scalar_subquery()
-                         for probe in probes.values()]
-                for at, count in zip(probes, self.conn.execute(select(*asked)).one()):
+                for at, count in zip(probes, self.conn.execute(select(*bound(list(probes.values())))).one()):
                     counts[at] = count
         return counts
 
@@ -180,6 +191,9 @@ class _Asking:
     def _selected(self, held: Sequence[int], failed: Sequence[int]) -> Select[Any]:
         """The rows that satisfy all of ``held`` and miss each of ``failed``; from the tag index alone where that is enough."""
         sets = sorted((at for at in held if self._is_a_set(at)), key=lambda at: (self.counts[at] is None, self.counts[at] or 0))
+        if self.endings:
+            # The few of one that are in the sample are sooner asked about the others than found in each of them, which is to go through all.
+            sets = sets[:1]
         pattern = sum(1 << at for at in failed)
         # What the tag index does not say, and the values of columns, are in the rows.
         need_rows = not self.index_is_base or len(sets) < len(held) or not sets or any(
