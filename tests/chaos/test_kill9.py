@@ -21,7 +21,7 @@ from tests.support.servers import EdgemereServer
 
 DO, FMDM = "/edgemere/diml/dml/do", "/edgemere/diml/dml/fmdm"
 DYING = [sys.executable, str(Path(__file__).with_name("dying_server.py"))]
-REST_LIMIT_S = 60
+REST_LIMIT_S = 120
 
 
 class Mesh:

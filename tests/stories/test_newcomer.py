@@ -11,7 +11,7 @@ from tests.support.chromium import browser
 from tests.support.node import node
 from tests.support.servers import ROOT, EdgemereServer, project_environment
 
-LIMIT_S = 60
+LIMIT_S = 180
 README_URL = "http://127.0.0.1:3000"
 
 

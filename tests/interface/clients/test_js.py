@@ -76,7 +76,7 @@ def test_errors_are_classes_with_the_problem_inside(run):
         setTimeout(() => control.abort(), 100);
         const began = Date.now();
         try { await edgemere.do.datarequest.create({ query: "owner:nobody", wait: true }, { wait: 60, signal: control.signal }); }
-        catch (error) { say([error.name, Date.now() - began < 5000]); }""")
+        catch (error) { say([error.name, Date.now() - began < 40_000]); }""")
     assert said == [
         ["NotFound", True, 404, "datarequest.not_found", "/id", True, True],
         ["Invalid", True, 422, "parameter.invalid", "/granularity", True, True],
@@ -99,7 +99,7 @@ def test_the_same_key_makes_one_request_and_a_stale_version_is_refused(run):
 
 EVENTS = """
     const heard = [];
-    const until = async (holds) => { for (let at = 0; at < 400 && !holds(); at++) await new Promise((done) => setTimeout(done, 25)); };
+    const until = async (holds) => { for (let at = 0; at < 4800 && !holds(); at++) await new Promise((done) => setTimeout(done, 25)); };
     let connected = 0;
     const unwatch = edgemere.onConnection((state) => { if (state === "connected") connected++; });
     const first = edgemere.on("datarequest.*", (message) => heard.push([message.event, message.sequence, message.obj.name]));
@@ -174,7 +174,7 @@ def test_events_are_whole_over_a_restart_of_the_server_by_stream_and_by_both_web
           return heard;
         }});
         const all = (holds) => clients.every(holds);
-        const until = async (holds) => {{ for (let at = 0; at < 1600 && !holds(); at++) await new Promise((done) => setTimeout(done, 25)); }};
+        const until = async (holds) => {{ for (let at = 0; at < 4800 && !holds(); at++) await new Promise((done) => setTimeout(done, 25)); }};
         await until(() => all(({{ states }}) => states.includes("connected")));
         let made = 0, after = 0;
         // Before, meanwhile, and for some time after all are back.

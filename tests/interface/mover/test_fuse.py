@@ -323,7 +323,7 @@ def test_a_process_that_stands_still_is_replaced(far: Far) -> None:
         def tended() -> bool:
             far.keeper.tend()
             return waiting.done() and pid not in far.keeper.pids()
-        _until(tended, "who reads is not held up for ever", 40)
+        _until(tended, "who reads is not held up for ever")
     _until(lambda: _reads(path, BODY[:100]), "another serves it")
 
 

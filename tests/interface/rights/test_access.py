@@ -128,7 +128,7 @@ def test_a_standing_request_gets_nothing_that_its_owner_may_not_see(guest, docto
     for caller in (guest, doctor):
         until(lambda caller=caller: caller("requests.show", id="standing")["state"] == "Satisfied")
     engineer("catalog.data_create", source="clinic", path=f"late/{HIDDEN}.csv", size=1, tags={"kind": "late", "ward": HIDDEN})
-    until(lambda: doctor("requests.list", attr1={"parent": "standing"})["total"] == 1, 40)
+    until(lambda: doctor("requests.list", attr1={"parent": "standing"})["total"] == 1)
     assert guest("requests.list", attr1={"parent": "standing"})["total"] == 0
 
 

@@ -34,7 +34,7 @@ def verify(folder: Path, *names: str) -> dict[str, Any]:
 
 
 def gone(pid: int) -> bool:
-    for _ in range(300):
+    for _ in range(6000):
         try:
             os.kill(pid, 0)
             # A process that ended and was not waited for still has its number.
