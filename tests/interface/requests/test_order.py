@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import update
 
-from services.requests import handlers, references, repository
+from services.requests import handlers, references, repository, turns
 from services.requests.models import METADATA, REQUEST, request_table
 from shared.hosting.config import load_config
 from shared.hosting.uses import Uses
@@ -23,7 +23,7 @@ GROUP = {"scans": "type:file owner:ann b:1", "a": "kind:label"}
 def uses(database_url: str) -> Iterator[Uses]:
     engine = make_engine(database_url, "requests")
     migrate("requests", engine)
-    made = Uses("requests", Database(engine, METADATA), load_config("dev", variables={}), Context(owner="ada"), Answering())
+    made = Uses("requests", Database(engine, METADATA), load_config("dev", variables={}), Context(owner="ada"), Answering(), {"health": turns.Health()})
     yield made
     made.db.close()
 
