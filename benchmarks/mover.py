@@ -11,6 +11,7 @@ other memory takes ten times the processor time, of ``cp`` as of the mover. Sour
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import platform
@@ -119,10 +120,13 @@ class Bench:
             for number in range(self.options.size_mib):
                 stream.write(piece[number:] + piece[:number])
         os.sync()
-        self.compare(f"copy of {self.options.size_mib} MiB, verified", "cp", 3.0,
-                     lambda n: subprocess.run(["cp", source / "a", self.folder / f"large-cp-{n}"], check=True),
-                     lambda n: self.copy(source, self.items(source, ["a"], f"large-{n}")),
-                     lambda n: self.forced(source / "a", self.folder / f"large-forced-{n}"), removed=["large-*", "target/large-*/a"])
+        with (source / "a").open("rb") as stream:
+            checksum = "sha256:" + hashlib.file_digest(stream, "sha256").hexdigest()
+        for what, known in (("verified", {}), ("its checksum known", {"checksum": checksum})):
+            self.compare(f"copy of {self.options.size_mib} MiB, {what}", "cp", 3.0,
+                         lambda n: subprocess.run(["cp", source / "a", self.folder / f"large-cp-{n}"], check=True),
+                         lambda n, known=known: self.copy(source, [{**item, **known} for item in self.items(source, ["a"], f"large-{n}")]),
+                         lambda n: self.forced(source / "a", self.folder / f"large-forced-{n}"), removed=["large-*", "target/large-*/a"])
 
     @staticmethod
     def forced(source: Path, copy: Path) -> None:
