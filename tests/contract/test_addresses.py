@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import orjson
 import pytest
-from openapi_spec_validator import validate
 from werkzeug.test import Client
 
 from gateway.app import create_app
@@ -84,6 +83,8 @@ def test_a_wrong_address_names_the_nearest(client):
 
 
 def test_the_openapi_document_is_valid_and_has_every_row():
+    from openapi_spec_validator import validate  # seconds, that only the process with this test shall spend
+
     found = document("1")
     validate(found)
     assert {address for address in found["paths"] if address.startswith("/edgemere")} == set(BY_ADDRESS)

@@ -6,7 +6,6 @@ import json
 import re
 from pathlib import Path
 
-import jsonschema
 import pytest
 from werkzeug.test import Client
 
@@ -34,6 +33,8 @@ def asyncapi(client):
 
 
 def test_the_asyncapi_document_is_valid(asyncapi):
+    import jsonschema  # seconds, that only the process with this test shall spend
+
     schema = json.loads(gzip.decompress(SCHEMA.read_bytes()))
     faults = [f"{'/'.join(map(str, error.absolute_path))}: {error.message[:300]}"
               for error in jsonschema.Draft7Validator(schema).iter_errors(asyncapi)]

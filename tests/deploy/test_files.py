@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 import yaml
 
@@ -42,6 +41,8 @@ def test_yaml_is_well_formed_and_says_nothing_twice():
 
 @pytest.mark.parametrize("overlays", [(), *((name,) for name in OVERLAYS), ("prod", "monitoring", "one-postgres", "sources", "clamav")], ids=str)
 def test_the_compose_files_fit_the_specification(overlays):
+    import jsonschema  # seconds, that only the process with this test shall spend
+
     schema = json.loads((ROOT / "tests" / "deploy" / "schemas" / "compose-spec.json").read_text())
     jsonschema.Draft7Validator(schema).validate(merged(*overlays))
 
