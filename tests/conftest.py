@@ -34,7 +34,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    _give_each_its_own_address(items)
+    _refuse_shared_addresses(items)
     # What takes longest begins first, so that no process is left with it at the end.
     items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
     if config.getoption("--long"):
@@ -45,15 +45,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in long]
 
 
-def _give_each_its_own_address(items: list[pytest.Item]) -> None:
+def _refuse_shared_addresses(items: list[pytest.Item]) -> None:
     """Processes beside each other know tests by address and would run those that share one once, saying nothing.
 
     Raises:
-        pytest.UsageError: two tests still have one address.
+        pytest.UsageError: two tests have one address.
     """
-    for item in items:
-        if getattr(item, "operation_label", None):  # schemathesis has the operation in the name; pytest 9.2 leaves it out of the address
-            item._id = type(item.id).parse(f"{item.parent.nodeid}::{item.name}")
     shared = [address for address, count in Counter(item.nodeid for item in items).items() if count > 1]
     if shared:
         raise pytest.UsageError(f"Several tests have one address: {', '.join(shared[:5])}.")
