@@ -26,9 +26,9 @@ from shared.hosting.uses import Uses
 from shared.kernel.context import Context
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import new_id
-from shared.storage.database import Database, make_engine
+from shared.storage.database import Database
 from shared.storage.group_commit import GroupCommit
-from shared.storage.migrate import migrate
+from tests.support.migrated import migrated
 
 KINDS = {"catalog": Catalog, "reservations": Reservations, "requests": Requests}
 
@@ -45,8 +45,7 @@ class House:
         self.context = Context(owner="ada", roles=("DataScientist", "DataEngineer"))
         self.databases: dict[str, Database] = {}
         for name in KINDS:
-            engine = make_engine(url(name), name)
-            migrate(name, engine)
+            engine = migrated(url(name), name)
             module = __import__(f"services.{name}.models", fromlist=["METADATA"])
             self.databases[name] = Database(engine, module.METADATA)
         self.parts = {

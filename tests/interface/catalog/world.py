@@ -22,10 +22,10 @@ from shared.hosting.uses import Uses
 from shared.hosting.workers import WorkerPool
 from shared.kernel.context import Context
 from shared.kernel.ids import new_id
-from shared.storage.database import Database, make_engine
+from shared.storage.database import Database
 from shared.storage.group_commit import GroupCommit
-from shared.storage.migrate import migrate
 from tests.support.answering import Answering
+from tests.support.migrated import migrated
 
 VERBS = {
     "query": search.query, "datasource_create": handlers.create, "datasource_simulate": handlers.simulate,
@@ -42,8 +42,7 @@ class Catalogue:
     def __init__(self, url: str, home: Path, **settings: Any) -> None:
         home.mkdir(exist_ok=True)
         self.config = load_config("dev", overrides={"data_dir": str(home), **settings}, variables={})
-        self.engine = make_engine(url, "catalog")
-        migrate("catalog", self.engine)
+        self.engine = migrated(url, "catalog")
         self.db = Database(self.engine, models.METADATA)
         self.pool = WorkerPool([sys.executable, "-m", "services.catalog.scanner"], size=1, name="scanner")
         parts = {"scanner": self.pool, "policy": source_policy(self.config),

@@ -25,8 +25,8 @@ from shared.kernel import clock
 from shared.kernel.context import WHOSE, Context
 from shared.kernel.errors import from_payload
 from shared.kernel.ids import new_id
-from shared.storage.database import Database, make_engine
-from shared.storage.migrate import migrate
+from shared.storage.database import Database
+from tests.support.migrated import migrated
 from tests.support.reaper import reaper
 from tests.support.servers import ROOT, project_environment
 
@@ -38,8 +38,7 @@ ADMINISTRATOR = Context("root", ("Administrator",))
 
 @pytest.fixture
 def uses(database_url: str, tmp_path: Path) -> Iterator[Uses]:
-    engine = make_engine(database_url, "events")
-    migrate("events", engine)
+    engine = migrated(database_url, "events")
     broker = connect(embedded_uri(tmp_path / "broker.db"))
     broker.declare(BASE + event_queue("heard.advanced", [(INTERNAL, "log.advanced")]) + event_queue("lab.scans", []))
     yield Uses("events", Database(engine, METADATA), load_config("test", variables={}), ADMINISTRATOR,

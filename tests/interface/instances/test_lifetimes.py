@@ -20,10 +20,10 @@ from shared.kernel import clock
 from shared.kernel.context import Context
 from shared.kernel.errors import Conflict, Invalid, NoCapacity
 from shared.kernel.ids import new_id
-from shared.storage.database import Database, make_engine
-from shared.storage.migrate import migrate
+from shared.storage.database import Database
 from shared.storage.bulk import insert_rows
 from tests.support.answering import Answering
+from tests.support.migrated import migrated
 
 TARGET = "dsrc_target"
 
@@ -32,8 +32,7 @@ class World:
     """The service ``instances`` on a database, with one request of ``ada`` and copies that the mover made."""
 
     def __init__(self, url: str, folder: Path, pool: WorkerPool) -> None:
-        engine = make_engine(url, "instances")
-        migrate("instances", engine)
+        engine = migrated(url, "instances")
         self.source, self.target = folder / "source", folder / "target"
         self.source.mkdir()
         self.target.mkdir()

@@ -8,8 +8,7 @@ from sqlalchemy import Connection, event, insert, text
 
 from services.instances import looking, repository
 from services.instances.models import access_table, instance_table, restored_table, undoing_table
-from shared.storage.database import make_engine
-from shared.storage.migrate import migrate
+from tests.support.migrated import migrated
 
 NOW, LATER = "2026-11-26T12:00:00Z", "2027-11-26T12:00:00Z"
 
@@ -34,8 +33,7 @@ def steps_of(connection: Connection, look: Any) -> str:
 
 
 def test_what_is_due_is_found_by_its_time(database_url: str) -> None:
-    engine = make_engine(database_url, "instances")
-    migrate("instances", engine)
+    engine = migrated(database_url, "instances")
     with engine.begin() as connection:
         connection.execute(insert(instance_table), [living(number) for number in range(5_000)])
     with engine.connect() as connection:
@@ -65,8 +63,7 @@ def entry(number: int, state: str, **more: Any) -> dict[str, Any]:
     ({access_table: [entry(1, "trashed", purge_at=LATER)]}, ""), ({access_table: [entry(1, "purging")]}, "trash"),
     ({undoing_table: [{"instance_id": "dins_1", "request_id": "dreq_1", "attempt": 1, "version": 1, "at": NOW}]}, "undos")], ids=str)
 def test_one_look_says_what_was_begun(database_url: str, rows: Any, found: str) -> None:
-    engine = make_engine(database_url, "instances")
-    migrate("instances", engine)
+    engine = migrated(database_url, "instances")
     with engine.begin() as connection:
         for table, values in rows.items():
             connection.execute(insert(table), values)

@@ -16,17 +16,16 @@ from shared.hosting.uses import Uses
 from shared.kernel import clock
 from shared.kernel.context import Context
 from shared.kernel.ids import new_id
-from shared.storage.database import Database, make_engine
-from shared.storage.migrate import migrate
+from shared.storage.database import Database
 from tests.support.answering import Answering
+from tests.support.migrated import migrated
 
 
 class World:
     """The instances of one request for data of a store far away, so that nothing has to be looked at."""
 
     def __init__(self, url: str) -> None:
-        engine = make_engine(url.replace("postgresql://", "postgresql+psycopg2://"), "instances")
-        migrate("instances", engine)
+        engine = migrated(url.replace("postgresql://", "postgresql+psycopg2://"), "instances")
         self.db = Database(engine, METADATA)
         columns = dict.fromkeys(column.key for column in request_table.columns)
         self.request = {**columns, "id": new_id("datarequest"), "name": "one", "owner": "ada", "version": 2, "state": "Evaluated", "attempt": 1,

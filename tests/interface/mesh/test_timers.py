@@ -10,13 +10,12 @@ from sqlalchemy import event
 from services.requests.models import METADATA
 from shared.hosting import timers
 from shared.hosting.timers import Timer
-from shared.storage.database import Database, make_engine
-from shared.storage.migrate import migrate
+from shared.storage.database import Database
+from tests.support.migrated import migrated
 
 
 def test_a_lease_is_asked_for_again_after_half_of_it_and_then_it_may_be_anothers(fresh_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = make_engine(fresh_database().replace("postgresql://", "postgresql+psycopg2://"), "requests")
-    migrate("requests", engine)
+    engine = migrated(fresh_database().replace("postgresql://", "postgresql+psycopg2://"), "requests")
     db, now, asked = Database(engine, METADATA), [1000.0], []
     monkeypatch.setattr(timers, "time", SimpleNamespace(monotonic=lambda: now[0]))
     event.listen(engine, "before_cursor_execute", lambda *said: asked.append(said[2]))

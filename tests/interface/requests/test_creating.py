@@ -18,18 +18,17 @@ from shared.hosting.uses import Uses
 from shared.kernel.context import Context
 from shared.kernel.errors import Conflict
 from shared.kernel.ids import new_id
-from shared.storage.database import Database, make_engine
+from shared.storage.database import Database
 from shared.storage.group_commit import GroupCommit
-from shared.storage.migrate import migrate
 from tests.support.answering import Answering
+from tests.support.migrated import migrated
 
 OWN = {"id", "name", "ename", "owner", "created_at", "updated_at", "destroyed_at", "announced_at", "correlation_id", "deadline"}
 
 
 class World:
     def __init__(self, url: str) -> None:
-        engine = make_engine(url.replace("postgresql://", "postgresql+psycopg2://"), "requests")
-        migrate("requests", engine)
+        engine = migrated(url.replace("postgresql://", "postgresql+psycopg2://"), "requests")
         self.db = Database(engine, METADATA)
         self.groups: list[int] = []
         self.config = load_config("test", variables={})

@@ -11,9 +11,9 @@ from services.requests.models import METADATA, REQUEST, request_table
 from shared.hosting.config import load_config
 from shared.hosting.uses import Uses
 from shared.kernel.context import Context
-from shared.storage.database import Database, make_engine
-from shared.storage.migrate import migrate
+from shared.storage.database import Database
 from tests.support.answering import Answering
+from tests.support.migrated import migrated
 
 WRITTEN = {"owner": "darren", "type": "file", "a": 1, "zz": {"$gt": 2, "$eq": 7}, "b": 3}
 GROUP = {"scans": "type:file owner:ann b:1", "a": "kind:label"}
@@ -21,8 +21,7 @@ GROUP = {"scans": "type:file owner:ann b:1", "a": "kind:label"}
 
 @pytest.fixture
 def uses(database_url: str) -> Iterator[Uses]:
-    engine = make_engine(database_url, "requests")
-    migrate("requests", engine)
+    engine = migrated(database_url, "requests")
     made = Uses("requests", Database(engine, METADATA), load_config("dev", variables={}), Context(owner="ada"), Answering(), {"health": turns.Health()})
     yield made
     made.db.close()

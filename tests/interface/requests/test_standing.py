@@ -14,9 +14,9 @@ from shared.hosting.uses import Uses
 from shared.kernel import clock
 from shared.kernel.context import Context
 from shared.kernel.errors import Conflict
-from shared.storage.database import Database, make_engine
-from shared.storage.migrate import migrate
+from shared.storage.database import Database
 from tests.support.answering import Answering
+from tests.support.migrated import migrated
 
 DATA = [f"data_01JD3Z6K8Q4N5W7X9Y2B3C4D{number:02d}" for number in range(5)]
 
@@ -24,8 +24,7 @@ DATA = [f"data_01JD3Z6K8Q4N5W7X9Y2B3C4D{number:02d}" for number in range(5)]
 @pytest.fixture
 def uses(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Uses]:
     monkeypatch.setattr(standing, "QUIET_S", 0)
-    engine = make_engine(database_url, "requests")
-    migrate("requests", engine)
+    engine = migrated(database_url, "requests")
     mesh = Answering(instances__checksums_of=lambda request: {}, instances__refs_of=lambda **of: [], instances__pinned_of=lambda request: [],
                      reservations__compare=lambda request, family, data, checksums: {"new": list(data), "replicas": []})
     made = Uses("requests", Database(engine, METADATA), load_config("dev", variables={}), Context(owner="ada"), mesh)

@@ -17,15 +17,14 @@ from shared.kernel import clock
 from shared.kernel.context import Context
 from shared.kernel.errors import VersionConflict
 from shared.kernel.ids import new_id
-from shared.storage.database import Database, make_engine
-from shared.storage.migrate import migrate
+from shared.storage.database import Database
+from tests.support.migrated import migrated
 
 BUDGETS = {"ada": {"period": "30d", "bytes": 100, "money": 5}, "*": {"period": "1h", "bytes": "1KiB"}}
 
 
 def opened(url: str, **settings: Any) -> Uses:
-    engine = make_engine(url, "reservations")
-    migrate("reservations", engine)
+    engine = migrated(url, "reservations")
     config = load_config("dev", overrides={"budgets": BUDGETS, **settings}, variables={})
     return Uses("reservations", Database(engine, METADATA), config, Context(owner="ada"))
 

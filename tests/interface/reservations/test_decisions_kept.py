@@ -17,9 +17,9 @@ from shared.kernel import clock
 from shared.kernel.context import Context
 from shared.kernel.errors import NoCapacity, NotFound
 from shared.kernel.ids import new_id
-from shared.storage.database import Database, make_engine
-from shared.storage.migrate import migrate
+from shared.storage.database import Database
 from tests.support.answering import Answering
+from tests.support.migrated import migrated
 
 RULES = "- {name: closed, when: 'data.licence:closed', action: reject, because: Closed stays closed.}\n- {name: rest, action: auto, target: vault}"
 
@@ -28,8 +28,7 @@ class World:
     """The service ``reservations`` on a database, between a catalogue of two sources and requests that only listen."""
 
     def __init__(self, url: str, **settings: Any) -> None:
-        engine = make_engine(url, "reservations")
-        migrate("reservations", engine)
+        engine = migrated(url, "reservations")
         self.sources = {number: self._source(number, **more) for number, more in (
             ("near", {"cost": {"per_gib_out": 1}}), ("far", {"cost": {"per_gib_out": 9}}), ("vault", {"writable": True}))}
         self.data: list[dict[str, Any]] = []

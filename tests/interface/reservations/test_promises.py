@@ -20,9 +20,9 @@ from shared.kernel.context import Context
 from shared.kernel.errors import TooMany
 from shared.kernel.ids import new_id
 from shared.storage.bulk import insert_rows
-from shared.storage.database import Database, make_engine
-from shared.storage.migrate import migrate
+from shared.storage.database import Database
 from tests.support.answering import Answering
+from tests.support.migrated import migrated
 
 LIMIT = 6
 SIZE = 10
@@ -39,8 +39,7 @@ class World:
 
     @staticmethod
     def _database(url: str, service: str, metadata: Any) -> Database:
-        engine = make_engine(url, service)
-        migrate(service, engine)
+        engine = migrated(url, service)
         return Database(engine, metadata)
 
     def _held_by(self, **asked: Any) -> dict[str, Any]:

@@ -12,9 +12,9 @@ from services.reservations.models import METADATA, RESERVATION, reservation_tabl
 from shared.kernel.context import Context
 from shared.kernel.errors import Conflict, PreconditionFailed, VersionConflict
 from shared.kernel.ids import derived_id, new_id
-from shared.storage.database import Database, make_engine
-from shared.storage.migrate import migrate
+from shared.storage.database import Database
 from shared.storage.outbox import Outbox
+from tests.support.migrated import migrated
 
 OUTBOX = METADATA.tables["outbox"]
 HISTORY = METADATA.tables["history"]
@@ -22,8 +22,7 @@ HISTORY = METADATA.tables["history"]
 
 @pytest.fixture
 def db(database_url: str) -> Iterator[Database]:
-    engine = make_engine(database_url.replace("postgresql://", "postgresql+psycopg2://"), "reservations")
-    migrate("reservations", engine)
+    engine = migrated(database_url.replace("postgresql://", "postgresql+psycopg2://"), "reservations")
     database = Database(engine, METADATA)
     yield database
     database.close()

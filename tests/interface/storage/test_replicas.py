@@ -14,16 +14,15 @@ from shared.kernel import clock
 from shared.storage import database as storage
 from shared.storage import leases
 from shared.storage.database import Database, make_engine
-from shared.storage.migrate import migrate
 from tests.interface.storage.test_door import reservations
+from tests.support.migrated import migrated
 
 LEASE = METADATA.tables["lease"]
 
 
 @pytest.fixture
 def db(database_url: str) -> Iterator[Database]:
-    engine = make_engine(database_url.replace("postgresql://", "postgresql+psycopg2://"), "reservations")
-    migrate("reservations", engine)
+    engine = migrated(database_url.replace("postgresql://", "postgresql+psycopg2://"), "reservations")
     database = Database(engine, METADATA)
     yield database
     database.close()

@@ -11,17 +11,16 @@ from shared.kernel import clock
 from shared.kernel.context import Context
 from shared.kernel.ids import new_id
 from shared.storage import retention
-from shared.storage.database import Database, make_engine
-from shared.storage.migrate import migrate
+from shared.storage.database import Database
 from shared.storage.retention import Retention
+from tests.support.migrated import migrated
 
 SETTINGS = SimpleNamespace(inbox_s=100, idempotency_s=100, history_s=100)
 
 
 @pytest.fixture
 def db(database_url):
-    engine = make_engine(database_url, "requests")
-    migrate("requests", engine)
+    engine = migrated(database_url, "requests")
     made = Database(engine, METADATA)
     yield made
     made.close()
