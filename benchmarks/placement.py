@@ -11,7 +11,8 @@ What is compared: a query is a query. Who has found a place, or knows it, claims
 Placement by ``PUT /allocations``; with ours by ``reserve``, the one action that claims over HTTP, which asks the catalogue again, and stores and
 decides about a request and a reservation, whose data is then made ready beside what is measured. Since ``reserve`` takes a query itself, finding
 and claiming is one call as well (one of the ten that match); Placement has no such call. What Placement does, and no more, is the
-catalogue's ``claim``: a call on the broker for those who have the seal of the mesh, no action over HTTP. It is measured with ``--mesh``.
+catalogue's ``claim``: a call on the broker for those who have the seal of the mesh, no action over HTTP. It is measured with ``--mesh``, alone and
+after a query over HTTP: that is what a query and ``PUT /allocations`` do, and no more, and is no ``reserve``.
 """
 from __future__ import annotations
 
@@ -337,10 +338,15 @@ class OurMesh(Ours):
                 return False
             taken.append(holder)
             return True
+
+        def found_and_claimed(client: int) -> Callable[[int], Any]:
+            own, asked = self.client(), groups(client)
+            return lambda number: claim(client, self.query(own, f"trait:{next(asked)}", 1)[0]["source"]["id"])
         taken: list[str] = []
         try:
             rates = self.rate("claims by RPC, 8 clients", lambda client: lambda number: claim(
                 client, known[(client * 100 + number % 100) % len(known)]), seconds)
+            rates |= self.rate("query and claim by RPC, 8 clients", found_and_claimed, seconds)
             taken.clear()
             races = [race(lambda client, source=source: lambda _: claim(client, source)) for source in tight]
             for holder in taken:
