@@ -94,14 +94,14 @@ class House:
         fresh.replace(self.policy_file)
 
     def source(self, name: str, data: Mapping[str, Mapping[str, Any]] | None = None, *, writable: bool = False,
-               deletable: bool = False, adaptor: str = "file", **given: Any) -> dict[str, Any]:
+               deletable: bool = False, adaptor: str = "file", limits: Mapping[str, Any] | None = None, **given: Any) -> dict[str, Any]:
         """A Ready source with data by path, as a scan would have found them."""
         database = self.databases["catalog"]
         with database.transaction(self.context) as uow:
             row, = uow.create(models.SOURCE, [{
                 "id": new_id("datasource"), "owner": "ada", "name": name, "adaptor": adaptor, "writable": writable,
                 "parameters": {"rootdir": f"/nowhere/{name}", **({"writable": True} if writable else {}),
-                               **({"deletable": True} if deletable else {})},
+                               **({"deletable": True} if deletable else {}), **({"limits": limits} if limits else {})},
                 "data_count": 0, "data_bytes": 0, "scan": None, **rules.check_source(given)}], "create")
         if data:
             full = {intake.place_of(row["id"], path): {

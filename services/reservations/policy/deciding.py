@@ -33,7 +33,7 @@ REQUEST_FACTS = (
     "wait", "deadline", "data_reference", "attempt")
 SOURCE_FACTS = (
     "id", "name", "state", "adaptor", "location", "tags", "cost", "capacity", "used", "writable", "local", "deletable", "owner",
-    "no_fuse")
+    "no_fuse", "limits")
 
 
 @dataclass(frozen=True)

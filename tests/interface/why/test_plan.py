@@ -109,6 +109,13 @@ def test_a_plan_counts_more_bytes_than_one_claim_can_have(filled: House) -> None
     assert plan["refusal"]["code"] == "no_capacity"
 
 
+def test_a_plan_knows_how_fast_a_source_may_be_read(house: House) -> None:
+    house.source("scratch", writable=True)
+    house.source("spared", {"long.dat": {"size": 100 * 1024**2, "tags": {"kind": "film"}}}, limits={"mib_per_s": 5})
+    plan = house.call("requests", "plan", query="kind:film", action="copy", target="scratch")
+    assert 20 <= plan["ready_in_s"] <= 30
+
+
 def test_a_plan_of_nothing_says_what_to_change(filled: House) -> None:
     plan = filled.call("requests", "plan", query="kind:scam n>=2", action="leave")
     assert plan["outcome"] == "Failed" and plan["refusal"]["code"] == "no_match"
