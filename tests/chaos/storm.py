@@ -118,7 +118,7 @@ class Storm:
             time.sleep(0.1)
 
     def ask(self, words: str, **parameters: Any) -> Any:
-        connection = http.client.HTTPConnection("127.0.0.1", self.mesh.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.mesh.port, timeout=120)
         try:
             connection.request("GET", f"{_path(words)}?{urlencode(parameters)}")
             return json.loads(connection.getresponse().read())

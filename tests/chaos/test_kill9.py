@@ -101,9 +101,9 @@ def run_rounds(mesh: Mesh, seed: int, rounds: int) -> None:
     dice = random.Random(seed)
     mesh.start()
     for name, body in (("lab", {"rootdir": str(mesh.lab)}), ("target", {"rootdir": str(mesh.target), "writable": True})):
-        mesh.call(f"{FMDM}/datasource/create", {"name": name, "adaptor": "file", "parameters": body, "capacity": {"readers": 5000}}, wait=30)
+        mesh.call(f"{FMDM}/datasource/create", {"name": name, "adaptor": "file", "parameters": body, "capacity": {"readers": 5000}}, wait=50)
     mesh.call(f"{FMDM}/datasource/simulate", {"name": "archive", "listing": {
-        f"mri/{n}.nii": {"size": 1000 + n, "tags": {"owner": "anna"}} for n in range(5)}}, wait=30)
+        f"mri/{n}.nii": {"size": 1000 + n, "tags": {"owner": "anna"}} for n in range(5)}}, wait=50)
     mesh.server.kill9()
     for number in range(rounds):
         path, body = wanted(number, dice)

@@ -111,11 +111,11 @@ def test_a_service_that_stood_still_until_the_broker_left_it_comes_back_by_itsel
         # What lies in their sockets is answered and acked to a broker that has left them.
         for _ in range(2 * len(stopped)):
             storm.once("datarequest find", limit_s=0.5, name="nobody")
-        until(lambda: not storm.witness.readers("rpc-requests"), 60)
+        until(lambda: not storm.witness.readers("rpc-requests"), 240)
     finally:
         for member in stopped:
             member.thaw()
-    until(lambda: storm.witness.readers("rpc-requests") == len(stopped), 60)
+    until(lambda: storm.witness.readers("rpc-requests") == len(stopped), 240)
     assert [member.process.pid for member in stopped if member.is_running] == before, "nobody started them again"
     made = storm.request("after-standing-still", query="source:archive")
     until(lambda: storm.ask("datarequest show", id=made)["state"] == "Satisfied", 60)

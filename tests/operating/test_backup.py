@@ -41,7 +41,7 @@ def _busy(server: Any, folder: Path) -> list[str]:
     return taken
 
 
-def _at_rest(databases: Any, limit_s: float = 120) -> None:
+def _at_rest(databases: Any, limit_s: float = 300) -> None:
     """Wait until nothing is under way for a while."""
     end = time.monotonic() + limit_s
     quiet = 0
@@ -140,12 +140,12 @@ def test_what_was_mounted_is_mounted_again_after_a_restore_or_breaks_with_its_re
         item = caller.ask("datainstance show", id=before["kept"]["id"])
         entry, = item["access"]
         return entry["path"].startswith(str(fresh.data)) and os.path.exists(entry["path"]) and (item, entry)
-    item, entry = until(kept, limit_s=30)
+    item, entry = until(kept, limit_s=180)
     assert Path(entry["path"]).read_bytes() == b"kept" and entry["path"] != before["kept"]["access"][0]["path"]
     assert item["state"] == "Ready" and item["version"] > before["kept"]["version"] and entry["uri"].endswith(entry["path"].rpartition("/")[2])
-    broken = until(lambda: caller.ask("event list", event="datainstance.broken")["items"], limit_s=30)
+    broken = until(lambda: caller.ask("event list", event="datainstance.broken")["items"], limit_s=180)
     assert [(one["obj"]["id"], one["obj"]["reason"]["code"]) for one in broken][:1] == [(before["gone"]["id"], "source.vanished")], broken
-    failed = until(lambda: (one := caller.ask("datarequest show", id="gone"))["state"] == "Failed" and one, limit_s=30)
+    failed = until(lambda: (one := caller.ask("datarequest show", id="gone"))["state"] == "Failed" and one, limit_s=180)
     assert "gone.bin" in failed["message"] or "camera" in failed["message"], failed
     assert not SqliteFolder(fresh.data).rows("instances", "SELECT at FROM restored"), "it was done once"
 

@@ -24,7 +24,7 @@ HOPS = {
 
 
 def _post(url: str, body: dict[str, Any], **headers: str) -> Any:
-    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json", "Prefer": "wait=30", **headers})
+    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json", "Prefer": "wait=100", **headers})
     with urllib.request.urlopen(request, timeout=120) as answer:
         return json.load(answer)
 

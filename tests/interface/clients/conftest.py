@@ -17,7 +17,7 @@ def server(tmp_path_factory):
     (files / "sales.csv.meta.yaml").write_text("owner: darren\nfiletypes: csv\n", encoding="utf-8")
     (files / "notes.txt").write_text("not what is looked for", encoding="utf-8")
     with EdgemereServer(folder / "server") as running:
-        made = requests.post(running.url + ACTIONS["fmdm.datasource.create"].address, timeout=120, headers={"Prefer": "wait=30"},
+        made = requests.post(running.url + ACTIONS["fmdm.datasource.create"].address, timeout=120, headers={"Prefer": "wait=100"},
                              json={"name": "lab", "adaptor": "file", "parameters": {"rootdir": str(files)}})
         assert made.status_code == 201, made.text
         running.files = files

@@ -23,14 +23,14 @@ def large(server, tmp_path_factory):
     (folder / "large.bin").touch()
     os.truncate(folder / "large.bin", SIZE)
     answer = server.ask(f"{FMDM}/datasource/create", method="POST", json={"name": "large", "adaptor": "file", "parameters": {"rootdir": str(folder)}},
-                        headers={"Prefer": "wait=30"})
+                        headers={"Prefer": "wait=100"})
     assert answer.status_code == 201, answer.text
     return "source:large"
 
 
 def began(server, key: str, name: str, query: str) -> tuple[str, requests.Response]:
     """The id of an instance of the key's owner, and its bytes, of which the first have come."""
-    made = server.ask(f"{DO}/datainstance/create", key, "POST", json={"dataref": {"name": name, "query": query}}, headers={"Prefer": "wait=30"})
+    made = server.ask(f"{DO}/datainstance/create", key, "POST", json={"dataref": {"name": name, "query": query}}, headers={"Prefer": "wait=100"})
     assert made.status_code == 201, made.text
     one, = eventually(lambda: server.ask(f"{DO}/datainstance/list", key, params={"reference": name, "state": "Ready"}).json()["items"], bool)
     download = server.ask(f"{DO}/datainstance/content", key, params={"id": one["id"]}, stream=True)

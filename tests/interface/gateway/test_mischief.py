@@ -68,7 +68,7 @@ def test_who_reads_the_metadata_of_restricted_data_is_in_the_audit_log_once_a_mi
     fmdm, word = "/edgemere/diml/dml/fmdm", "zanzibar"
     listing = {f"{word}-{number}.csv": {"size": 1, "tags": {"about": word}} for number in range(3)}
     for name, access in (("shut", [{"when": {}, "owners": ["reads-them"]}]), ("open", [])):
-        made = server.ask(f"{fmdm}/datasource/simulate", method="POST", headers={"Prefer": "wait=20"}, json={
+        made = server.ask(f"{fmdm}/datasource/simulate", method="POST", headers={"Prefer": "wait=100"}, json={
             "name": f"{name}-lab", "listing": listing, **({"access": access} if access else {})})
         assert made.status_code == 201, made.text
     one, other = (server.make_key(f"reads-{number}", owner="reads-them", roles=["DataScientist"]) for number in "12")

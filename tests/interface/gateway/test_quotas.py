@@ -20,7 +20,7 @@ def bounded(tmp_path_factory):
         "ann": {"requests": 2}, "ben": {"instances": 3}, "cat": {"bytes": "2500"}, "eve": {"instances": 5}})
     with running:
         for name, place, more in (("lab", lab, {}), ("target", target, {"writable": True})):
-            made = running.ask("/edgemere/diml/dml/fmdm/datasource/create", method="POST", headers={"Prefer": "wait=20"}, json={
+            made = running.ask("/edgemere/diml/dml/fmdm/datasource/create", method="POST", headers={"Prefer": "wait=100"}, json={
                 "name": name, "adaptor": "file", "parameters": {"rootdir": str(place), **more}})
             assert made.status_code in (200, 201), made.text
         yield running

@@ -60,7 +60,7 @@ def mesh(node: RabbitNode, postgres_server: PostgresServer, tmp_path_factory: py
 
 
 def do(mesh: ProductionMesh, path: str, **body: object) -> dict:
-    answer = requests.post(mesh.url + path, json=body, headers={"Prefer": "wait=30"}, timeout=120)
+    answer = requests.post(mesh.url + path, json=body, headers={"Prefer": "wait=100"}, timeout=120)
     assert answer.status_code in (200, 201), answer.text
     return answer.json()
 

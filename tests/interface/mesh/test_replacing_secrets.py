@@ -55,7 +55,7 @@ def mesh_on(tmp_path: Path) -> Iterator[Any]:
 
 
 def do(mesh: ProductionMesh, address: str, **body: Any) -> dict[str, Any]:
-    answer = requests.post(mesh.url + address, json=body, headers={"Prefer": "wait=30"}, timeout=120)
+    answer = requests.post(mesh.url + address, json=body, headers={"Prefer": "wait=100"}, timeout=120)
     assert answer.status_code in (200, 201), answer.text
     return answer.json()
 

@@ -44,7 +44,7 @@ def test_processes_that_die_or_hang_are_replaced_and_all_end_with_the_supervisor
     # One that is stopped could not notice by itself that its supervisor is gone.
     os.kill(mesh.pids("events")[0], signal.SIGSTOP)
     mesh.kill9()
-    until(lambda: not any(map(is_there, left)), limit_s=20)
+    until(lambda: not any(map(is_there, left)), limit_s=120)
 
 
 def test_replicas_share_the_work_and_end_cleanly(production_mesh, tmp_path):
@@ -59,11 +59,11 @@ def test_replicas_share_the_work_and_end_cleanly(production_mesh, tmp_path):
           parameters={"rootdir": str(tmp_path / "results"), "writable": True})
     for number in range(8):
         made = _post(mesh, "/edgemere/diml/dml/do/datarequest/create", name=f"r{number}", query="name:*.csv", action="copy",
-                     target="results", prefer="wait=30")
+                     target="results", prefer="wait=100")
         assert made["state"] == "Satisfied", made
         # Either replica of instances may be asked; the bytes come from the one that made the ticket.
         address = f"{mesh.url}/edgemere/diml/dml/do/datainstance/content?id=r{number}-0"
-        with urllib.request.urlopen(address, timeout=20) as answer:
+        with urllib.request.urlopen(address, timeout=120) as answer:
             assert answer.read() == b"some bytes"
     left = mesh.pids()
     assert mesh.terminate() == 0
@@ -93,10 +93,10 @@ def test_replicas_on_files_are_refused(tmp_path):
     assert refused.returncode == 1 and "EDGEMERE_DATABASE_URL" in refused.stderr
 
 
-def _post(mesh: Any, address: str, prefer: str = "wait=20", **body: Any) -> Any:
+def _post(mesh: Any, address: str, prefer: str = "wait=100", **body: Any) -> Any:
     request = urllib.request.Request(mesh.url + address, json.dumps(body).encode(), {
         "Content-Type": "application/json", "Prefer": prefer})
-    with urllib.request.urlopen(request, timeout=60) as answer:
+    with urllib.request.urlopen(request, timeout=150) as answer:
         return json.load(answer)
 
 
@@ -116,7 +116,7 @@ def test_one_service_alone_tells_of_itself_and_ends_when_it_is_told_to(shared_pr
         until(lambda: b"edgemere_handled_total{" in _get(f"{address}/metrics"))
         assert b'edgemere_outbox_lag_seconds{service="requests"}' in _get(f"{address}/metrics")
         alone.terminate()
-        assert alone.wait(30) == 0
+        assert alone.wait(120) == 0
     finally:
         end_group(alone.pid)
         alone.wait()
@@ -124,5 +124,5 @@ def test_one_service_alone_tells_of_itself_and_ends_when_it_is_told_to(shared_pr
 
 
 def _get(url: str) -> bytes:
-    with urllib.request.urlopen(url, timeout=10) as answer:
+    with urllib.request.urlopen(url, timeout=150) as answer:
         return answer.read()

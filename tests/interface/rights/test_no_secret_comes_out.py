@@ -37,7 +37,7 @@ def server(edgemere_server: Callable[..., EdgemereServer]) -> EdgemereServer:
 
 def sent(server: EdgemereServer, path: str, body: Any = None, headers: dict[str, str] | None = None) -> tuple[int, str]:
     request = urllib.request.Request(server.url + path, None if body is None else json.dumps(body).encode(),
-                                     {"Content-Type": "application/json", "Prefer": "wait=10", **(headers or {})})
+                                     {"Content-Type": "application/json", "Prefer": "wait=100", **(headers or {})})
     try:
         with urllib.request.urlopen(request, timeout=120) as answer:
             return answer.status, answer.read().decode("utf-8", "replace")

@@ -56,7 +56,7 @@ def test_each_command_that_should_end_a_wait_ends_it(lab: EdgemereServer) -> Non
     def call(method: str, path: str, **body: Any) -> dict[str, Any]:
         return requests.request(method, f"{lab.url}{path}", json=body or None, timeout=90,
                                 # One that waits would be waited for as long as one says.
-                                headers={"Prefer": "wait=1" if body.get("wait") else "wait=30"}).json()
+                                headers={"Prefer": "wait=1" if body.get("wait") else "wait=80"}).json()
 
     call("POST", f"{FMDM}/datasource/simulate", name="narrow", capacity={"readers": 1},
          listing={"x.csv": {"type": "file", "size": 1, "tags": {"kind": "narrow"}}})
