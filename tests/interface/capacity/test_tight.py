@@ -71,7 +71,7 @@ def test_an_exhausted_budget_says_what_remains_and_waiting_for_it_can_be_ended_b
     left = caller.ask("datarequest explain", id="first")["budget"]
     assert left["bytes"] == {"limit": BUDGET, "spent": 8 * SIZE, "remains": 4 * SIZE}
     refused = caller.call("datarequest create", patience_s=30, name="more", target="out", **copy)
-    assert refused["reason"]["code"] == "over_budget" and f"{4 * SIZE} bytes of {BUDGET} bytes left" in refused["message"], refused
+    assert refused["reason"]["code"] == "over_budget" and "3.9 KiB (4000 bytes) of 11.7 KiB (12000 bytes) left" in refused["message"], refused
     # What copies nothing is not refused.
     assert caller.call("datarequest create", patience_s=30, name="left", query="source:in")["state"] == "Satisfied"
     five = {"query": {"source": "in", "name": {"$in": [f"{number}.bin" for number in range(5)]}}, "action": "copy", "target": "out"}
