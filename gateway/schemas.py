@@ -25,13 +25,16 @@ _ATTRIBUTES: dict[str, dict[str, Any]] = {
     "list": {"type": ["array", "null"], "items": {}},
     "count": {"description": "In lists a count with a link, in show the refs."},
 }
-# The end of an error code says its status, where the code is not a kind of its own.
+# The end of an error code says its status, where the code is not a kind of its own or here as a whole.
 _STATUS_OF_ENDING = {
+    "cursor.invalid": 400,
     "not_found": 404, "ambiguous": 409, "name_taken": 409, "illegal_move": 409, "in_use": 409, "path_taken": 409,
-    "not_ready": 409, "not_needed": 409, "no_bytes": 409, "no_capacity": 409, "not_writable": 409, "exists": 409,
+    "not_ready": 409, "not_needed": 409, "no_capacity": 409, "not_writable": 409, "exists": 409,
     "syntax": 400, "unknown_operator": 400, "unknown_field": 400, "bad_operand": 400, "too_deep": 400, "too_long": 400,
     "bad_regex": 400, "regex_too_costly": 400, "vanished": 404,
-    "denied": 403, "roles": 403, "exceeded": 429, "over": 409,
+    "denied": 403, "roles": 403, "address_not_allowed": 403, "exceeded": 429, "over": 409, "grace_over": 409, "request_over": 409,
+    "in_progress": 409, "no_end": 409, "pinned": 409, "busy": 409, "oneself": 409, "swap_under_way": 409,
+    "nothing_to_swap": 409, "nothing_to_undo": 409, "nothing_to_lock": 409,
 }
 
 
@@ -69,12 +72,12 @@ def _kind_of(field: fields.Field) -> dict[str, Any]:
 
 
 def status_of(code: str) -> int:
-    """The HTTP status that an error code has, by the kind it is or by how it ends; 422 for the others."""
+    """The HTTP status that an error code has, by the kind it is, as a whole or by how it ends; 422 for the others."""
     if code in STATUS_OF_KIND:
         return STATUS_OF_KIND[code]
     if code in OF_HTTP:
         return OF_HTTP[code].status
-    return _STATUS_OF_ENDING.get(code.rsplit(".", 1)[-1], 422)
+    return _STATUS_OF_ENDING.get(code) or _STATUS_OF_ENDING.get(code.rsplit(".", 1)[-1], 422)
 
 
 def object_schemas() -> dict[str, Any]:

@@ -3,8 +3,9 @@
 What is hashed is what is read back, so the checksum that the copy gets is that of the target's bytes. Where the catalogue knows the
 checksum of the source, that they are equal is the proof (``large.py`` looks); where it does not, the source is read again beside the
 target and compared byte by byte. ``copy_file_range`` copies from page cache to page cache, or shares the blocks where the file system
-can (btrfs, xfs), and saves a third of the processor time of the whole (docs/benchmarks.md). Where the kernel refuses it (two
-file systems), and at whatever it reports, reading and writing go on from there: that tells the source's errors from the target's.
+can (btrfs, xfs). It saves a third of the processor time of the whole beside other work, and nothing on a machine at rest
+(docs/benchmarks.md). Where the kernel refuses it (two file systems), and at whatever it reports, reading and writing go on from
+there: that tells the source's errors from the target's.
 Memory: four pieces.
 """
 from __future__ import annotations

@@ -295,7 +295,7 @@ class DoDatarequestCalls:
                 it.
             Conflict: ``datarequest.name_taken``: There is a request of this name already.
             NotFound: ``datareference.not_found``: There is no such reference.
-            Invalid: ``cursor.invalid``: The cursor is not one of this list.
+            Malformed: ``cursor.invalid``: The cursor is not one of this list.
         """
         return self._server.call(
             ("/edgemere/diml/dml/do/datarequest/plan", False, "document", 0),
@@ -409,7 +409,7 @@ class DoDatarequestCalls:
         Raises:
             NotFound: ``datarequest.not_found``: There is no such request.
             Conflict: ``datarequest.illegal_move``: The state of the request does not allow this; `legal` lists what it allows.
-            Invalid: ``datarequest.pinned``: Somebody keeps instances of the request; `instances` names them with their pins.
+            Conflict: ``datarequest.pinned``: Somebody keeps instances of the request; `instances` names them with their pins.
         """
         return self._server.call(
             ("/edgemere/diml/dml/do/datarequest/complete", True, "object", 0),
@@ -455,7 +455,7 @@ class DoDatarequestCalls:
 
         Raises:
             NotFound: ``datarequest.not_found``: There is no such request.
-            Invalid: ``datarequest.nothing_to_lock``: Nothing is confirmed for the request, so there is nothing to write down.
+            Conflict: ``datarequest.nothing_to_lock``: Nothing is confirmed for the request, so there is nothing to write down.
         """
         return self._server.call(
             ("/edgemere/diml/dml/do/datarequest/lock", True, "document", 0),
@@ -628,9 +628,9 @@ class DoDatareferenceCalls:
         Raises:
             NotFound: ``datareference.not_found``: There is no such reference.
             Conflict: ``datareference.illegal_move``: The state of the reference does not allow this; `legal` lists what it allows.
-            Invalid: ``datareference.nothing_to_swap``: The reference has no Ready data that could change place.
-            Invalid: ``datareference.swap_under_way``: The reference is changing place already.
-            Invalid: ``datareference.nothing_to_undo``: The reference has no change of place that could be undone.
+            Conflict: ``datareference.nothing_to_swap``: The reference has no Ready data that could change place.
+            Conflict: ``datareference.swap_under_way``: The reference is changing place already.
+            Conflict: ``datareference.nothing_to_undo``: The reference has no change of place that could be undone.
         """
         return self._server.call(
             ("/edgemere/diml/dml/do/datareference/provision", True, "object", 0),
@@ -922,7 +922,7 @@ class DoDatainstanceCalls:
             NotFound: ``datainstance.not_found``: There is no such instance.
             Conflict: ``datainstance.ambiguous``: Several instances have this name; `candidates` lists them.
             Invalid: ``datainstance.unnamed``: No instance was named.
-            Invalid: ``datainstance.pinned``: Somebody keeps the instance; `pin` says who, why and until when.
+            Conflict: ``datainstance.pinned``: Somebody keeps the instance; `pin` says who, why and until when.
         """
         return self._server.call(
             ("/edgemere/diml/dml/do/datainstance/destroy", True, "object", 0),
@@ -1061,7 +1061,7 @@ class DoDatainstanceCalls:
         Raises:
             NotFound: ``datainstance.not_found``: There is no such instance.
             Conflict: ``datainstance.not_ready``: The instance is not Ready, so its bytes cannot be read.
-            Conflict: ``datainstance.no_bytes``: The data lies in a simulated source, which has no bytes.
+            Invalid: ``datainstance.no_bytes``: The data lies in a simulated source, which has no bytes.
             NotFound: ``data.not_found``: There is no such data.
             Invalid: ``datainstance.data_needed``: The instance has several data; name one of them.
         """
@@ -1111,7 +1111,7 @@ class DoDatainstanceCalls:
 
         Raises:
             NotFound: ``datainstance.not_found``: There is no such instance.
-            Invalid: ``datainstance.no_end``: The instance has no lifetime, so there is no end to set later.
+            Conflict: ``datainstance.no_end``: The instance has no lifetime, so there is no end to set later.
             Conflict: ``datainstance.not_ready``: The instance is not Ready, so its bytes cannot be read.
             Invalid: ``parameter.invalid``: A parameter has a value that cannot be used.
         """
@@ -1142,8 +1142,8 @@ class DoDatainstanceCalls:
 
         Raises:
             NotFound: ``datainstance.not_found``: There is no such instance.
-            Invalid: ``datainstance.pinned``: Somebody keeps the instance; `pin` says who, why and until when.
-            Invalid: ``datainstance.request_over``: The request of the instance has ended.
+            Conflict: ``datainstance.pinned``: Somebody keeps the instance; `pin` says who, why and until when.
+            Conflict: ``datainstance.request_over``: The request of the instance has ended.
             Invalid: ``parameter.invalid``: A parameter has a value that cannot be used.
         """
         return self._server.call(
@@ -1192,10 +1192,10 @@ class DoDatainstanceCalls:
         Raises:
             NotFound: ``datainstance.not_found``: There is no such instance.
             Conflict: ``datainstance.illegal_move``: The state of the instance does not allow this; `legal` lists what it allows.
-            Invalid: ``datainstance.grace_over``: The grace time of the destroyed instance is over; `undo_until` says since when.
+            Conflict: ``datainstance.grace_over``: The grace time of the destroyed instance is over; `undo_until` says since when.
             Conflict: ``datainstance.name_taken``: Another instance has the name of the destroyed one by now.
-            Invalid: ``datainstance.request_over``: The request of the instance has ended.
-            Invalid: ``datainstance.in_progress``: The instance is being brought back, or its copies are being removed, right now.
+            Conflict: ``datainstance.request_over``: The request of the instance has ended.
+            Conflict: ``datainstance.in_progress``: The instance is being brought back, or its copies are being removed, right now.
             Conflict: ``source.no_capacity``: A source has no room for what was asked; nothing was claimed.
             Conflict: ``datasource.not_ready``: The source is not Ready.
         """
@@ -1654,7 +1654,7 @@ class DoPersonCalls:
 
         Raises:
             Conflict: ``person.in_use``: The person still has open requests, references, instances or scans; they are ended first.
-            Invalid: ``person.oneself``: Nobody removes himself.
+            Conflict: ``person.oneself``: Nobody removes himself.
             NotFound: ``person.not_found``: There is nothing of such a person.
         """
         return self._server.call(
@@ -1847,7 +1847,7 @@ class FmdmDatasourceCalls:
             Invalid: ``source.rootdir_unreadable``: The folder cannot be read.
             Invalid: ``source.rootdir_not_allowed``: The folder lies outside the allowed roots, or is the orchestrator's own.
             Invalid: ``source.bad_listing``: The listing cannot be used; `errors` says where.
-            Invalid: ``source.address_not_allowed``: The address is an internal one, which sources may not reach.
+            Denied: ``source.address_not_allowed``: The address is an internal one, which sources may not reach.
             Invalid: ``access.invalid``: The access rules of a source cannot be used; `errors` says which.
         """
         return self._server.call(
@@ -2122,7 +2122,7 @@ class FmdmDatasourceCalls:
         Raises:
             NotFound: ``datasource.not_found``: There is no such source.
             Conflict: ``datasource.not_ready``: The source is not Ready.
-            Invalid: ``datasource.busy``: The source is being scanned, or audited in another way.
+            Conflict: ``datasource.busy``: The source is being scanned, or audited in another way.
         """
         return self._server.call(
             ("/edgemere/diml/dml/fmdm/datasource/audit", True, "object", 30),
