@@ -119,13 +119,9 @@ class FileCopy:
             except OSError:
                 pass
             self._by_kernel = False
-        return self._write(self._from_source(at, min(most, PIECE)), at)
-
-    def _write(self, piece: memoryview, at: int) -> int:
-        done = 0
-        while done < len(piece):
-            done += os.pwrite(self._part.fd, piece[done:], at + done)
-        return done
+        piece = self._from_source(at, min(most, PIECE))
+        self._part.write(piece, at)
+        return len(piece)
 
     def _from_source(self, at: int, count: int) -> memoryview:
         try:

@@ -37,6 +37,12 @@ class Part:
                     pass
             remove_empty(self._spot.root, self._spot.folder_path)
 
+    def write(self, piece: memoryview, at: int) -> None:
+        """All of a piece from ``at`` on. Raises OSError."""
+        while piece:
+            count = os.pwrite(self.fd, piece, at)
+            piece, at = piece[count:], at + count
+
     def cut(self, length: int) -> None:
         """Forget what is beyond ``length``."""
         if self.length > length:

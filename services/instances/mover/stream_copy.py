@@ -88,14 +88,9 @@ class StreamCopy:
                 if got == 0:
                     return True
                 self._work.pace(self._item, got)
-                self._write(piece[:got], at)
+                self._part.write(piece[:got], at)
             window.count += got
         return False
-
-    def _write(self, piece: memoryview, at: int) -> None:
-        while piece:
-            count = os.pwrite(self._part.fd, piece, at)
-            piece, at = piece[count:], at + count
 
     def _hash(self, window: _Window) -> None:
         content = memoryview(window.buffer)[:window.count]
